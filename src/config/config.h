@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Everything a person can set, as plain structs with their defaults. The YAML
+// file has the same names. Errors name the key, its line and the nearest known
+// key.
+//
+// Thread safety: plain data.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/result.h"
+
+namespace aio::config {
+
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
+
+struct Server {
+  std::string listen = "127.0.0.1:8080";
+  // A file with one key a line; empty: no keys, and then only a loopback
+  // address is listened on.
+  std::string api_keys;
+  int64_t body_bytes_max = int64_t{8} << 20;
+  int64_t header_bytes_max = 16 << 10;
+  int connections_max = 1024;
+  int requests_max = 256;  // in flight; past it 429
+  int choices_max = 8;     // `n`
+  int stop_max = 16;       // stop sequences a request may have
+  int64_t write_buffer_bytes_max = 1 << 20;  // a reader slower is cancelled
+  Duration header_timeout = 10s;  // from the first byte of a request's header
+  Duration body_timeout = 30s;
+  Duration idle_timeout = 75s;    // a kept-alive connection without a request
+  Duration write_timeout = 30s;
+  Duration request_timeout = 600s;
+  Duration drain_timeout = 30s;   // SIGTERM: running requests may finish
+  Duration keep_alive_interval = 10s;  // SSE comments while nothing is ready
+};
+
+enum class KvType : uint8_t { kF32, kF16 };
+
+struct Device {
+  std::string kind = "cpu";
+  int threads = 0;           // 0: auto (cgroup quota and affinity mask)
+  int64_t memory_limit = 0;  // bytes; 0: auto (80 % of what the cgroup allows)
+  KvType kv_type = KvType::kF16;
+  int columns_max = 512;     // of one step: the prefill chunk
+  int sequences_max = 32;    // decoded together
+  int queue_max = 256;       // waiting; past it kOverloaded
+};
+
+// Exactly one of `model` and `upstream` is set.
+struct Variant {
+  std::string model;     // a GGUF file on `device`, or its name at `upstream`
+  std::string device;    // a key of `devices`; may be empty if there is one
+  std::string upstream;  // http://host:port/v1
+  std::string api_key_env;  // environment variable with the upstream's key
+  int context_max = 0;      // tokens; 0: the model's own
+  int64_t kv_memory = 0;    // bytes of KV pages; 0: sequences x context, halved
+                            // until it fits the device
+};
+
+struct Probe {
+  std::string text;   // fastText model file; empty: none
+  std::string model;  // a variant's name; empty: none
+  int tokens_max = 256;
+  Duration deadline = 2s;
+  std::string suffix = "Category:";
+  // label name -> the single token that stands for it; empty: chosen at load.
+  std::map<std::string, std::string> labels;
+};
+
+struct Policy {
+  std::string kind = "paper";  // paper | random | static:<variant>
+  std::string small;  // empty: the variant with the fewest bytes per token
+  std::string large;  // empty: the one with the most
+  double entropy_max = 0.45;     // nats, over code / math / other
+  int context_tokens_max = 2048;
+};
+
+struct Log {
+  std::string level = "info";
+  bool prompts = false;   // write prompts and answers to the log
+  std::string decisions;  // JSONL file; empty: none
+};
+
+struct Config {
+  Server server;
+  std::map<std::string, Device> devices;  // empty in the file: one `cpu0`
+  std::vector<std::pair<std::string, Variant>> variants;  // in file order
+  Probe probe;
+  Policy policy;
+  Log log;
+};
+
+struct Override {
+  std::string path;   // "server.listen"
+  std::string value;  // as it would stand in the file
+};
+
+// Reads `file`; relative paths in it become relative to its folder.
+Result<Config> Load(const std::string& file,
+                    const std::vector<Override>& overrides);
+
+// The same from memory; `folder` is what relative paths are relative to.
+Result<Config> Parse(std::string_view yaml, const std::string& folder,
+                     const std::vector<Override>& overrides);
+
+}  // namespace aio::config

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The seam between deciding and answering. A Backend is anything that answers:
+// the embedded engine (engine/local_backend.h), a remote OpenAI-compatible
+// server (upstream/openai_backend.h), a fake for tests (core/echo_backend.h).
+// It hosts one or more variants; a policy chooses between variants.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/result.h"
+#include "core/outcome.h"
+#include "core/request.h"
+
+namespace aio::core {
+
+// What a backend made of a prompt while peeking, so that it is rendered and
+// tokenized once. Opaque outside the backend that made it.
+class Prepared {
+ public:
+  virtual ~Prepared() = default;
+};
+
+// The size of a request for one variant, before it runs.
+struct PromptSize {
+  int tokens = 0;
+  int cached_tokens = 0;  // of those, KV exists already
+  bool exact = true;      // false: estimated (an upstream's tokenizer is remote)
+  std::shared_ptr<const Prepared> prepared;  // may be null
+};
+
+// A variant at this moment. Cheap to take; may be a step old.
+struct Snapshot {
+  int running = 0;
+  int queued = 0;
+  int64_t pages_free = 0;
+  int64_t pages_total = 0;  // 0: unknown
+  // Requests admitted so far; lets the orchestrator drop the reservations that
+  // this snapshot already shows.
+  uint64_t admissions = 0;
+  bool healthy = true;
+};
+
+// What the policy decided, for one backend to carry out.
+struct Plan {
+  std::string variant;
+  Strategy strategy = Strategy::kPlain;
+  uint64_t seed = 0;
+  std::shared_ptr<const Prepared> prepared;  // from Peek; may be null
+};
+
+// Who answers and why; becomes the response headers. The backend fills the
+// first three, the orchestrator the rest.
+struct Served {
+  std::string variant;
+  Strategy strategy = Strategy::kPlain;
+  std::string fingerprint;  // system_fingerprint: build, file and target
+  std::string intent;
+  std::string reason;
+  uint64_t seed = 0;
+};
+
+struct TokenLogprob {
+  int32_t id = 0;
+  std::string bytes;  // may be part of a character
+  float logprob = 0;  // nats, of the distribution before temperature
+  struct Top {
+    int32_t id = 0;
+    std::string bytes;
+    float logprob = 0;
+  };
+  std::vector<Top> top;
+};
+
+// A piece of an answer. `text` is whole UTF-8 characters.
+struct Delta {
+  int choice = 0;
+  std::string text;
+  std::string reasoning;
+  std::string tool_calls;  // JSON array of OpenAI's delta shape, or empty
+  std::vector<TokenLogprob> logprobs;
+  std::string raw_json;  // the chunk as an upstream sent it, or empty
+};
+
+struct Done {
+  std::vector<FinishReason> finish;  // [choice]
+  Usage usage;
+};
+
+// Where an answer goes. Calls come one after the other, from any one thread:
+// at most one OnStart, then deltas, then OnDone exactly once, after which the
+// backend drops the sink. An error may come before OnStart. Calls must not
+// block; a slow reader is the sink's business.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void OnStart(const Served& served) = 0;
+  virtual void OnDelta(Delta delta) = 0;
+  virtual void OnDone(Result<Done> done) = 0;
+};
+
+// One prefill on `variant` to read the logits of a few single tokens after
+// `request`'s exact serving prompt followed by `suffix` as plain text. The KV
+// of the prompt is kept for a short while for a Start of the same request.
+struct ScoreRequest {
+  std::shared_ptr<const Request> request;
+  std::string variant;
+  std::string suffix;               // plain tokens inside the assistant turn
+  std::vector<std::string> labels;  // each must be one token, all distinct
+  int tokens_max = 256;             // longer prompts: head and tail, no reuse
+  std::shared_ptr<const Prepared> prepared;  // from Peek; may be null
+};
+
+struct Scores {
+  std::vector<float> logits;  // [label], up to a common constant
+  int tokens = 0;             // columns the probe cost
+  bool kept = false;          // a Start of the same request will reuse the KV
+};
+
+// Thread safety: every method may be called from any thread. No call blocks:
+// answers come through callbacks, which may run on the backend's own threads.
+class Backend {
+ public:
+  using PeekDone = std::function<void(Result<PromptSize>)>;
+  using ScoreDone = std::function<void(Result<Scores>)>;
+
+  virtual ~Backend() = default;
+  // Errors of the callbacks: kNotFound for a variant that this backend does not
+  // host; kInvalidArgument if the prompt cannot fit or be rendered;
+  // kOverloaded, kUnavailable, kDeadline, kCancelled as in result.h.
+  virtual Snapshot View(std::string_view variant) const = 0;
+  virtual void Peek(std::shared_ptr<const Request> request,
+                    std::string_view variant, PeekDone done) = 0;
+  virtual void Start(std::shared_ptr<const Request> request, Plan plan,
+                     std::shared_ptr<Sink> sink) = 0;
+  // Ends a started or scoring request with kCancelled, and drops what was kept
+  // for it. Unknown ids are ignored: the request may have just ended.
+  virtual void Cancel(std::string_view request_id) = 0;
+  virtual void Score(ScoreRequest request, Time deadline, ScoreDone done) = 0;
+};
+
+// One choice of a policy: a name, who answers, and what never changes while the
+// program runs.
+struct Variant {
+  std::string name;
+  std::shared_ptr<Backend> backend;
+  int context_tokens_max = 0;  // 0: unknown (an upstream)
+  // Bytes read to decode one token at context 0, i.e. its weights; orders
+  // variants by size. 0: unknown.
+  int64_t bytes_per_token = 0;
+  int64_t created = 0;  // seconds since 1970, for /v1/models
+};
+
+}  // namespace aio::core

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A request for tokens, after the wire format is gone: what the orchestrator
+// routes and a backend answers. Plain data; never changed once handed on.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/intent.h"
+
+namespace aio::core {
+
+enum class Role : uint8_t { kSystem, kUser, kAssistant };
+inline std::string_view Name(Role role) {
+  switch (role) {
+    case Role::kSystem: return "system";
+    case Role::kUser: return "user";
+    case Role::kAssistant: return "assistant";
+  }
+  return "";
+}
+
+struct Message {
+  Role role = Role::kUser;
+  std::string content;  // UTF-8; content parts of type text already joined
+};
+
+// How the variant's tokens are drawn. Defaults are OpenAI's.
+struct Sampling {
+  float temperature = 1;         // 0: greedy, whatever the rest says
+  int top_k = 0;                 // 0: no limit
+  float top_p = 1;               // nucleus; 1: off
+  float min_p = 0;               // relative to the best token; 0: off
+  float repetition_penalty = 1;  // over prompt and output; 1: off
+  float presence_penalty = 0;    // over the output
+  float frequency_penalty = 0;   // over the output
+  std::optional<uint64_t> seed;  // absent: drawn by the orchestrator
+  bool logprobs = false;
+  int top_logprobs = 0;          // alternatives per token, 0..20
+};
+
+// Which decode strategy a variant runs. What a policy chooses.
+enum class Strategy : uint8_t { kPlain, kLookup, kDraft };
+inline std::string_view Name(Strategy strategy) {
+  switch (strategy) {
+    case Strategy::kPlain: return "plain";
+    case Strategy::kLookup: return "lookup";
+    case Strategy::kDraft: return "draft";
+  }
+  return "";
+}
+
+// What the client may say to the orchestrator itself (request field "aio").
+struct Hints {
+  std::optional<double> quality;  // floor relative to the best variant, 0..1
+  std::optional<Label> intent;    // pins the intent: no probe runs
+  std::string variant;            // pins the variant; empty: routed
+};
+
+// Thread safety: const after construction. Shared by pointer between the
+// orchestrator, the backends and the engine, so a prompt is held once.
+struct Request {
+  std::string id;     // unique; becomes x-request-id
+  std::string model;  // "auto", or a variant's name
+  bool chat = true;   // messages through the chat template, else `prompt` as is
+  std::vector<Message> messages;
+  std::string prompt;                  // completions only
+  std::vector<int32_t> prompt_tokens;  // completions only; wins over `prompt`
+  std::optional<int> max_tokens;       // absent: until the context is full
+  int choices = 1;                     // `n`
+  std::vector<std::string> stop;
+  Sampling sampling;
+  Hints hints;
+  // Whose request: a hash of the API key, 0 without keys. Salts what is cached.
+  uint64_t tenant = 0;
+  // The JSON as received, so that an upstream sees fields we do not know.
+  std::string raw_json;
+};
+
+}  // namespace aio::core

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The device seam: one forward pass over a list of columns. Everything above
+// (scheduler, sampler, engine) is the same on every device; everything below
+// may fuse layers or replay a graph. KV memory belongs to the device and is
+// addressed by page index; which page belongs to whom is the caller's business
+// (sched/).
+//
+// Determinism: the logits of a column depend on its own sequence's tokens and
+// on nothing else: not on the other columns, on how the prompt was cut into
+// steps, on which pages were used, nor on the number of threads (design.md,
+// section 7). K and V are rounded to the KV type and written before any column,
+// those of its own chunk included, reads them.
+//
+// Thread safety: none; the engine thread only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace aio::model {
+
+// Token positions in a page. Attention merges partial results per absolute
+// block of this many positions, so it is part of the arithmetic.
+inline constexpr int kPageTokens = 32;
+
+// One token position of one sequence in one step. Columns of one sequence are
+// contiguous and ascend; every earlier position of it has been stepped before.
+struct Column {
+  int32_t token = 0;     // 0 <= token < vocabulary()
+  int32_t position = 0;  // 0 <= position < context_tokens_max()
+  // Pages of the sequence: position p lives in pages[p / kPageTokens]. Must
+  // cover `position`; must stay valid until the step is over.
+  std::span<const int32_t> pages;
+  bool logits = false;   // whether this column's logits will be read
+};
+
+class Forward {
+ public:
+  virtual ~Forward() = default;
+
+  virtual int vocabulary() const = 0;
+  virtual int context_tokens_max() const = 0;
+  virtual int layers() const = 0;
+  virtual int columns_max() const = 0;  // of one step
+  virtual int pages() const = 0;        // KV pages that exist
+
+  // Bytes one step reads whatever its width, and bytes of KV per context
+  // token: the inputs of the cost model, exact.
+  virtual int64_t weight_bytes() const = 0;
+  virtual int64_t kv_bytes_per_token() const = 0;
+
+  // Begins a step. REQUIRES: no step under way; 1..columns_max() columns.
+  virtual void Begin(std::span<const Column> columns) = 0;
+  // Runs up to `layers` more layers; true once the step is over. The engine
+  // may step another model between two calls.
+  virtual bool Advance(int layers) = 0;
+  // After the step: logits of the i-th column that asked, [vocabulary]. Valid
+  // until the next Begin.
+  virtual std::span<const float> Logits(int i) const = 0;
+
+  void Step(std::span<const Column> columns) {
+    Begin(columns);
+    while (!Advance(layers() + 1)) {
+    }
+  }
+};
+
+}  // namespace aio::model

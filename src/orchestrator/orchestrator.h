@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of a request: peek, sense, estimate, decide, start, learn. One
+// object owns the variants' ledger of reservations; all its work runs on one
+// executor (a strand), so a burst sees the assignments made just before it.
+//
+// Thread safety: Handle, Route, Cancel and Drain may be called from any thread;
+// everything else happens on the executor. Sinks are called from the backends'
+// threads.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "core/backend.h"
+#include "core/intent.h"
+#include "core/request.h"
+#include "policy/policy.h"
+
+namespace aio::orchestrator {
+
+// The answer of /v1/route: what would happen and why, by the same code.
+struct Explanation {
+  core::Intent intent;
+  std::string variant;  // empty if no candidate fits
+  core::Strategy strategy = core::Strategy::kPlain;
+  std::string reason;
+  std::string probe;  // the counted probe state: pinned, text, model, …
+  struct Candidate {
+    std::string variant;
+    std::string why;  // why or why not
+    cost::Estimate estimate;
+  };
+  std::vector<Candidate> candidates;
+};
+
+// Both are wired in cli/: probe/ is not a layer this folder may see.
+// The text probe runs in microseconds, on the orchestrator's executor.
+using TextProbe = std::function<core::Intent(const core::Request&)>;
+// The model probe asks Backend::Score and calls back.
+using ModelProbeDone = std::function<void(Result<core::Intent>)>;
+using ModelProbe = std::function<void(
+    std::shared_ptr<const core::Request> request,
+    std::shared_ptr<const core::Prepared> prepared, Time deadline,
+    ModelProbeDone done)>;
+
+struct Parts {
+  Executor* executor = nullptr;
+  Metrics* metrics = nullptr;
+  std::vector<core::Variant> variants;  // config order; not empty
+  std::shared_ptr<const policy::Policy> policy;
+  TextProbe text_probe;    // may be empty
+  ModelProbe model_probe;  // may be empty
+  std::string model_probe_variant;  // whose Prepared the probe takes
+  // One JSON line per request; may be empty.
+  std::function<void(std::string)> decision_log;
+  uint64_t random_seed = 0;  // of the decisions and of missing sampling seeds
+};
+
+struct Options {
+  int requests_max = 256;       // in flight; past it kOverloaded
+  Duration probe_deadline{};    // of the model probe
+  std::string fallback;         // the variant an uncertain request goes to
+};
+
+class Orchestrator {
+ public:
+  Orchestrator(Parts parts, Options options);
+  ~Orchestrator();
+
+  // Answers `request` through `sink`: exactly one OnDone. OnStart carries the
+  // variant, the intent and the reason. A failure before the first delta is
+  // retried on another candidate, unless it is the client's own.
+  void Handle(std::shared_ptr<const core::Request> request,
+              std::shared_ptr<core::Sink> sink);
+  // Explains what Handle would do, and runs nothing but the probes.
+  void Route(std::shared_ptr<const core::Request> request,
+             std::function<void(Result<Explanation>)> done);
+  void Cancel(const std::string& request_id);
+
+  const std::vector<core::Variant>& variants() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace aio::orchestrator

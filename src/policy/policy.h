@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Choosing a variant is arithmetic: numbers in, a choice and a reason out. A
+// policy has no state, clock, lock, log or generator of its own, so a decision
+// can be replayed from its log line and the simulator runs the same object.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "core/backend.h"
+#include "core/intent.h"
+#include "cost/estimate.h"
+
+namespace aio::policy {
+
+// A variant as the policy sees it for one request.
+struct Candidate {
+  std::string_view variant;
+  cost::Estimate estimate;
+  core::Snapshot view;
+  // Empty if it can serve this request, else why not ("context 5120 > 512").
+  // A policy never chooses such a candidate.
+  std::string unfit;
+  int64_t bytes_per_token = 0;
+  int context_tokens_max = 0;
+};
+
+struct Input {
+  std::vector<Candidate> candidates;  // in config order
+  core::Intent intent;
+  bool can_ask = false;  // the model probe is configured and not yet asked
+  double random = 0;     // in [0, 1), drawn for this request
+};
+
+struct Decision {
+  bool ask = false;    // ask the model probe, then decide again
+  int candidate = -1;  // index; -1 only if every candidate is unfit or ask
+  core::Strategy strategy = core::Strategy::kPlain;
+  std::string reason;            // one line: "code, entropy 0.12 <= 0.45"
+  std::vector<std::string> why;  // [candidate] why or why not
+};
+
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  virtual std::string_view name() const = 0;
+  virtual Decision Decide(const Input& input) const = 0;
+};
+
+}  // namespace aio::policy

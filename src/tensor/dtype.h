@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The element types of GGUF tensors: their numbers in the file, names and
+// sizes. Facts from the GGUF specification (ggml-org/ggml, docs/gguf.md).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace aio {
+
+// Values are those of the file format; numbers not listed are unknown.
+enum class DType : uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
+  kQ8_0 = 8,
+  kQ8_1 = 9,
+  kQ2_K = 10,
+  kQ3_K = 11,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
+  kQ8_K = 15,
+  kI8 = 24,
+  kI16 = 25,
+  kI32 = 26,
+  kI64 = 27,
+  kF64 = 28,
+  kBF16 = 30,
+};
+
+struct DTypeTraits {
+  std::string_view name;
+  int block_elements;  // elements that share a block
+  int block_bytes;
+};
+
+// nullopt for a number this build has no name for.
+std::optional<DTypeTraits> TraitsOf(DType type);
+// "Q8_0", or "type 99".
+std::string NameOf(DType type);
+// Whether kernels/ can read it: F32 F16 BF16 Q8_0 Q4_0.
+bool IsComputable(DType type);
+
+}  // namespace aio
