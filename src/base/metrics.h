@@ -33,8 +33,7 @@ class Metrics {
   // Each returns the series of that name and labels, made at first use. A name
   // keeps the help of its first use. Names end in their unit (_total, _seconds,
   // _bytes).
-  prometheus::Counter* Counter(const std::string& name,
-                               const std::string& help,
+  prometheus::Counter* Counter(const std::string& name, const std::string& help,
                                const Labels& labels = {});
   prometheus::Gauge* Gauge(const std::string& name, const std::string& help,
                            const Labels& labels = {});

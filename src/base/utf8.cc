@@ -30,7 +30,9 @@ bool SecondByteFits(uint8_t lead, uint8_t second) {
 
 CodePoint DecodeUtf8(std::string_view text, size_t at) {
   if (at >= text.size()) return {0, 0, true};
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[at + i]); };
+  const auto byte = [&](size_t i) {
+    return static_cast<uint8_t>(text[at + i]);
+  };
   const size_t length = LengthOf(byte(0));
   if (length == 1) return {byte(0), 1, true};
   if (length == 0 || at + length > text.size() ||
@@ -78,9 +80,8 @@ size_t IncompleteUtf8Tail(std::string_view text) {
     const auto lead = static_cast<uint8_t>(text[text.size() - back]);
     if ((lead & 0xC0) == 0x80) continue;  // inside a character
     if (LengthOf(lead) <= back) return 0;
-    if (back > 1 &&
-        !SecondByteFits(lead, static_cast<uint8_t>(
-                                  text[text.size() - back + 1]))) {
+    if (back > 1 && !SecondByteFits(lead, static_cast<uint8_t>(
+                                              text[text.size() - back + 1]))) {
       return 0;
     }
     return back;

@@ -31,7 +31,7 @@ class Prepared {
 struct PromptSize {
   int tokens = 0;
   int cached_tokens = 0;  // of those, KV exists already
-  bool exact = true;      // false: estimated (an upstream's tokenizer is remote)
+  bool exact = true;  // false: estimated (an upstream's tokenizer is remote)
   std::shared_ptr<const Prepared> prepared;  // may be null
 };
 

@@ -22,16 +22,15 @@ class EchoBackend : public Backend {
  public:
   struct Options {
     std::string fingerprint = "echo";
-    Duration per_word{};         // time between words
-    int words_max = 1 << 20;     // fails with `error` after this many
+    Duration per_word{};      // time between words
+    int words_max = 1 << 20;  // fails with `error` after this many
     Error error{ErrorCode::kUnavailable, "the echo broke", ""};
-    std::vector<float> scores;   // answer to Score; empty: kUnsupported
+    std::vector<float> scores;  // answer to Score; empty: kUnsupported
   };
 
   EchoBackend(Executor* executor, Options options)
       : executor_(executor), options_(std::move(options)) {}
-  explicit EchoBackend(Executor* executor)
-      : EchoBackend(executor, Options()) {}
+  explicit EchoBackend(Executor* executor) : EchoBackend(executor, Options()) {}
 
   Snapshot View(std::string_view) const override {
     Snapshot s;
@@ -84,10 +83,9 @@ class EchoBackend : public Backend {
   };
 
   static std::vector<std::string> Words(const Request& request) {
-    const std::string& text =
-        request.chat && !request.messages.empty()
-            ? request.messages.back().content
-            : request.prompt;
+    const std::string& text = request.chat && !request.messages.empty()
+                                  ? request.messages.back().content
+                                  : request.prompt;
     std::vector<std::string> words;
     size_t from = 0;
     while (from < text.size()) {

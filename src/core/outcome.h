@@ -19,11 +19,11 @@ enum class FinishReason : uint8_t { kStop, kLength };
 // Exact counters of one request over all its choices.
 struct Usage {
   int prompt_tokens = 0;
-  int cached_tokens = 0;      // prompt tokens whose KV already existed
+  int cached_tokens = 0;  // prompt tokens whose KV already existed
   int completion_tokens = 0;
-  int drafted_tokens = 0;     // proposed by speculation
-  int accepted_tokens = 0;    // of those, kept
-  int64_t bytes_read = 0;     // weights and KV, this request's share of a step
+  int drafted_tokens = 0;   // proposed by speculation
+  int accepted_tokens = 0;  // of those, kept
+  int64_t bytes_read = 0;   // weights and KV, this request's share of a step
 };
 
 // One per request, at its end: what `cost` learns from and the decision log

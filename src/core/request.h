@@ -17,9 +17,12 @@ namespace aio::core {
 enum class Role : uint8_t { kSystem, kUser, kAssistant };
 inline std::string_view Name(Role role) {
   switch (role) {
-    case Role::kSystem: return "system";
-    case Role::kUser: return "user";
-    case Role::kAssistant: return "assistant";
+    case Role::kSystem:
+      return "system";
+    case Role::kUser:
+      return "user";
+    case Role::kAssistant:
+      return "assistant";
   }
   return "";
 }
@@ -40,16 +43,19 @@ struct Sampling {
   float frequency_penalty = 0;   // over the output
   std::optional<uint64_t> seed;  // absent: drawn by the orchestrator
   bool logprobs = false;
-  int top_logprobs = 0;          // alternatives per token, 0..20
+  int top_logprobs = 0;  // alternatives per token, 0..20
 };
 
 // Which decode strategy a variant runs. What a policy chooses.
 enum class Strategy : uint8_t { kPlain, kLookup, kDraft };
 inline std::string_view Name(Strategy strategy) {
   switch (strategy) {
-    case Strategy::kPlain: return "plain";
-    case Strategy::kLookup: return "lookup";
-    case Strategy::kDraft: return "draft";
+    case Strategy::kPlain:
+      return "plain";
+    case Strategy::kLookup:
+      return "lookup";
+    case Strategy::kDraft:
+      return "draft";
   }
   return "";
 }
