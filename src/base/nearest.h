@@ -1,28 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// "Did you mean": the known word nearest to an unknown one.
+// "Did you mean …": the known name closest to a mistyped one, for errors about
+// config keys and model names.
 //
-// Thread safety: free functions, no state.
+// Cost: Distance is O(a.size() * b.size()); both are cut to kNameBytesMax
+// first, since the mistyped name comes from outside.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace aio {
 
-// Insertions, deletions, substitutions and swaps of neighbours that turn `a`
-// into `b` (optimal string alignment). Cost: O(|a| |b|).
+inline constexpr size_t kNameBytesMax = 64;
+
+// Edits (insert, delete, replace, swap neighbours) that turn a into b, case
+// ignored.
 int EditDistance(std::string_view a, std::string_view b);
 
-// The member of `known` nearest to `word`, the first of equals; empty if none
-// is near enough to be what was meant (a third of its letters, at least 2).
-// Words over 64 bytes are near to nothing, so a client cannot buy time here.
-std::string Nearest(std::string_view word,
-                    const std::vector<std::string>& known);
+// The known name with the fewest edits; the first of equals. Empty if `names`
+// is, or if nothing is close: more than half of the longer name would change.
+std::string Nearest(std::string_view name,
+                    const std::vector<std::string>& names);
 
-// ", did you mean 'small'?" or nothing; to append to an error.
-std::string DidYouMean(std::string_view word,
-                       const std::vector<std::string>& known);
+// ", did you mean 'small'?" or nothing; ends an error message.
+std::string DidYouMean(std::string_view name,
+                       const std::vector<std::string>& names);
 
 }  // namespace aio

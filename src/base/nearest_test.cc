@@ -6,29 +6,42 @@
 namespace aio {
 namespace {
 
-TEST(NearestTest, CountsEditsAndSwapsOfNeighbours) {
-  EXPECT_EQ(EditDistance("", ""), 0);
+TEST(NearestTest, CountsEachKindOfEditOnce) {
+  EXPECT_EQ(EditDistance("listen", "listen"), 0);
+  EXPECT_EQ(EditDistance("listen", "listem"), 1);
+  EXPECT_EQ(EditDistance("listen", "liste"), 1);
+  EXPECT_EQ(EditDistance("listen", "listenn"), 1);
+  EXPECT_EQ(EditDistance("listen", "litsen"), 1);  // swapped neighbours
+  EXPECT_EQ(EditDistance("Listen", "lISTEN"), 0);
   EXPECT_EQ(EditDistance("", "abc"), 3);
   EXPECT_EQ(EditDistance("kitten", "sitting"), 3);
-  EXPECT_EQ(EditDistance("lsiten", "listen"), 1);
-  EXPECT_EQ(EditDistance("same", "same"), 0);
 }
 
-TEST(NearestTest, NamesTheNearestWordTheFirstOfEquals) {
-  EXPECT_EQ(Nearest("smal", {"large", "small"}), "small");
-  EXPECT_EQ(Nearest("ba", {"aa", "bb"}), "aa");
+TEST(NearestTest, NamesTheClosest) {
+  const std::vector<std::string> names = {"auto", "small", "large"};
+  EXPECT_EQ(Nearest("smal", names), "small");
+  EXPECT_EQ(Nearest("LARGE", names), "large");
+  EXPECT_EQ(Nearest("atuo", names), "auto");
 }
 
-TEST(NearestTest, IsSilentWhenNothingIsNear) {
-  EXPECT_EQ(Nearest("gpt-4o", {"small", "large"}), "");
-  EXPECT_EQ(Nearest("", {"small"}), "");
-  EXPECT_EQ(Nearest(std::string(100000, 'a'), {std::string(100000, 'b')}), "");
-  EXPECT_EQ(DidYouMean("gpt-4o", {"small"}), "");
+TEST(NearestTest, NamesNothingWhenNothingIsClose) {
+  EXPECT_EQ(Nearest("gpt-4o-mini", {"auto", "small", "large"}), "");
+  EXPECT_EQ(Nearest("small", {}), "");
+  EXPECT_EQ(Nearest("", {"auto"}), "");
 }
 
-TEST(NearestTest, CompletesAnErrorMessage) {
-  EXPECT_EQ("unknown key 'lisen'" + DidYouMean("lisen", {"listen"}),
-            "unknown key 'lisen', did you mean 'listen'?");
+TEST(NearestTest, PrefersTheFirstOfEquals) {
+  EXPECT_EQ(Nearest("npu-3b", {"npu-1b", "npu-7b"}), "npu-1b");
+}
+
+TEST(NearestTest, EndsAnErrorMessageOnlyIfSomethingIsClose) {
+  EXPECT_EQ(DidYouMean("smal", {"small"}), ", did you mean 'small'?");
+  EXPECT_EQ(DidYouMean("gpt-4o-mini", {"small"}), "");
+}
+
+TEST(NearestTest, CutsLongNamesBeforeComparing) {
+  EXPECT_EQ(EditDistance(std::string(1 << 20, 'a'), "a"),
+            static_cast<int>(kNameBytesMax) - 1);
 }
 
 }  // namespace
