@@ -33,6 +33,8 @@ struct Outcome {
   Strategy strategy = Strategy::kPlain;
   Label intent = Label::kChat;
   Usage usage;
+  int choices = 1;   // usage counts the tokens of all of them
+  bool cut = false;  // a choice ended at max_tokens: its length is a lower bound
   std::optional<ErrorCode> error;  // absent: it finished
   Duration to_first_token{};       // from Start; zero if there was none
   Duration total{};                // from Start to OnDone

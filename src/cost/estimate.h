@@ -9,14 +9,14 @@
 namespace aio::cost {
 
 struct Estimate {
-  int context_tokens = 0;       // prompt + expected output
+  int context_tokens = 0;  // prompt + expected output
   int prompt_tokens = 0;
   int cached_tokens = 0;
-  double output_tokens = 0;     // expected for the intent, capped by max_tokens
-  double prefill_seconds = 0;   // of the uncached prompt, learned
-  double seconds_per_token = 0; // decode, learned; 0: nothing known yet
-  double seconds = 0;           // expected, alone
-  int64_t bytes_read = 0;       // weights once per decode step
+  double output_tokens = 0;    // expected for the intent, capped by max_tokens
+  double prefill_seconds = 0;  // of the uncached prompt, learned
+  double seconds_per_token = 0;  // decode, learned; 0: nothing known yet
+  double seconds = 0;            // expected, alone
+  int64_t bytes_read = 0;        // weights once per decode step
 };
 
 }  // namespace aio::cost
