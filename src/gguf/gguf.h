@@ -24,9 +24,8 @@ namespace aio::gguf {
 
 // An array value. Strings are views into the mapped file.
 struct Array {
-  std::variant<std::vector<uint64_t>, std::vector<int64_t>,
-               std::vector<double>, std::vector<bool>,
-               std::vector<std::string_view>>
+  std::variant<std::vector<uint64_t>, std::vector<int64_t>, std::vector<double>,
+               std::vector<bool>, std::vector<std::string_view>>
       items;
   size_t size() const;
 };
@@ -60,7 +59,7 @@ class File {
   uint32_t version() const;
   const std::vector<Entry>& metadata() const;
   const std::vector<Tensor>& tensors() const;
-  int64_t file_bytes() const;   // all parts
+  int64_t file_bytes() const;  // all parts
   const std::string& path() const;
 
   const Value* Find(std::string_view key) const;  // null if absent
