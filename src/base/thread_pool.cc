@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/thread_pool.h"
+
+#include "base/check.h"
+
+namespace aio {
+namespace {
+
+inline void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Waits until `value` is no longer `old`; returns what it became.
+template <typename T>
+T AwaitChange(const std::atomic<T>& value, T old) {
+  // Some tens of microseconds; a parked thread costs its waker a system call.
+  constexpr int kSpins = 2000;
+  for (int i = 0; i < kSpins; ++i) {
+    const T now = value.load(std::memory_order_acquire);
+    if (now != old) return now;
+    Pause();
+  }
+  value.wait(old, std::memory_order_acquire);
+  return value.load(std::memory_order_acquire);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  CHECK(threads >= 1);
+  workers_.reserve(static_cast<size_t>(threads) - 1);
+  for (int i = 1; i < threads; ++i) {
+    workers_.emplace_back([this, i] { Work(i); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  stopping_ = true;
+  epoch_.fetch_add(1, std::memory_order_release);
+  epoch_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::RunErased(const void* function, Call call) {
+  if (workers_.empty()) return call(function, 0);
+  function_ = function;
+  call_ = call;
+  running_.store(static_cast<int32_t>(workers_.size()),
+                 std::memory_order_relaxed);
+  epoch_.fetch_add(1, std::memory_order_release);
+  epoch_.notify_all();
+  call(function, 0);
+  int32_t left = running_.load(std::memory_order_acquire);
+  while (left != 0) left = AwaitChange(running_, left);
+}
+
+void ThreadPool::Work(int thread) {
+  for (uint32_t seen = 0;;) {
+    seen = AwaitChange(epoch_, seen);
+    if (stopping_) return;
+    call_(function_, thread);
+    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      running_.notify_one();
+    }
+  }
+}
+
+}  // namespace aio
