@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/atomic_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+namespace aio {
+namespace {
+
+Error FromErrno(const std::string& path, int error) {
+  ErrorCode code = ErrorCode::kUnavailable;
+  if (error == ENOENT || error == ENOTDIR) code = ErrorCode::kNotFound;
+  if (error == EACCES || error == EPERM || error == EROFS) {
+    code = ErrorCode::kDenied;
+  }
+  return {
+      code,
+      "cannot write " + path + ": " + std::generic_category().message(error),
+      ""};
+}
+
+// So that the new name itself is on the disk. Some file systems refuse to
+// flush a folder; the file's bytes are safe by then, so that is no error.
+void FlushFolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string folder =
+      slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  fsync(fd);
+  close(fd);
+}
+
+}  // namespace
+
+struct AtomicFile::State {
+  std::string path;
+  std::string temporary;
+  int fd = -1;
+  bool committed = false;
+
+  ~State() {
+    if (fd >= 0) close(fd);
+    if (!committed && !temporary.empty()) unlink(temporary.c_str());
+  }
+};
+
+AtomicFile::AtomicFile(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
+
+AtomicFile::AtomicFile(AtomicFile&&) noexcept = default;
+AtomicFile& AtomicFile::operator=(AtomicFile&&) noexcept = default;
+AtomicFile::~AtomicFile() = default;
+
+Result<AtomicFile> AtomicFile::Create(const std::string& path) {
+  // Not mkstemp, whose files nobody else may read: open() heeds the umask.
+  static std::atomic<uint64_t> serial{0};
+  for (;;) {
+    std::string temporary = path + ".tmp-" + std::to_string(getpid()) + "-" +
+                            std::to_string(serial.fetch_add(1));
+    const int fd =
+        open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 && errno == EEXIST) continue;
+    if (fd < 0) return FromErrno(path, errno);
+    auto state = std::make_unique<State>();
+    state->path = path;
+    state->temporary = std::move(temporary);
+    state->fd = fd;
+    return AtomicFile(std::move(state));
+  }
+}
+
+Result<void> AtomicFile::Append(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(state_->fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return FromErrno(state_->path, errno);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+  return {};
+}
+
+Result<void> AtomicFile::Commit() {
+  if (fsync(state_->fd) != 0) return FromErrno(state_->path, errno);
+  // close() reports writes that a network file system had put off.
+  if (close(std::exchange(state_->fd, -1)) != 0) {
+    return FromErrno(state_->path, errno);
+  }
+  if (rename(state_->temporary.c_str(), state_->path.c_str()) != 0) {
+    return FromErrno(state_->path, errno);
+  }
+  state_->committed = true;
+  FlushFolderOf(state_->path);
+  return {};
+}
+
+}  // namespace aio

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tensor/block_formats.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "base/random.h"
+
+namespace aio {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// The value of F16 bits by the definition in IEEE 754, in double precision.
+double HalfByDefinition(uint16_t bits) {
+  const int exponent = bits >> 10 & 31;
+  const int mantissa = bits & 1023;
+  const double magnitude = exponent == 0 ? std::ldexp(mantissa, -24)
+                           : exponent == 31
+                               ? (mantissa == 0 ? kInfinity : std::nan(""))
+                               : std::ldexp(1024 + mantissa, exponent - 25);
+  return bits >> 15 ? -magnitude : magnitude;
+}
+
+// The half nearest to a finite value, found by trying them all: ties go to
+// the even mantissa, and the infinity counts as the number 65536.
+uint16_t NearestHalf(double value) {
+  uint16_t best = 0;
+  double best_distance = std::numeric_limits<double>::infinity();
+  for (uint16_t bits = 0; bits <= 0x7C00; ++bits) {
+    const double half = bits == 0x7C00 ? 65536 : HalfByDefinition(bits);
+    const double distance = std::fabs(half - std::fabs(value));
+    if (distance < best_distance ||
+        (distance == best_distance && bits % 2 == 0)) {
+      best = bits;
+      best_distance = distance;
+    }
+  }
+  return static_cast<uint16_t>(best | (std::signbit(value) ? 0x8000 : 0));
+}
+
+std::vector<float> Normal(size_t count, uint64_t seed) {
+  std::vector<float> values(count);
+  for (size_t i = 0; i < count; ++i) {
+    double sum = -6;  // of twelve uniforms: variance 1
+    for (uint64_t k = 0; k < 12; ++k) sum += RandomUnit(seed, i, k);
+    values[i] = static_cast<float>(sum);
+  }
+  return values;
+}
+
+TEST(F16Test, EveryHalfReadsAsItsDefinitionAndBack) {
+  for (uint32_t i = 0; i < 0x10000; ++i) {
+    const auto bits = static_cast<uint16_t>(i);
+    const float value = F16ToF32(bits);
+    const double expected = HalfByDefinition(bits);
+    if (std::isnan(expected)) {
+      EXPECT_TRUE(std::isnan(value));
+      EXPECT_TRUE(std::isnan(F16ToF32(F32ToF16(value))));
+      continue;
+    }
+    ASSERT_EQ(value, expected) << bits;
+    ASSERT_EQ(std::signbit(value), std::signbit(expected)) << bits;
+    ASSERT_EQ(F32ToF16(value), bits);
+  }
+}
+
+TEST(F16Test, AgreesWithTheCompilersOwnHalfOnRandomBits) {
+  const auto check = [](float value) {
+    const auto half = static_cast<_Float16>(value);
+    uint16_t bits;
+    std::memcpy(&bits, &half, sizeof(bits));
+    ASSERT_EQ(F32ToF16(value), bits) << value;
+  };
+  for (uint64_t i = 0; i < 300000; ++i) {
+    const auto bits = static_cast<uint32_t>(RandomBits(1, 2, i));
+    const float value = std::bit_cast<float>(bits);
+    if (!std::isnan(value)) check(value);
+    // Most random floats are far outside the range of halves.
+    const uint32_t near = (bits & 0x8FFFFFFF) | 0x30000000;
+    check(std::bit_cast<float>(near));
+  }
+}
+
+TEST(F16Test, RoundsToNearestTiesToEven) {
+  // Halfway between each pair of neighbours, and one float to either side.
+  for (uint16_t bits = 0; bits < 0x7C00; bits += 7) {
+    const double next = bits + 1 == 0x7C00 ? 65536 : HalfByDefinition(bits + 1);
+    const auto middle = static_cast<float>((HalfByDefinition(bits) + next) / 2);
+    ASSERT_EQ(F32ToF16(middle), bits % 2 == 0 ? bits : bits + 1);
+    ASSERT_EQ(F32ToF16(std::nextafter(middle, 0.0f)), bits);
+    ASSERT_EQ(F32ToF16(std::nextafter(middle, kInfinity)), bits + 1);
+  }
+  for (uint64_t i = 0; i < 50; ++i) {
+    const auto value = static_cast<float>(RandomUnit(1, 1, i) - 0.5);
+    ASSERT_EQ(F32ToF16(value), NearestHalf(value));
+  }
+  EXPECT_EQ(F32ToF16(kInfinity), 0x7C00);
+  EXPECT_EQ(F32ToF16(-1e30f), 0xFC00);
+}
+
+TEST(Bf16Test, EveryValueSurvivesAndOthersGoToTheNearestEven) {
+  for (uint32_t i = 0; i < 0x10000; ++i) {
+    const float value = Bf16ToF32(static_cast<uint16_t>(i));
+    if (std::isnan(value)) {
+      EXPECT_TRUE(std::isnan(Bf16ToF32(F32ToBf16(value))));
+    } else {
+      ASSERT_EQ(F32ToBf16(value), i);
+    }
+  }
+  EXPECT_EQ(F32ToBf16(1.0f + 0x1p-8f), 0x3F80);  // a tie, down to even
+  EXPECT_EQ(F32ToBf16(1.0f + 0x1p-8f + 0x1p-20f), 0x3F81);
+  EXPECT_EQ(F32ToBf16(1.0f + 0x3p-8f), 0x3F82);  // a tie, up to even
+  EXPECT_EQ(F32ToBf16(std::numeric_limits<float>::max()), 0x7F80);
+}
+
+// Q8_0 in double precision, from ggml's rule: scale = max|x| / 127.
+TEST(Q8_0Test, EveryWeightIsWithinHalfAStepAndTheLargestIs127) {
+  const auto values = Normal(32 * 100, 8);
+  for (size_t at = 0; at < values.size(); at += 32) {
+    BlockQ8_0 block;
+    QuantizeBlock(&values[at], &block);
+    double largest = 0;
+    for (int i = 0; i < 32; ++i) {
+      largest = std::max(largest, std::fabs(double{values[at + i]}));
+    }
+    EXPECT_EQ(block.scale, NearestHalf(largest / 127));
+    int code_max = 0;
+    for (int i = 0; i < 32; ++i) {
+      const double exact = values[at + i] / (largest / 127);
+      // Half a step, plus what float arithmetic adds to it.
+      EXPECT_LE(std::fabs(block.q[i] - exact), 0.5 + 1e-4);
+      code_max = std::max(code_max, std::abs(int{block.q[i]}));
+    }
+    EXPECT_EQ(code_max, 127);
+  }
+}
+
+TEST(Q8_0Test, RoundsHalvesAwayFromZero) {
+  std::array<float, 32> values{};
+  values[0] = 127;  // scale 1
+  values[1] = 2.5f;
+  values[2] = -2.5f;
+  values[3] = 2.25f;
+  BlockQ8_0 block;
+  QuantizeBlock(values.data(), &block);
+  EXPECT_EQ(F16ToF32(block.scale), 1);
+  EXPECT_EQ(block.q[0], 127);
+  EXPECT_EQ(block.q[1], 3);
+  EXPECT_EQ(block.q[2], -3);
+  EXPECT_EQ(block.q[3], 2);
+}
+
+TEST(Q4_0Test, TheLargestWeightOfEitherSignIsKeptAsCodeZero) {
+  for (const float sign : {1.0f, -1.0f}) {
+    std::array<float, 32> values{};
+    values[17] = 8 * sign;
+    values[3] = -7 * sign;
+    values[4] = 3 * sign;
+    BlockQ4_0 block;
+    QuantizeBlock(values.data(), &block);
+    EXPECT_EQ(F16ToF32(block.scale), -sign);
+    EXPECT_EQ(block.q[1] >> 4, 0);   // element 17: the high nibble of byte 1
+    EXPECT_EQ(block.q[3] & 15, 15);  // -7 is 15 - 8 steps of -1
+    EXPECT_EQ(block.q[4] & 15, 5);
+    EXPECT_EQ(block.q[0], 0x88);  // two zeros
+    std::array<float, 32> back;
+    DequantizeBlock(block, back.data());
+    EXPECT_EQ(back, values);
+  }
+}
+
+TEST(Q4_0Test, EveryWeightIsWithinAStep) {
+  const auto values = Normal(32 * 100, 4);
+  for (size_t at = 0; at < values.size(); at += 32) {
+    BlockQ4_0 block;
+    std::array<float, 32> back;
+    QuantizeBlock(&values[at], &block);
+    DequantizeBlock(block, back.data());
+    const float step = std::fabs(F16ToF32(block.scale));
+    for (int i = 0; i < 32; ++i) {
+      // The far end of the other sign has no code of its own: up to one step.
+      EXPECT_LE(std::fabs(back[i] - values[at + i]), 1.002f * step);
+    }
+  }
+}
+
+TEST(QuantizeTest, ZerosAndTinyNumbersAreZeroAndNothingIsUndefined) {
+  for (const float value : {0.0f, 1e-45f, 1e-39f, kInfinity, -kInfinity,
+                            std::numeric_limits<float>::quiet_NaN()}) {
+    std::array<float, 32> values{};
+    values[5] = value;
+    BlockQ8_0 q8;
+    BlockQ4_0 q4;
+    QuantizeBlock(values.data(), &q8);
+    QuantizeBlock(values.data(), &q4);
+    if (!std::isfinite(value)) continue;
+    std::array<float, 32> back;
+    DequantizeBlock(q8, back.data());
+    EXPECT_EQ(back, (std::array<float, 32>{}));
+    DequantizeBlock(q4, back.data());
+    EXPECT_EQ(back, (std::array<float, 32>{}));
+  }
+}
+
+TEST(RowTest, RowsOfEachTypeSurviveAtAnyAddress) {
+  const auto values = Normal(96, 3);
+  const struct {
+    DType type;
+    float error;
+  } cases[] = {{DType::kF32, 0},
+               {DType::kF16, 2e-3f},
+               {DType::kBF16, 2e-2f},
+               {DType::kQ8_0, 2e-2f},
+               {DType::kQ4_0, 0.6f}};
+  for (const auto& c : cases) {
+    const size_t size = BytesFor(c.type, 96);
+    std::vector<std::byte> memory(size + 1);
+    const auto bytes = std::span(memory).subspan(1);  // misaligned
+    EncodeRow(c.type, values, bytes);
+    std::vector<float> back(96);
+    DecodeRow(c.type, bytes, back);
+    float worst = 0;
+    for (size_t i = 0; i < 96; ++i) {
+      worst = std::max(worst, std::fabs(back[i] - values[i]));
+    }
+    EXPECT_LE(worst, c.error) << NameOf(c.type);
+    // What was decoded once is a fixed point of every format but Q4_0, whose
+    // codes are not symmetric.
+    if (c.type == DType::kQ4_0) continue;
+    std::vector<std::byte> again(size);
+    EncodeRow(c.type, back, again);
+    EXPECT_TRUE(std::equal(again.begin(), again.end(), bytes.begin()))
+        << NameOf(c.type);
+  }
+}
+
+TEST(DTypeTest, OnlyListedNumbersHaveTraitsAndNames) {
+  EXPECT_EQ(NameOf(DType::kQ8_0), "Q8_0");
+  EXPECT_EQ(NameOf(DType{99}), "type 99");
+  EXPECT_FALSE(TraitsOf(DType{4}));  // withdrawn from the format
+  EXPECT_EQ(BytesFor(DType::kQ4_K, 512), 288u);
+  EXPECT_TRUE(IsComputable(DType::kBF16));
+  EXPECT_FALSE(IsComputable(DType::kQ4_K));
+}
+
+}  // namespace
+}  // namespace aio
