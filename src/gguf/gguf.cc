@@ -90,10 +90,7 @@ int64_t Tensor::elements() const {
 }
 
 Result<void> File::State::IndexTensors() {
-  std::vector<std::string_view> names;
-  names.reserve(first.tensors.size());
-  for (const Tensor& tensor : first.tensors) names.push_back(tensor.name);
-  ASSIGN_OR_RETURN(by_name, SortByName(names, "tensor"));
+  ASSIGN_OR_RETURN(by_name, SortByName(NamesOf(first.tensors), "tensor"));
   return {};
 }
 

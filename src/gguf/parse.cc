@@ -410,6 +410,33 @@ Result<uint32_t> ReadVersion(Cursor* cursor) {
                what + " (little-endian versions 2 and 3 are supported)", ""};
 }
 
+// All that comes before the tensors' bytes; where they are said to be.
+Result<std::vector<Extent>> ReadHeader(Cursor* cursor, Part* part) {
+  ASSIGN_OR_RETURN(part->version, ReadVersion(cursor));
+  ASSIGN_OR_RETURN(const auto tensors,
+                   cursor->Number<uint64_t>("the tensor count"));
+  ASSIGN_OR_RETURN(const auto keys,
+                   cursor->Number<uint64_t>("the metadata count"));
+  // The smallest entry has 8 + 1 + 4 + 1 bytes, the smallest tensor 8 + 1 + 4
+  // + 8 + 4 + 8.
+  if (keys > kMaxKeys || keys > cursor->left() / 14) {
+    return cursor->Corrupt("impossible metadata count " + std::to_string(keys) +
+                           " before");
+  }
+  if (tensors > kMaxTensors || tensors > cursor->left() / 33) {
+    return cursor->Corrupt("impossible tensor count " +
+                           std::to_string(tensors) + " before");
+  }
+  RETURN_IF_ERROR(ReadMetadata(cursor, keys, part));
+  std::vector<Extent> extents;
+  for (uint64_t i = 0; i < tensors; ++i) {
+    Tensor& tensor = part->tensors.emplace_back();
+    ASSIGN_OR_RETURN(const Extent extent, ReadTensor(cursor, &tensor));
+    extents.push_back(extent);
+  }
+  return extents;
+}
+
 }  // namespace
 
 const Value* Part::Find(std::string_view key) const {
@@ -423,30 +450,25 @@ const Value* Part::Find(std::string_view key) const {
 Result<Part> ParsePart(std::span<const std::byte> bytes) {
   Cursor cursor(bytes);
   Part part;
-  ASSIGN_OR_RETURN(part.version, ReadVersion(&cursor));
-  ASSIGN_OR_RETURN(const auto tensors,
-                   cursor.Number<uint64_t>("the tensor count"));
-  ASSIGN_OR_RETURN(const auto keys,
-                   cursor.Number<uint64_t>("the metadata count"));
-  // The smallest entry has 8 + 1 + 4 + 1 bytes, the smallest tensor 8 + 1 + 4
-  // + 8 + 4 + 8.
-  if (keys > kMaxKeys || keys > cursor.left() / 14) {
-    return cursor.Corrupt("impossible metadata count " + std::to_string(keys) +
-                          " before");
-  }
-  if (tensors > kMaxTensors || tensors > cursor.left() / 33) {
-    return cursor.Corrupt("impossible tensor count " + std::to_string(tensors) +
-                          " before");
-  }
-  RETURN_IF_ERROR(ReadMetadata(&cursor, keys, &part));
-  std::vector<Extent> extents;
-  for (uint64_t i = 0; i < tensors; ++i) {
-    Tensor& tensor = part.tensors.emplace_back();
-    ASSIGN_OR_RETURN(const Extent extent, ReadTensor(&cursor, &tensor));
-    extents.push_back(extent);
-  }
+  ASSIGN_OR_RETURN(const auto extents, ReadHeader(&cursor, &part));
   RETURN_IF_ERROR(PlaceTensors(bytes, cursor.at(), extents, &part));
   return part;
+}
+
+Result<size_t> CheckHeader(std::span<const std::byte> header) {
+  Cursor cursor(header);
+  Part part;
+  RETURN_IF_ERROR(ReadHeader(&cursor, &part));
+  if (cursor.left() != 0) return cursor.Corrupt("the header does not end");
+  RETURN_IF_ERROR(SortByName(NamesOf(part.tensors), "tensor"));
+  return AlignmentOf(part);
+}
+
+std::vector<std::string_view> NamesOf(const std::vector<Tensor>& tensors) {
+  std::vector<std::string_view> names;
+  names.reserve(tensors.size());
+  for (const Tensor& tensor : tensors) names.push_back(tensor.name);
+  return names;
 }
 
 std::string Quote(std::string_view name) {

@@ -60,9 +60,15 @@ struct Part {
 // kCorrupt or kUnsupported; the message says what is wrong at which offset.
 Result<Part> ParsePart(std::span<const std::byte> bytes);
 
+// Checks all that comes before the tensors' bytes and that `header` ends
+// there; the alignment of the tensors.
+Result<size_t> CheckHeader(std::span<const std::byte> header);
+
 // A name from a file as it may appear in a message: quoted, shortened, and
 // with anything unprintable replaced.
 std::string Quote(std::string_view name);
+
+std::vector<std::string_view> NamesOf(const std::vector<Tensor>& tensors);
 
 // Indices of `names`, sorted by name; kCorrupt if one occurs twice (`kind`
 // says of what). A sorted list and not a hash table, so that no choice of

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gguf/writer.h"
+
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#include "base/atomic_file.h"
+#include "gguf/parse.h"
+#include "tensor/block_formats.h"
+
+namespace aio::gguf {
+namespace {
+
+Error Invalid(const std::string& what) {
+  return {ErrorCode::kInvalidArgument, what, ""};
+}
+
+template <typename T>
+void PutNumber(T value, std::string* out) {
+  out->append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+void PutString(std::string_view text, std::string* out) {
+  PutNumber(uint64_t{text.size()}, out);
+  out->append(text);
+}
+
+template <typename T>
+void PutScalar(const T& value, std::string* out) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    PutString(value, out);
+  } else if constexpr (std::is_same_v<T, bool>) {
+    PutNumber(uint8_t{value}, out);
+  } else {
+    PutNumber(value, out);
+  }
+}
+
+template <typename T>
+constexpr ValueType TypeOf() {
+  if (std::is_same_v<T, uint8_t>) return ValueType::kU8;
+  if (std::is_same_v<T, int8_t>) return ValueType::kI8;
+  if (std::is_same_v<T, uint16_t>) return ValueType::kU16;
+  if (std::is_same_v<T, int16_t>) return ValueType::kI16;
+  if (std::is_same_v<T, uint32_t>) return ValueType::kU32;
+  if (std::is_same_v<T, int32_t>) return ValueType::kI32;
+  if (std::is_same_v<T, uint64_t>) return ValueType::kU64;
+  if (std::is_same_v<T, int64_t>) return ValueType::kI64;
+  if (std::is_same_v<T, float>) return ValueType::kF32;
+  if (std::is_same_v<T, double>) return ValueType::kF64;
+  if (std::is_same_v<T, bool>) return ValueType::kBool;
+  return ValueType::kString;
+}
+
+struct PutItem {
+  std::string* out;
+
+  template <typename T>
+  void operator()(const T& value) const {
+    PutNumber(TypeOf<T>(), out);
+    PutScalar(value, out);
+  }
+  template <typename T>
+  void operator()(const std::vector<T>& values) const {
+    PutNumber(ValueType::kArray, out);
+    PutNumber(TypeOf<T>(), out);
+    PutNumber(uint64_t{values.size()}, out);
+    for (const auto& value : values) PutScalar<T>(value, out);
+  }
+};
+
+// The bytes of a tensor of this shape; kInvalidArgument if there is no such
+// tensor.
+Result<size_t> SizeOf(const std::string& name, DType type,
+                      const std::vector<int64_t>& shape) {
+  const auto traits = TraitsOf(type);
+  if (!traits) return Invalid("tensor " + Quote(name) + ": " + NameOf(type));
+  const std::string wrong = "tensor " + Quote(name) + " of type " +
+                            std::string(traits->name) +
+                            " cannot have this shape";
+  if (shape.empty() || shape.size() > kMaxDimensions) return Invalid(wrong);
+  int64_t elements = 1;
+  for (const int64_t size : shape) {
+    if (size < 1 || __builtin_mul_overflow(elements, size, &elements) ||
+        elements > std::numeric_limits<int64_t>::max() / 512) {
+      return Invalid(wrong);  // a block has at most 292 bytes
+    }
+  }
+  if (shape[0] % traits->block_elements != 0) return Invalid(wrong);
+  return BytesFor(type, elements);
+}
+
+}  // namespace
+
+void Writer::Add(std::string key, Item value) {
+  metadata_.emplace_back(std::move(key), std::move(value));
+}
+
+void Writer::AddTensor(std::string name, DType type, std::vector<int64_t> shape,
+                       std::span<const std::byte> data) {
+  tensors_.push_back({std::move(name), type, std::move(shape), data, {}});
+}
+
+void Writer::AddFloats(std::string name, DType type, std::vector<int64_t> shape,
+                       std::span<const float> values) {
+  Record record{std::move(name), type, std::move(shape), {}, {}};
+  const auto bytes = SizeOf(record.name, type, record.shape);
+  const auto traits = TraitsOf(type);
+  // If anything is wrong the record stays empty, which Write reports.
+  if (bytes && IsComputable(type) &&
+      values.size() % traits->block_elements == 0 &&
+      *bytes == BytesFor(type, static_cast<int64_t>(values.size()))) {
+    record.owned.resize(*bytes);
+    EncodeRow(type, values, record.owned);
+  }
+  tensors_.push_back(std::move(record));
+}
+
+size_t Writer::Padding(size_t size) const {
+  return (options_.alignment - size % options_.alignment) % options_.alignment;
+}
+
+Result<std::string> Writer::Header() const {
+  auto metadata = metadata_;
+  if (options_.alignment != kDefaultAlignment) {
+    metadata.emplace_back("general.alignment", options_.alignment);
+  }
+  std::string out(kMagic, sizeof(kMagic));
+  PutNumber(options_.version, &out);
+  PutNumber(uint64_t{tensors_.size()}, &out);
+  PutNumber(uint64_t{metadata.size()}, &out);
+  for (const auto& [key, item] : metadata) {
+    PutString(key, &out);
+    std::visit(PutItem{&out}, item);
+  }
+  uint64_t offset = 0;
+  for (const Record& tensor : tensors_) {
+    ASSIGN_OR_RETURN(const size_t bytes,
+                     SizeOf(tensor.name, tensor.type, tensor.shape));
+    if (tensor.data().size() != bytes) {
+      return Invalid("tensor " + Quote(tensor.name) +
+                     " was given another size than its shape has");
+    }
+    PutString(tensor.name, &out);
+    PutNumber(static_cast<uint32_t>(tensor.shape.size()), &out);
+    for (const int64_t size : tensor.shape) PutNumber(size, &out);
+    PutNumber(tensor.type, &out);
+    PutNumber(offset, &out);
+    offset += bytes + Padding(bytes);
+  }
+  return out;
+}
+
+template <typename Put>
+Result<void> Writer::Emit(Put put) const {
+  if (options_.alignment == 0 || options_.alignment > kMaxAlignment) {
+    return Invalid("alignment " + std::to_string(options_.alignment));
+  }
+  ASSIGN_OR_RETURN(const std::string header, Header());
+  // What File would refuse is refused here, by the same code.
+  const auto alignment = CheckHeader(std::as_bytes(std::span(header)));
+  if (!alignment) return Invalid(alignment.error().message);
+  if (*alignment != options_.alignment) {
+    return Invalid("general.alignment is set by Options::alignment");
+  }
+  const std::vector<std::byte> zeros(options_.alignment);
+  const auto pad = [&](size_t size) {
+    return put(std::span(zeros).first(Padding(size)));
+  };
+  RETURN_IF_ERROR(put(std::as_bytes(std::span(header))));
+  if (!tensors_.empty()) RETURN_IF_ERROR(pad(header.size()));
+  for (const Record& tensor : tensors_) {
+    RETURN_IF_ERROR(put(tensor.data()));
+    RETURN_IF_ERROR(pad(tensor.data().size()));
+  }
+  return {};
+}
+
+Result<void> Writer::Write(const std::string& path) const {
+  ASSIGN_OR_RETURN(auto file, AtomicFile::Create(path));
+  RETURN_IF_ERROR(Emit([&](auto bytes) { return file.Append(bytes); }));
+  return file.Commit();
+}
+
+Result<std::vector<std::byte>> Writer::Serialize() const {
+  std::vector<std::byte> out;
+  RETURN_IF_ERROR(Emit([&](std::span<const std::byte> bytes) {
+    out.insert(out.end(), bytes.begin(), bytes.end());
+    return Result<void>();
+  }));
+  return out;
+}
+
+}  // namespace aio::gguf
