@@ -19,9 +19,9 @@ TEST(Utf8Test, EveryScalarValueSurvivesARoundTrip) {
 }
 
 TEST(Utf8Test, OverlongFormsSurrogatesAndTooLargeValuesAreInvalid) {
-  for (const char* bad : {"\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80",
-                          "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xFF",
-                          "\x80", "\xE2\x82"}) {
+  for (const char* bad :
+       {"\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80",
+        "\xF4\x90\x80\x80", "\xFF", "\x80", "\xE2\x82"}) {
     EXPECT_FALSE(IsValidUtf8(bad));
   }
   EXPECT_TRUE(IsValidUtf8("a\xE2\x82\xAC\xF0\x9F\x98\x80"));
@@ -38,7 +38,10 @@ TEST(Utf8Test, ATailIsHeldBackOnlyWhileItCanStillBecomeACharacter) {
 }
 
 TEST(Utf8Test, ReplacementTurnsEachBadByteIntoOneMark) {
-  EXPECT_EQ(ReplaceInvalidUtf8("a\xFF\xFE" "b"), "a\xEF\xBF\xBD\xEF\xBF\xBD" "b");
+  EXPECT_EQ(ReplaceInvalidUtf8("a\xFF\xFE"
+                               "b"),
+            "a\xEF\xBF\xBD\xEF\xBF\xBD"
+            "b");
 }
 
 }  // namespace

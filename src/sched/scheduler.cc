@@ -28,9 +28,11 @@ Result<void> Scheduler::Add(SequenceId id, int tokens) {
   return {};
 }
 
-Result<void> Scheduler::Fork(SequenceId id, int tokens, SequenceId parent,
-                             int common) {
-  RETURN_IF_ERROR(Add(id, tokens));
+void Scheduler::Fork(SequenceId id, int tokens, SequenceId parent,
+                     int common) {
+  CHECK(tokens >= 1 && !Has(id));
+  sequences_[id].known = tokens;
+  queue_.push_back(id);
   const Sequence& from = At(parent);
   // The last token is always computed again: its logits are wanted.
   const int usable = std::min({common, from.computed, tokens - 1});
@@ -39,7 +41,6 @@ Result<void> Scheduler::Fork(SequenceId id, int tokens, SequenceId parent,
   to.pages.assign(from.pages.begin(), from.pages.begin() + pages);
   for (const int32_t page : to.pages) pool_.Share(page);
   to.computed = pages * options_.page_tokens;
-  return {};
 }
 
 void Scheduler::Extend(SequenceId id) { ++At(id).known; }

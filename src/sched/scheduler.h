@@ -64,8 +64,9 @@ class Scheduler {
   // if the queue is full. REQUIRES: tokens >= 1; id not in use.
   Result<void> Add(SequenceId id, int tokens);
   // The same, sharing the whole pages of `parent` that cover its first
-  // `common` tokens, as far as they are computed.
-  Result<void> Fork(SequenceId id, int tokens, SequenceId parent, int common);
+  // `common` tokens, as far as they are computed. Never refused: whoever was
+  // admitted may have its further choices (bounded by the server's limit).
+  void Fork(SequenceId id, int tokens, SequenceId parent, int common);
   // One more token is known (just sampled).
   void Extend(SequenceId id);
   // Ends a sequence; its pages are free at once. Unknown ids are a bug.

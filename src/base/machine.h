@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What this process may use, which in a container is less than what the machine
+// has: processors from the affinity mask and the cgroup's quota, memory from
+// the cgroup's limit. cgroup v2 and v1, the process's own group and its
+// parents.
+//
+// Thread safety: stateless.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace aio {
+
+struct Machine {
+  int cpus = 1;              // >= 1; a quota of 1.5 processors counts as 1
+  int64_t memory_bytes = 0;  // 0: unknown
+  std::string cpu_name;      // as the kernel calls it; may be empty
+};
+
+// `root` is put in front of /proc and /sys paths, for tests; the affinity mask
+// is always this process's.
+Machine ReadMachine(const std::string& root = "");
+
+}  // namespace aio

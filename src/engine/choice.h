@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One choice of an answer: logits in, text out. Samples, decodes, watches for
+// the end token, stop strings and the length limit, and keeps log-probabilities
+// in step with the text they belong to.
+//
+// Thread safety: none; the engine thread only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "core/backend.h"
+#include "core/request.h"
+#include "engine/sampler.h"
+#include "engine/stop_matcher.h"
+#include "tokenizer/tokenizer.h"
+
+namespace aio::engine {
+
+class Choice {
+ public:
+  // `limit`: tokens it may have, >= 1.
+  Choice(const core::Request& request, uint64_t seed, int index,
+         std::span<const int32_t> prompt,
+         std::shared_ptr<const tokenizer::Tokenizer> tokenizer, int limit);
+
+  // Draws the next token. Returns what can be shown now; often text, sometimes
+  // nothing yet. REQUIRES: !finish().
+  core::Delta Push(std::span<const float> logits);
+
+  int32_t last_token() const { return last_token_; }
+  int tokens() const { return position_; }
+  std::optional<core::FinishReason> finish() const { return finish_; }
+
+ private:
+  void Show(std::string_view piece, core::Delta* delta);
+  void Note(std::span<const float> logits);
+
+  core::Sampling sampling_;
+  int index_;
+  int limit_;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  Sampler sampler_;
+  StopMatcher stops_;
+  tokenizer::StreamDecoder decoder_;
+  int position_ = 0;
+  int32_t last_token_ = -1;
+  std::optional<core::FinishReason> finish_;
+  size_t produced_ = 0;  // bytes of text before stop strings were looked for
+  struct Pending {
+    size_t end;  // of its text within produced_
+    core::TokenLogprob logprob;
+  };
+  std::deque<Pending> pending_;  // not shown yet
+};
+
+}  // namespace aio::engine

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Requests coming in and going away.
+#include <utility>
+
+#include "base/check.h"
+#include "engine/engine.h"
+
+namespace aio::engine {
+namespace {
+
+Error UnknownVariant(std::string_view variant) {
+  return {ErrorCode::kNotFound,
+          "this engine hosts no variant '" + std::string(variant) + "'", ""};
+}
+
+// A score and the answer of one request may be under way at once.
+std::string ScoreKey(const std::string& request_id) {
+  return request_id + "#score";
+}
+
+}  // namespace
+
+void Engine::Admit(GenerateJob job) {
+  const std::string id = job.request->id;
+  State* s = Find(job.plan.variant);
+  if (s == nullptr) {
+    job.sink->OnDone(UnknownVariant(job.plan.variant));
+    return;
+  }
+  if (s->requests.count(id) > 0) {
+    job.sink->OnDone(Error{ErrorCode::kInternal,
+                           "request '" + id + "' is already running", ""});
+    return;
+  }
+  auto made = std::make_unique<Request>();
+  Request* request = made.get();
+  request->id = id;
+  request->generate = std::move(job);
+  request->usage.prompt_tokens =
+      static_cast<int>(request->generate.prompt.size());
+  request->open_choices = request->generate.request->choices;
+  if (!ResumeKept(s, request)) {
+    const sched::SequenceId sequence = next_sequence_++;
+    const auto added = s->scheduler->Add(
+        sequence, static_cast<int>(request->generate.prompt.size()));
+    if (!added) {
+      request->generate.sink->OnDone(added.error());
+      return;
+    }
+    AddSequence(s, request, 0, request->generate.prompt, sequence);
+  }
+  s->requests[id] = std::move(made);
+  ++s->admissions;
+  for (auto& other : models_) DropKept(other.get(), id);
+  const GenerateJob& g = request->generate;
+  const int room = s->model.forward->context_tokens_max() -
+                   static_cast<int>(g.prompt.size());
+  CHECK(room >= 1);
+  const int limit = std::min(room, g.request->max_tokens.value_or(room));
+  for (int c = 0; c < g.request->choices; ++c) {
+    request->choices.emplace_back(*g.request, g.plan.seed, c, g.prompt,
+                                  s->model.tokenizer, limit);
+  }
+  core::Served served;
+  served.variant = s->model.variant;
+  served.strategy = core::Strategy::kPlain;
+  served.fingerprint = s->model.fingerprint;
+  served.seed = g.plan.seed;
+  g.sink->OnStart(served);
+}
+
+void Engine::Admit(ScoreJob job) {
+  State* s = Find(job.variant);
+  if (s == nullptr) {
+    job.done(UnknownVariant(job.variant));
+    return;
+  }
+  std::vector<int32_t> tokens = job.prompt;
+  tokens.insert(tokens.end(), job.suffix.begin(), job.suffix.end());
+  const std::string key = ScoreKey(job.request_id);
+  if (s->requests.count(key) > 0) {
+    job.done(Error{ErrorCode::kInternal, "this request is being scored", ""});
+    return;
+  }
+  if (static_cast<int>(tokens.size()) >
+      s->model.forward->context_tokens_max()) {
+    job.done(Error{ErrorCode::kInvalidArgument,
+                   "the probe does not fit the context", ""});
+    return;
+  }
+  const sched::SequenceId sequence = next_sequence_++;
+  const auto added =
+      s->scheduler->Add(sequence, static_cast<int>(tokens.size()));
+  if (!added) {
+    job.done(added.error());
+    return;
+  }
+  auto made = std::make_unique<Request>();
+  made->id = key;
+  made->score = std::make_unique<ScoreJob>(std::move(job));
+  AddSequence(s, made.get(), 0, std::move(tokens), sequence);
+  s->requests[key] = std::move(made);
+}
+
+void Engine::AddSequence(State* s, Request* request, int choice,
+                         std::vector<int32_t> tokens, sched::SequenceId id) {
+  tokens.reserve(tokens.size() + 256);
+  s->sequences[id] = {request, choice, std::move(tokens)};
+  request->sequences.push_back(id);
+}
+
+// The probe of this very request left its prompt's KV here: go on from it. The
+// last prompt token is computed again, because its logits are wanted.
+bool Engine::ResumeKept(State* s, Request* request) {
+  for (auto it = s->kept.begin(); it != s->kept.end(); ++it) {
+    if (it->request_id != request->id) continue;
+    const std::vector<int32_t>& prompt = request->generate.prompt;
+    Sequence& sequence = s->sequences.at(it->sequence);
+    sequence.tokens.resize(it->prompt_tokens);
+    if (sequence.tokens != prompt) return false;  // dropped by the caller
+    sequence.request = request;
+    request->sequences.push_back(it->sequence);
+    s->scheduler->Resume(it->sequence, it->prompt_tokens);
+    request->usage.cached_tokens = it->prompt_tokens - 1;
+    s->kept.erase(it);
+    return true;
+  }
+  return false;
+}
+
+void Engine::DropKept(State* s, const std::string& request_id) {
+  std::erase_if(s->kept, [&](const Kept& kept) {
+    if (kept.request_id != request_id) return false;
+    s->scheduler->Remove(kept.sequence);
+    s->sequences.erase(kept.sequence);
+    return true;
+  });
+}
+
+// The scheduler needed the pages of some kept prompts.
+void Engine::ForgetDropped(State* s) {
+  for (const sched::SequenceId id : s->plan.dropped) {
+    std::erase_if(s->kept, [&](const Kept& k) { return k.sequence == id; });
+    s->sequences.erase(id);
+  }
+}
+
+void Engine::CancelNow(const std::string& request_id) {
+  const Error cancelled{ErrorCode::kCancelled, "cancelled", ""};
+  for (auto& s : models_) {
+    DropKept(s.get(), request_id);
+    for (const std::string& key : {request_id, ScoreKey(request_id)}) {
+      const auto it = s->requests.find(key);
+      if (it != s->requests.end()) Retire(s.get(), it->second.get(), cancelled);
+    }
+    Publish(s.get());
+  }
+}
+
+void Engine::ExpireScores(State* s) {
+  std::vector<Request*> late;
+  for (auto& [id, request] : s->requests) {
+    if (request->score && clock_->Now() >= request->score->deadline) {
+      late.push_back(request.get());
+    }
+  }
+  for (Request* request : late) {
+    Retire(s, request,
+           Error{ErrorCode::kDeadline, "the probe took too long", ""});
+  }
+}
+
+// The one place where a request ends: frees its pages, then says so, once.
+void Engine::Retire(State* s, Request* request, Result<core::Done> result) {
+  const auto it = s->requests.find(request->id);
+  CHECK(it != s->requests.end());
+  const std::unique_ptr<Request> owned = std::move(it->second);
+  s->requests.erase(it);
+  for (const sched::SequenceId id : owned->sequences) {
+    if (s->sequences.erase(id) > 0) s->scheduler->Remove(id);
+  }
+  if (owned->score) {
+    if (!result) owned->score->done(std::move(result).error());
+  } else {
+    // Seen before the answer's end is: a client that has its answer finds the
+    // pages free.
+    Publish(s);
+    owned->generate.sink->OnDone(std::move(result));
+  }
+}
+
+}  // namespace aio::engine

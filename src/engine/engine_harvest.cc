@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a finished step brings: tokens to show, scores to report, requests that
+// are over.
+#include <prometheus/counter.h>
+
+#include <utility>
+
+#include "base/check.h"
+#include "engine/engine.h"
+
+namespace aio::engine {
+
+void Engine::Harvest(State* s) {
+  s->stepping = false;
+  Account(s);
+  s->scheduler->Commit(s->plan);
+  int row = 0;
+  for (const sched::Slice& slice : s->plan.slices) {
+    if (!slice.logits) continue;
+    const std::span<const float> logits = s->model.forward->Logits(row++);
+    const auto it = s->sequences.find(slice.id);
+    if (it == s->sequences.end()) continue;  // cancelled during the step
+    if (it->second.request->score) {
+      HarvestScore(s, slice.id, logits);
+    } else {
+      HarvestChoice(s, slice.id, logits);
+    }
+  }
+}
+
+void Engine::HarvestChoice(State* s, sched::SequenceId id,
+                           std::span<const float> logits) {
+  Sequence& sequence = s->sequences.at(id);
+  Request* request = sequence.request;
+  const bool first =
+      request->sequences.size() == 1 && request->choices[0].tokens() == 0;
+  if (first && request->choices.size() > 1) ForkChoices(s, request, id);
+  Choice& choice = request->choices[sequence.choice];
+  core::Delta delta = choice.Push(logits);
+  ++request->usage.completion_tokens;
+  if (!delta.text.empty() || !delta.logprobs.empty()) {
+    request->generate.sink->OnDelta(std::move(delta));
+  }
+  if (!choice.finish()) {
+    sequence.tokens.push_back(choice.last_token());
+    s->scheduler->Extend(id);
+    return;
+  }
+  s->scheduler->Remove(id);
+  s->sequences.erase(id);
+  if (--request->open_choices > 0) return;
+  core::Done done;
+  done.usage = request->usage;
+  for (const Choice& c : request->choices) done.finish.push_back(*c.finish());
+  Retire(s, request, std::move(done));
+}
+
+// The other choices share the prompt's whole pages and compute the rest again:
+// at most one page and a token each, instead of a copy of the tail page that
+// every device would have to offer.
+void Engine::ForkChoices(State* s, Request* request, sched::SequenceId first) {
+  const std::vector<int32_t>& prompt = request->generate.prompt;
+  const int tokens = static_cast<int>(prompt.size());
+  for (size_t c = 1; c < request->choices.size(); ++c) {
+    const sched::SequenceId id = next_sequence_++;
+    s->scheduler->Fork(id, tokens, first, tokens);
+    AddSequence(s, request, static_cast<int>(c), prompt, id);
+  }
+}
+
+void Engine::HarvestScore(State* s, sched::SequenceId id,
+                          std::span<const float> logits) {
+  Sequence& sequence = s->sequences.at(id);
+  Request* request = sequence.request;
+  ScoreJob& job = *request->score;
+  core::Scores scores;
+  scores.tokens = static_cast<int>(sequence.tokens.size());
+  for (const int32_t label : job.labels) scores.logits.push_back(logits[label]);
+  const int prompt_tokens = static_cast<int>(job.prompt.size());
+  scores.kept = job.keep && prompt_tokens > 1 && options_.kept_max > 0;
+  if (scores.kept) {
+    s->scheduler->Hold(id, prompt_tokens - 1);
+    sequence.request = nullptr;
+    request->sequences.clear();
+    s->kept.push_back({job.request_id, id, prompt_tokens});
+    if (s->kept.size() > static_cast<size_t>(options_.kept_max)) {
+      DropKept(s, std::string(s->kept.front().request_id));
+    }
+  }
+  const auto done = std::move(job.done);
+  Retire(s, request, core::Done());
+  done(std::move(scores));
+}
+
+// Exact counters: a step reads the weights once, whatever its width, and the
+// KV of every context once. A request is charged by its share of the columns.
+void Engine::Account(State* s) {
+  const model::Forward& forward = *s->model.forward;
+  const int columns = s->plan.columns;
+  double kv_bytes = 0;
+  for (const sched::Slice& slice : s->plan.slices) {
+    const double kv = static_cast<double>(slice.begin + slice.count) *
+                      static_cast<double>(forward.kv_bytes_per_token());
+    kv_bytes += kv;
+    const auto it = s->sequences.find(slice.id);
+    if (it == s->sequences.end()) continue;
+    it->second.request->usage.bytes_read +=
+        forward.weight_bytes() * slice.count / columns +
+        static_cast<int64_t>(kv);
+  }
+  s->series.steps->Increment();
+  s->series.columns->Increment(columns);
+  s->series.weight_bytes->Increment(
+      static_cast<double>(forward.weight_bytes()));
+  s->series.kv_bytes->Increment(kv_bytes);
+}
+
+}  // namespace aio::engine

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/manual_executor.h"
+#include "base/random.h"
+#include "model/hash_forward.h"
+
+namespace aio::engine {
+namespace {
+
+using model::HashForward;
+
+// Ids 0..61 are printable characters, 62 begins and 63 ends a text.
+class LetterTokenizer : public tokenizer::Tokenizer {
+ public:
+  using Tokenizer::Encode;
+  std::vector<int32_t> Encode(const tokenizer::Spans& spans,
+                              bool add_bos) const override {
+    std::vector<int32_t> ids;
+    if (add_bos) ids.push_back(62);
+    for (const auto& span : spans) {
+      for (const char c : span.text) ids.push_back((c - '0') % 62);
+    }
+    return ids;
+  }
+  std::string_view Bytes(int32_t id, bool) const override {
+    return id < 62 ? std::string_view(letters_).substr(id, 1) : "";
+  }
+  std::string_view Piece(int32_t id) const override { return Bytes(id, true); }
+  int32_t Find(std::string_view piece) const override {
+    const size_t at = letters_.find(piece);
+    return at == std::string::npos ? -1 : static_cast<int32_t>(at);
+  }
+  int32_t vocabulary() const override { return 64; }
+  int32_t bos() const override { return 62; }
+  int32_t eos() const override { return 63; }
+  bool IsEnd(int32_t id) const override { return id == 63; }
+
+ private:
+  std::string letters_ = [] {
+    std::string s;
+    for (char c = '0'; s.size() < 62; ++c) s += c;
+    return s;
+  }();
+};
+
+struct Answer : core::Sink {
+  bool started = false;
+  std::map<int, std::string> text;  // [choice]
+  std::vector<core::TokenLogprob> logprobs;
+  std::optional<Result<core::Done>> done;
+
+  void OnStart(const core::Served&) override {
+    EXPECT_FALSE(started);
+    started = true;
+  }
+  void OnDelta(core::Delta delta) override {
+    EXPECT_TRUE(started);
+    EXPECT_FALSE(done.has_value());
+    text[delta.choice] += delta.text;
+    for (auto& l : delta.logprobs) logprobs.push_back(std::move(l));
+  }
+  void OnDone(Result<core::Done> result) override {
+    EXPECT_FALSE(done.has_value()) << "OnDone twice";
+    done = std::move(result);
+  }
+  bool ok() const { return done && done->has_value(); }
+};
+
+class EngineTest : public testing::Test {
+ protected:
+  void Make(const HashForward::Options& small = {},
+            const sched::Options& sched = {}) {
+    small_ = small;
+    std::vector<Model> models;
+    for (const auto& [name, options] :
+         {std::pair{"small", small}, std::pair{"large", large_}}) {
+      Model m;
+      m.variant = name;
+      m.forward = std::make_unique<HashForward>(options);
+      m.tokenizer = tokenizer_;
+      m.fingerprint = "hash";
+      m.sched = sched;
+      models.push_back(std::move(m));
+    }
+    engine_ = std::make_unique<Engine>(std::move(models), Options(), &clock_,
+                                       &metrics_);
+  }
+  std::shared_ptr<core::Request> Ask(const std::string& id) {
+    auto r = std::make_shared<core::Request>();
+    r->id = id;
+    r->max_tokens = 40;
+    r->sampling.temperature = 1;
+    return r;
+  }
+  std::shared_ptr<Answer> Start(std::shared_ptr<core::Request> request,
+                                std::vector<int32_t> prompt,
+                                const std::string& variant = "small") {
+    auto sink = std::make_shared<Answer>();
+    core::Plan plan;
+    plan.variant = variant;
+    plan.seed = request->sampling.seed.value_or(1);
+    EXPECT_TRUE(engine_->Submit(
+        GenerateJob{std::move(request), plan, std::move(prompt), sink}));
+    return sink;
+  }
+  void Finish() {
+    for (int i = 0; engine_->Step(); ++i) ASSERT_LT(i, 100000);
+  }
+  // The answer by the definition of decoding, no engine involved.
+  std::string Expected(const core::Request& request,
+                       std::vector<int32_t> tokens, int choice = 0) {
+    Choice c(request, request.sampling.seed.value_or(1), choice, tokens,
+             tokenizer_,
+             std::min<int>(*request.max_tokens,
+                           small_.context - static_cast<int>(tokens.size())));
+    std::string text;
+    while (!c.finish()) {
+      text += c.Push(HashForward::Expected(small_, tokens)).text;
+      tokens.push_back(c.last_token());
+    }
+    return text;
+  }
+
+  HashForward::Options small_;
+  HashForward::Options large_ = {.seed = 2};
+  ManualExecutor clock_;
+  Metrics metrics_;
+  std::shared_ptr<LetterTokenizer> tokenizer_ =
+      std::make_shared<LetterTokenizer>();
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(EngineTest, AnAnswerIsWhatStepByStepDecodingGives) {
+  Make();
+  auto request = Ask("a");
+  auto sink = Start(request, {1, 2, 3});
+  Finish();
+  ASSERT_TRUE(sink->ok());
+  EXPECT_EQ(sink->text[0], Expected(*request, {1, 2, 3}));
+  EXPECT_GT(sink->text[0].size(), 3u);
+  EXPECT_EQ((*sink->done)->usage.prompt_tokens, 3);
+}
+
+TEST_F(EngineTest, ManyAtOnceOutOfPagesGiveTheSameTextsAsAlone) {
+  // 5 pages for 12 requests of up to 70 tokens: pausing is certain.
+  sched::Options sched;
+  sched.sequences_max = 6;
+  sched.columns_beside_decode = 8;
+  Make({.pages = 5}, sched);
+  std::vector<std::shared_ptr<core::Request>> requests;
+  std::vector<std::shared_ptr<Answer>> sinks;
+  std::vector<std::vector<int32_t>> prompts;
+  for (int i = 0; i < 12; ++i) {
+    auto r = Ask("r" + std::to_string(i));
+    r->sampling.seed = i;
+    r->stop = {"zz"};
+    std::vector<int32_t> prompt;
+    for (int k = 0; k < 5 + 3 * i; ++k) prompt.push_back((i * k + k) % 60);
+    sinks.push_back(Start(r, prompt));
+    requests.push_back(r);
+    prompts.push_back(prompt);
+    for (int k = 0; k < i; ++k) engine_->Step();
+  }
+  Finish();
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_TRUE(sinks[i]->ok()) << i;
+    EXPECT_EQ(sinks[i]->text[0], Expected(*requests[i], prompts[i])) << i;
+  }
+  EXPECT_EQ(engine_->View("small").pages_free, 5);
+  EXPECT_EQ(
+      metrics_.Export().find("aio_engine_paused_total{variant=\"small\"} 0"),
+      std::string::npos)
+      << "nothing was paused: the test does not test";
+}
+
+TEST_F(EngineTest, ChoicesShareThePromptAndDifferInTheirDraws) {
+  Make();
+  auto request = Ask("n");
+  request->choices = 3;
+  std::vector<int32_t> prompt(70, 5);
+  auto sink = Start(request, prompt);
+  Finish();
+  ASSERT_TRUE(sink->ok());
+  EXPECT_EQ((*sink->done)->finish.size(), 3u);
+  for (int c = 0; c < 3; ++c) {
+    EXPECT_EQ(sink->text[c], Expected(*request, prompt, c)) << c;
+  }
+  EXPECT_NE(sink->text[0], sink->text[1]);
+  EXPECT_EQ(engine_->View("small").pages_free, small_.pages);
+}
+
+TEST_F(EngineTest, CancelFreesThePagesAtOnceEvenInsideAStep) {
+  Make();
+  auto first = Start(Ask("a"), std::vector<int32_t>(60, 1));
+  auto other = Start(Ask("b"), {1}, "large");
+  for (int i = 0; i < 3; ++i) engine_->Step();
+  EXPECT_LT(engine_->View("small").pages_free, small_.pages);
+  engine_->Cancel("a");
+  engine_->Step();
+  EXPECT_EQ(engine_->View("small").pages_free, small_.pages);
+  ASSERT_TRUE(first->done.has_value());
+  EXPECT_EQ(first->done->error().code, ErrorCode::kCancelled);
+  Finish();
+  EXPECT_TRUE(other->ok());
+}
+
+TEST_F(EngineTest, CancelOfAnUnknownRequestIsIgnored) {
+  Make();
+  engine_->Cancel("nobody");
+  EXPECT_FALSE(engine_->Step());
+}
+
+TEST_F(EngineTest, AFullQueueAnswersOverloaded) {
+  sched::Options sched;
+  sched.sequences_max = 1;
+  sched.queue_max = 2;
+  Make({}, sched);
+  std::vector<std::shared_ptr<Answer>> sinks;
+  for (int i = 0; i < 5; ++i) {
+    sinks.push_back(Start(Ask(std::to_string(i)), {1}));
+  }
+  Finish();
+  EXPECT_TRUE(sinks[0]->ok());
+  int overloaded = 0;
+  for (auto& s : sinks) {
+    ASSERT_TRUE(s->done.has_value());
+    if (!*s->done) {
+      EXPECT_EQ(s->done->error().code, ErrorCode::kOverloaded);
+      ++overloaded;
+    }
+  }
+  EXPECT_EQ(overloaded, 3);
+}
+
+TEST_F(EngineTest, AnAnswerEndsWhereTheContextDoes) {
+  Make({.context = 40, .pages = 2});
+  auto request = Ask("a");
+  request->max_tokens = 1000;
+  request->sampling.temperature = 0;
+  auto sink = Start(request, std::vector<int32_t>(39, 7));
+  Finish();
+  ASSERT_TRUE(sink->ok());
+  EXPECT_EQ((*sink->done)->usage.completion_tokens, 1);
+}
+
+TEST_F(EngineTest, AStopStringCutsTextAndLogprobsAlike) {
+  Make();
+  auto request = Ask("a");
+  const std::string full = Expected(*request, {4, 5});
+  ASSERT_GT(full.size(), 6u);
+  request->stop = {full.substr(3, 2)};
+  request->sampling.logprobs = true;
+  request->sampling.top_logprobs = 2;
+  auto sink = Start(request, {4, 5});
+  Finish();
+  ASSERT_TRUE(sink->ok());
+  EXPECT_EQ(sink->text[0], full.substr(0, 3));
+  EXPECT_EQ((*sink->done)->finish[0], core::FinishReason::kStop);
+  std::string of_tokens;
+  for (const auto& l : sink->logprobs) {
+    of_tokens += l.bytes;
+    EXPECT_LE(l.logprob, 0);
+    EXPECT_EQ(l.top.size(), 2u);
+  }
+  EXPECT_EQ(of_tokens, sink->text[0]);
+}
+
+ScoreJob Probe(const std::string& id, std::vector<int32_t> prompt,
+               std::optional<Result<core::Scores>>* out) {
+  ScoreJob job;
+  job.request_id = id;
+  job.variant = "small";
+  job.prompt = std::move(prompt);
+  job.suffix = {9, 8};
+  job.labels = {3, 4};
+  job.keep = true;
+  job.deadline = Time::max();
+  job.done = [out](Result<core::Scores> s) { *out = std::move(s); };
+  return job;
+}
+
+TEST_F(EngineTest, AProbeLeavesThePromptForItsOwnRequest) {
+  Make();
+  const std::vector<int32_t> prompt(50, 6);
+  std::optional<Result<core::Scores>> scores;
+  ASSERT_TRUE(engine_->Submit(Probe("a", prompt, &scores)));
+  Finish();
+  ASSERT_TRUE(scores && *scores);
+  std::vector<int32_t> branch = prompt;
+  branch.insert(branch.end(), {9, 8});
+  const auto expected = HashForward::Expected(small_, branch);
+  EXPECT_EQ((*scores)->logits, (std::vector<float>{expected[3], expected[4]}));
+  EXPECT_TRUE((*scores)->kept);
+  auto request = Ask("a");
+  auto sink = Start(request, prompt);
+  Finish();
+  ASSERT_TRUE(sink->ok());
+  EXPECT_EQ((*sink->done)->usage.cached_tokens, 49);
+  EXPECT_EQ(sink->text[0], Expected(*request, prompt));
+  EXPECT_EQ(engine_->View("small").pages_free, small_.pages);
+}
+
+TEST_F(EngineTest, AKeptPromptGoesWithItsRequestToAnotherVariantOrACancel) {
+  Make();
+  std::optional<Result<core::Scores>> scores;
+  for (const bool cancel : {false, true}) {
+    ASSERT_TRUE(engine_->Submit(Probe("a", {1, 2, 3}, &scores)));
+    Finish();
+    EXPECT_LT(engine_->View("small").pages_free, small_.pages);
+    if (cancel) {
+      engine_->Cancel("a");
+    } else {
+      Start(Ask("a"), {1, 2, 3}, "large");
+    }
+    Finish();
+    engine_->Step();
+    EXPECT_TRUE(engine_->Submit(Probe("b", {1}, &scores)));
+    Finish();
+    engine_->Cancel("b");
+    engine_->Step();
+    EXPECT_EQ(engine_->View("small").pages_free, small_.pages) << cancel;
+  }
+}
+
+TEST_F(EngineTest, KeptPromptsAreBoundedInNumber) {
+  Make();
+  std::optional<Result<core::Scores>> scores;
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_TRUE(engine_->Submit(Probe(std::to_string(i), {1, 2, 3}, &scores)));
+    Finish();
+  }
+  EXPECT_GE(engine_->View("small").pages_free, small_.pages - 8);
+}
+
+TEST_F(EngineTest, AProbePastItsDeadlineFailsAndFreesItsPages) {
+  Make();
+  std::optional<Result<core::Scores>> scores;
+  ScoreJob job = Probe("a", std::vector<int32_t>(100, 1), &scores);
+  job.deadline = clock_.Now() + std::chrono::milliseconds(5);
+  ASSERT_TRUE(engine_->Submit(std::move(job)));
+  engine_->Step();
+  ASSERT_FALSE(scores.has_value());
+  clock_.Advance(std::chrono::milliseconds(6));
+  Finish();
+  ASSERT_TRUE(scores.has_value());
+  EXPECT_EQ(scores->error().code, ErrorCode::kDeadline);
+  EXPECT_EQ(engine_->View("small").pages_free, small_.pages);
+}
+
+TEST_F(EngineTest, UsageCountsWeightsOncePerStepAndKvPerContext) {
+  Make();
+  auto request = Ask("a");
+  request->max_tokens = 3;
+  request->sampling.temperature = 0;
+  auto sink = Start(request, {1, 2});
+  Finish();
+  ASSERT_TRUE(sink->ok());
+  if ((*sink->done)->usage.completion_tokens == 3) {
+    // Steps of 2, 1 and 1 columns: contexts 2, 3 and 4.
+    EXPECT_EQ((*sink->done)->usage.bytes_read, 3 * 1000 + (2 + 3 + 4) * 10);
+  }
+}
+
+TEST_F(EngineTest, StopEndsEveryRequestOnce) {
+  Make();
+  auto a = Start(Ask("a"), {1});
+  engine_->Step();
+  auto b = Start(Ask("b"), {1});
+  engine_->Stop();
+  engine_->Run();
+  for (auto& sink : {a, b}) {
+    ASSERT_TRUE(sink->done.has_value());
+    EXPECT_EQ(sink->done->error().code, ErrorCode::kUnavailable);
+  }
+  EXPECT_FALSE(engine_->Submit(GenerateJob{Ask("c"), {}, {1}, a}));
+}
+
+}  // namespace
+}  // namespace aio::engine

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/local_backend.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace aio::engine {
+
+struct LocalBackend::Text {
+  std::map<std::string, PromptBuilder, std::less<>> builders;  // by variant
+
+  Result<const PromptBuilder*> Find(std::string_view variant) const {
+    const auto it = builders.find(variant);
+    if (it != builders.end()) return &it->second;
+    return Error{ErrorCode::kNotFound,
+                 "no variant '" + std::string(variant) + "' here", ""};
+  }
+
+  // The tokens made while peeking, or made now.
+  Result<std::vector<int32_t>> Prompt(
+      const core::Request& request, std::string_view variant,
+      const std::shared_ptr<const core::Prepared>& prepared) const {
+    const auto* ready = dynamic_cast<const PreparedPrompt*>(prepared.get());
+    if (ready != nullptr && ready->variant() == variant) {
+      return ready->tokens();
+    }
+    ASSIGN_OR_RETURN(const PromptBuilder* builder, Find(variant));
+    return builder->Build(request);
+  }
+
+  Result<ScoreJob> Score(const core::ScoreRequest& request) const;
+};
+
+namespace {
+
+std::vector<int32_t> HeadAndTail(const std::vector<int32_t>& tokens, int max) {
+  const int head = max / 2;
+  std::vector<int32_t> out(tokens.begin(), tokens.begin() + head);
+  out.insert(out.end(), tokens.end() - (max - head), tokens.end());
+  return out;
+}
+
+}  // namespace
+
+Result<ScoreJob> LocalBackend::Text::Score(
+    const core::ScoreRequest& request) const {
+  ASSIGN_OR_RETURN(const PromptBuilder* builder, Find(request.variant));
+  ScoreJob job;
+  job.request_id = request.request->id;
+  job.variant = request.variant;
+  ASSIGN_OR_RETURN(job.labels, builder->LabelTokens(request.labels));
+  ASSIGN_OR_RETURN(job.prompt,
+                   Prompt(*request.request, request.variant, request.prepared));
+  job.suffix = builder->tokenizer->Encode(request.suffix);
+  if (job.suffix.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "the probe's suffix is empty",
+                 ""};
+  }
+  job.keep = static_cast<int>(job.prompt.size()) <= request.tokens_max;
+  if (!job.keep) job.prompt = HeadAndTail(job.prompt, request.tokens_max);
+  return job;
+}
+
+LocalBackend::LocalBackend(std::vector<Resident> residents,
+                           const Options& options, Executor* worker,
+                           Metrics* metrics)
+    : worker_(worker) {
+  auto text = std::make_shared<Text>();
+  std::vector<Model> models;
+  for (Resident& r : residents) {
+    text->builders.emplace(r.model.variant, std::move(r.prompts));
+    models.push_back(std::move(r.model));
+  }
+  text_ = std::move(text);
+  engine_ =
+      std::make_shared<Engine>(std::move(models), options, worker, metrics);
+  thread_ = std::thread([engine = engine_] { engine->Run(); });
+}
+
+LocalBackend::~LocalBackend() {
+  engine_->Stop();
+  thread_.join();
+}
+
+core::Snapshot LocalBackend::View(std::string_view variant) const {
+  return engine_->View(variant);
+}
+
+void LocalBackend::Peek(std::shared_ptr<const core::Request> request,
+                        std::string_view variant, PeekDone done) {
+  worker_->Post([text = text_, request = std::move(request),
+                 variant = std::string(variant), done = std::move(done)] {
+    auto tokens = text->Prompt(*request, variant, nullptr);
+    if (!tokens) {
+      done(std::move(tokens).error());
+      return;
+    }
+    core::PromptSize size;
+    size.tokens = static_cast<int>(tokens->size());
+    size.prepared =
+        std::make_shared<PreparedPrompt>(variant, std::move(*tokens));
+    done(std::move(size));
+  });
+}
+
+// Starts and cancels both go through the worker, in order: a cancel that
+// overtook its own start would be lost.
+void LocalBackend::Start(std::shared_ptr<const core::Request> request,
+                         core::Plan plan, std::shared_ptr<core::Sink> sink) {
+  worker_->Post([text = text_, engine = engine_, request = std::move(request),
+                 plan = std::move(plan), sink = std::move(sink)]() mutable {
+    auto prompt = text->Prompt(*request, plan.variant, plan.prepared);
+    if (!prompt) {
+      sink->OnDone(std::move(prompt).error());
+      return;
+    }
+    plan.prepared.reset();
+    GenerateJob job{std::move(request), std::move(plan), std::move(*prompt),
+                    sink};
+    const auto sent = engine->Submit(std::move(job));
+    if (!sent) sink->OnDone(sent.error());
+  });
+}
+
+void LocalBackend::Cancel(std::string_view request_id) {
+  worker_->Post(
+      [engine = engine_, id = std::string(request_id)] { engine->Cancel(id); });
+}
+
+void LocalBackend::Score(core::ScoreRequest request, Time deadline,
+                         ScoreDone done) {
+  worker_->Post([text = text_, engine = engine_, request = std::move(request),
+                 deadline, done = std::move(done)]() mutable {
+    auto job = text->Score(request);
+    if (!job) {
+      done(std::move(job).error());
+      return;
+    }
+    job->deadline = deadline;
+    job->done = done;
+    const auto sent = engine->Submit(std::move(*job));
+    if (!sent) done(sent.error());
+  });
+}
+
+Result<std::vector<int32_t>> LocalBackend::LabelTokens(
+    std::string_view variant, const std::vector<std::string>& labels) const {
+  ASSIGN_OR_RETURN(const PromptBuilder* builder, text_->Find(variant));
+  return builder->LabelTokens(labels);
+}
+
+}  // namespace aio::engine

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The embedded engine as a core::Backend: one device, many variants. Rendering
+// and tokenizing run on a worker, never on the caller's or the engine's thread.
+//
+// Thread safety: any thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/executor.h"
+#include "core/backend.h"
+#include "engine/engine.h"
+#include "engine/prompt.h"
+
+namespace aio::engine {
+
+class LocalBackend : public core::Backend {
+ public:
+  // A resident variant: what runs it and what turns requests into its tokens.
+  struct Resident {
+    Model model;
+    PromptBuilder prompts;
+  };
+
+  // `worker` runs the text work and tells the time; it must outlive this
+  // object. Starts the engine's thread.
+  LocalBackend(std::vector<Resident> residents, const Options& options,
+               Executor* worker, Metrics* metrics);
+  ~LocalBackend() override;  // ends what runs with kUnavailable
+
+  core::Snapshot View(std::string_view variant) const override;
+  void Peek(std::shared_ptr<const core::Request> request,
+            std::string_view variant, PeekDone done) override;
+  void Start(std::shared_ptr<const core::Request> request, core::Plan plan,
+             std::shared_ptr<core::Sink> sink) override;
+  void Cancel(std::string_view request_id) override;
+  void Score(core::ScoreRequest request, Time deadline,
+             ScoreDone done) override;
+
+  // The ids of single-token labels, for checks at load. kInvalidArgument if one
+  // is not a single token of `variant`, or two are the same.
+  Result<std::vector<int32_t>> LabelTokens(
+      std::string_view variant, const std::vector<std::string>& labels) const;
+
+ private:
+  struct Text;  // what workers read: immutable, shared with tasks under way
+
+  std::shared_ptr<const Text> text_;
+  std::shared_ptr<Engine> engine_;
+  Executor* worker_;
+  std::thread thread_;
+};
+
+}  // namespace aio::engine

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a request to the token ids that one model is given: chat template,
+// special tokens only where the template wrote them, tokens, and the check that
+// they fit.
+//
+// Thread safety: const after construction.
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "core/backend.h"
+#include "core/request.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace aio::engine {
+
+struct PromptBuilder {
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
+  // Null: the file has none, and chat requests are refused.
+  std::shared_ptr<const tokenizer::ChatTemplate> chat_template;
+  int context_tokens_max = 0;
+  // Seconds since 1970, for templates that write the date; empty: 1970.
+  std::function<std::time_t()> wall_time;
+
+  // Not empty, and at least one token short of the context. kInvalidArgument
+  // naming `messages` or `prompt`; kUnsupported if there is no template.
+  Result<std::vector<int32_t>> Build(const core::Request& request) const;
+  // Ids of single-token labels; see LocalBackend::LabelTokens.
+  Result<std::vector<int32_t>> LabelTokens(
+      const std::vector<std::string>& labels) const;
+};
+
+// A prompt's tokens, remembered between Peek and Start.
+class PreparedPrompt : public core::Prepared {
+ public:
+  PreparedPrompt(std::string variant, std::vector<int32_t> tokens)
+      : variant_(std::move(variant)), tokens_(std::move(tokens)) {}
+  const std::string& variant() const { return variant_; }
+  const std::vector<int32_t>& tokens() const { return tokens_; }
+
+ private:
+  std::string variant_;
+  std::vector<int32_t> tokens_;
+};
+
+}  // namespace aio::engine

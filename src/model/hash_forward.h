@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A complete Forward without weights, for tests of what stands above the seam.
+// Its KV pages hold the tokens themselves; the logits of a column are a hash of
+// all tokens that its page table leads to. A page mixed up, shared wrongly or
+// overwritten changes the text, as with a real model.
+//
+// Thread safety: none.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "model/forward.h"
+
+namespace aio::model {
+
+class HashForward : public Forward {
+ public:
+  struct Options {
+    int vocabulary = 64;
+    int context = 128;
+    int layers = 4;
+    int columns = 64;
+    int pages = 16;
+    uint64_t seed = 1;
+  };
+
+  explicit HashForward(const Options& options)
+      : options_(options), kv_(options.pages * kPageTokens, -1) {}
+
+  int vocabulary() const override { return options_.vocabulary; }
+  int context_tokens_max() const override { return options_.context; }
+  int layers() const override { return options_.layers; }
+  int columns_max() const override { return options_.columns; }
+  int pages() const override { return options_.pages; }
+  int64_t weight_bytes() const override { return 1000; }
+  int64_t kv_bytes_per_token() const override { return 10; }
+
+  void Begin(std::span<const Column> columns) override {
+    CHECK(layer_ < 0 && !columns.empty());
+    CHECK(static_cast<int>(columns.size()) <= options_.columns);
+    columns_.assign(columns.begin(), columns.end());
+    layer_ = 0;
+  }
+  bool Advance(int layers) override {
+    CHECK(layer_ >= 0);
+    layer_ += layers;
+    if (layer_ <= options_.layers) return false;
+    for (const Column& c : columns_) At(c, c.position) = c.token;
+    logits_.clear();
+    for (const Column& c : columns_) {
+      if (c.logits) logits_.push_back(LogitsOf(c));
+    }
+    layer_ = -1;
+    return true;
+  }
+  std::span<const float> Logits(int i) const override { return logits_.at(i); }
+
+  // What the whole sequence must lead to, for comparison.
+  static std::vector<float> Expected(const Options& options,
+                                     std::span<const int32_t> tokens) {
+    uint64_t h = options.seed;
+    for (const int32_t token : tokens)
+      h = Mix(h ^ static_cast<uint64_t>(token));
+    std::vector<float> logits;
+    for (int i = 0; i < options.vocabulary; ++i) {
+      logits.push_back(static_cast<float>(4 * RandomUnit(h, 0, i)));
+    }
+    return logits;
+  }
+
+ private:
+  int32_t& At(const Column& c, int position) {
+    const int32_t page = c.pages[position / kPageTokens];
+    return kv_.at(page * kPageTokens + position % kPageTokens);
+  }
+  std::vector<float> LogitsOf(const Column& c) {
+    std::vector<int32_t> tokens;
+    for (int p = 0; p <= c.position; ++p) tokens.push_back(At(c, p));
+    return Expected(options_, tokens);
+  }
+
+  Options options_;
+  std::vector<int32_t> kv_;  // [page, position in page]
+  std::vector<Column> columns_;
+  std::vector<std::vector<float>> logits_;
+  int layer_ = -1;  // -1: no step under way
+};
+
+}  // namespace aio::model
