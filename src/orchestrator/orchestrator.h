@@ -4,9 +4,16 @@
 // object owns the variants' ledger of reservations; all its work runs on one
 // executor (a strand), so a burst sees the assignments made just before it.
 //
-// Thread safety: Handle, Route, Cancel and Drain may be called from any thread;
+// Thread safety: Handle, Route and Cancel may be called from any thread;
 // everything else happens on the executor. Sinks are called from the backends'
-// threads.
+// threads and from the executor, never from two at once.
+//
+// Lifetime: the executor and the metrics outlive the object and every backend.
+// The object may go while requests run: what has started goes on to its end,
+// what has not is cancelled, and late callbacks find nobody.
+//
+// Invariants: every request ends in exactly one OnDone, one count of
+// aio_requests_total and one of aio_probe_total.
 #pragma once
 
 #include <functional>
@@ -44,18 +51,18 @@ struct Explanation {
 using TextProbe = std::function<core::Intent(const core::Request&)>;
 // The model probe asks Backend::Score and calls back.
 using ModelProbeDone = std::function<void(Result<core::Intent>)>;
-using ModelProbe = std::function<void(
-    std::shared_ptr<const core::Request> request,
-    std::shared_ptr<const core::Prepared> prepared, Time deadline,
-    ModelProbeDone done)>;
+using ModelProbe =
+    std::function<void(std::shared_ptr<const core::Request> request,
+                       std::shared_ptr<const core::Prepared> prepared,
+                       Time deadline, ModelProbeDone done)>;
 
 struct Parts {
   Executor* executor = nullptr;
   Metrics* metrics = nullptr;
   std::vector<core::Variant> variants;  // config order; not empty
   std::shared_ptr<const policy::Policy> policy;
-  TextProbe text_probe;    // may be empty
-  ModelProbe model_probe;  // may be empty
+  TextProbe text_probe;             // may be empty
+  ModelProbe model_probe;           // may be empty
   std::string model_probe_variant;  // whose Prepared the probe takes
   // One JSON line per request; may be empty.
   std::function<void(std::string)> decision_log;
@@ -63,9 +70,13 @@ struct Parts {
 };
 
 struct Options {
-  int requests_max = 256;       // in flight; past it kOverloaded
-  Duration probe_deadline{};    // of the model probe
-  std::string fallback;         // the variant an uncertain request goes to
+  int requests_max = 256;  // in flight; past it kOverloaded
+  // Of the model probe, 0: none. A request whose probe is late is routed
+  // without its answer.
+  Duration probe_deadline{};
+  // Of all peeks of a request, 0: none. Later candidates are left out, so one
+  // dead backend does not hold up what another could answer.
+  Duration peek_deadline = std::chrono::seconds(5);
 };
 
 class Orchestrator {
@@ -73,14 +84,21 @@ class Orchestrator {
   Orchestrator(Parts parts, Options options);
   ~Orchestrator();
 
-  // Answers `request` through `sink`: exactly one OnDone. OnStart carries the
-  // variant, the intent and the reason. A failure before the first delta is
-  // retried on another candidate, unless it is the client's own.
+  // Answers `request` through `sink`: exactly one OnDone. OnStart comes with
+  // the first delta and carries the variant, the intent, the reason and the
+  // seed. A failure before the first delta is retried on another candidate,
+  // unless it is the client's own or the request names its variant.
+  //
+  // Errors: kNotFound for an unknown model; kInvalidArgument for a prompt that
+  // fits no candidate, a contradiction in the request or an id that is in
+  // flight; kOverloaded past requests_max; else the last backend's own.
   void Handle(std::shared_ptr<const core::Request> request,
               std::shared_ptr<core::Sink> sink);
   // Explains what Handle would do, and runs nothing but the probes.
   void Route(std::shared_ptr<const core::Request> request,
              std::function<void(Result<Explanation>)> done);
+  // Ends that request with kCancelled, at whatever stage it is. Unknown ids are
+  // ignored: the request may have just ended.
   void Cancel(const std::string& request_id);
 
   const std::vector<core::Variant>& variants() const;

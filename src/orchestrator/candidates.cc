@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/candidates.h"
+
+#include <string>
+#include <utility>
+
+namespace aio::orchestrator {
+namespace {
+
+// Higher: says more about what the client may do.
+int Rank(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kOverloaded:
+      return 3;  // retry later
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kDeadline:
+      return 2;
+    case ErrorCode::kInvalidArgument:
+      return 0;  // it is the request, whoever answers
+    default:
+      return 1;
+  }
+}
+
+Error TooLong(const core::Variant& variant, const core::Request& request,
+              int prompt_tokens) {
+  return {ErrorCode::kInvalidArgument,
+          "the prompt has " + std::to_string(prompt_tokens) +
+              " tokens, which leaves no room in the context of " +
+              std::to_string(variant.context_tokens_max) + " tokens of '" +
+              variant.name + "'",
+          request.chat ? "messages" : "prompt"};
+}
+
+// Why `variant` cannot serve at all; nothing about the expected answer.
+std::optional<Error> Unfit(const core::Variant& variant, const Flight& flight,
+                           const Flight::Option& option, bool healthy) {
+  if (option.dropped) return option.dropped;
+  if (!option.peeked) {
+    return Error{ErrorCode::kDeadline, "did not answer the peek", ""};
+  }
+  if (!healthy) return Error{ErrorCode::kUnavailable, "unhealthy", ""};
+  const int prompt = option.size.tokens;
+  if (variant.context_tokens_max > 0 && prompt >= variant.context_tokens_max) {
+    return TooLong(variant, *flight.request, prompt);
+  }
+  return std::nullopt;
+}
+
+bool AnswerFits(const policy::Candidate& candidate) {
+  return candidate.context_tokens_max <= 0 ||
+         candidate.estimate.context_tokens <= candidate.context_tokens_max;
+}
+
+cost::Estimate EstimateOf(const core::Variant& variant,
+                          const cost::Learner& learner, const Flight& flight,
+                          const Flight::Option& option) {
+  cost::Learner::Question question;
+  question.variant = variant.name;
+  question.prompt_tokens = option.size.tokens;
+  question.cached_tokens = option.size.cached_tokens;
+  question.max_tokens = flight.request->max_tokens;
+  question.intent = &flight.intent;
+  question.bytes_per_token = variant.bytes_per_token;
+  return learner.Of(question);
+}
+
+// Prefers those with room for the expected answer, if there are any.
+void PreferRoom(policy::Input* input) {
+  bool room = false;
+  for (const policy::Candidate& c : input->candidates) {
+    room = room || (c.unfit.empty() && AnswerFits(c));
+  }
+  if (!room) return;
+  for (policy::Candidate& c : input->candidates) {
+    if (!c.unfit.empty() || AnswerFits(c)) continue;
+    c.unfit = "context " + std::to_string(c.estimate.context_tokens) + " > " +
+              std::to_string(c.context_tokens_max);
+  }
+}
+
+}  // namespace
+
+policy::Input Candidates(const std::vector<core::Variant>& variants,
+                         const cost::Learner& learner, Ledger* ledger,
+                         Flight* flight) {
+  policy::Input input;
+  input.intent = flight->intent;
+  input.random = flight->random;
+  for (size_t i = 0; i < variants.size(); ++i) {
+    const core::Variant& variant = variants[i];
+    Flight::Option& option = flight->options[i];
+    policy::Candidate c;
+    c.variant = variant.name;
+    c.bytes_per_token = variant.bytes_per_token;
+    c.context_tokens_max = variant.context_tokens_max;
+    c.view = ledger->Correct(i, variant.backend->View(variant.name));
+    c.estimate = EstimateOf(variant, learner, *flight, option);
+    if (flight->pinned >= 0 && flight->pinned != static_cast<int>(i)) {
+      c.unfit = "the request names " + variants[flight->pinned].name;
+    } else {
+      option.unfit = Unfit(variant, *flight, option, c.view.healthy);
+      if (option.unfit) c.unfit = Printable(option.unfit->message);
+    }
+    input.candidates.push_back(std::move(c));
+  }
+  PreferRoom(&input);
+  return input;
+}
+
+Error WhyNone(const std::vector<core::Variant>& variants,
+              const Flight& flight) {
+  int best = -1;
+  for (size_t i = 0; i < variants.size(); ++i) {
+    const std::optional<Error>& unfit = flight.options[i].unfit;
+    if (!unfit) continue;
+    const int rank = Rank(unfit->code);
+    const int rank_best =
+        best < 0 ? -1 : Rank(flight.options[best].unfit->code);
+    // Of equals, the one with the longest context is what limits the client.
+    if (rank > rank_best ||
+        (rank == rank_best &&
+         variants[i].context_tokens_max > variants[best].context_tokens_max)) {
+      best = static_cast<int>(i);
+    }
+  }
+  if (best >= 0) return *flight.options[best].unfit;
+  return {ErrorCode::kUnavailable, "no variant can serve the request", ""};
+}
+
+bool IsDistribution(const core::Intent& intent) {
+  double sum = 0;
+  for (const double p : intent.probabilities) {
+    if (!(p >= 0)) return false;  // NaN as well
+    sum += p;
+  }
+  return sum > 0.999 && sum < 1.001;
+}
+
+std::string Printable(std::string_view text) {
+  constexpr size_t kBytesMax = 200;
+  std::string out(text.substr(0, kBytesMax));
+  for (char& c : out) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return out.empty() ? "failed" : out;
+}
+
+}  // namespace aio::orchestrator

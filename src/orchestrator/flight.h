@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One request on its way: everything the orchestrator knows about it between
+// Handle and its end. Plain data.
+//
+// Thread safety: none; touched on the orchestrator's executor only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/result.h"
+#include "core/backend.h"
+#include "core/intent.h"
+#include "core/request.h"
+#include "orchestrator/answer.h"
+#include "orchestrator/orchestrator.h"
+#include "policy/policy.h"
+
+namespace aio::orchestrator {
+
+// Who told the intent. A request counts in exactly one of these.
+enum class ProbeState : uint8_t {
+  kPinned,    // the request names its intent or its variant
+  kSticky,    // its session was decided before (not yet)
+  kText,      // the text probe was enough, or all there is
+  kModel,     // the model probe answered
+  kSkipped,   // no probe was consulted
+  kTimedOut,  // the model probe was asked and too late
+  kFailed,    // the model probe was asked and failed
+};
+std::string_view Name(ProbeState state);
+
+// One decision with all its inputs.
+struct Round {
+  policy::Input input;  // candidates' names point into the variants
+  policy::Decision decision;
+};
+
+struct Flight {
+  enum class Stage : uint8_t { kPeeking, kDeciding, kProbing, kRunning, kOver };
+
+  // A variant, for this request.
+  struct Option {
+    bool peeked = false;  // `size` is known
+    core::PromptSize size;
+    std::optional<Error> dropped;  // its peek or an attempt on it failed
+    std::optional<Error> unfit;    // why it cannot serve, as last looked at
+  };
+
+  uint64_t number = 0;  // of this orchestrator; the key of ledgers and timers
+  std::shared_ptr<const core::Request> request;
+  std::shared_ptr<Answer> answer;                      // of Handle
+  std::function<void(Result<Explanation>)> explained;  // of Route
+  Time begun{};
+  Stage stage = Stage::kPeeking;
+  bool cancelled = false;
+
+  core::Intent intent;
+  ProbeState probe = ProbeState::kSkipped;
+  bool asked = false;         // the model probe
+  uint64_t probe_number = 0;  // tells a late answer from the awaited one
+  int pinned = -1;            // the variant the request names
+
+  std::vector<Option> options;  // [variant]
+  int peeks_missing = 0;
+  double random = 0;
+  uint64_t seed = 0;
+
+  int variant = -1;  // that runs, or ran last
+  int attempts = 0;
+  Time started{};             // of the attempt
+  std::string reason;         // of the decision that runs
+  std::vector<Round> rounds;  // kept only if there is a decision log
+
+  Flight() = default;
+  // An explanation nobody gave is a cancelled one; an Answer sees to itself.
+  ~Flight();
+  Flight(const Flight&) = delete;
+  Flight& operator=(const Flight&) = delete;
+
+  // Tells the client, if it has not been told.
+  void Fail(Error error);
+};
+using FlightPtr = std::shared_ptr<Flight>;
+
+}  // namespace aio::orchestrator

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inside of Orchestrator. Read orchestrator.cc: Handle first.
+//
+// Thread safety: all methods run on the executor, but those said to be for any
+// thread. Backends and timers hold weak pointers, so that what arrives after
+// the end finds nobody.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "cost/learner.h"
+#include "orchestrator/flight.h"
+#include "orchestrator/ledger.h"
+#include "orchestrator/orchestrator.h"
+
+namespace aio::orchestrator {
+
+class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(Parts parts, Options options);
+  ~Impl();
+
+  // Any thread: runs `work(impl)` on the executor, if the object still lives.
+  template <typename Work>
+  void Later(Work work) {
+    parts_.executor->Post(Task(std::move(work)));
+  }
+
+  void Handle(const FlightPtr& flight);
+  void Cancel(const std::string& request_id);
+  const std::vector<core::Variant>& variants() const { return parts_.variants; }
+
+ private:
+  template <typename Work>
+  std::function<void()> Task(Work work) {
+    return [weak = weak_from_this(), work = std::move(work)] {
+      if (const std::shared_ptr<Impl> self = weak.lock()) work(self.get());
+    };
+  }
+
+  // Sense.
+  Result<void> Admit(const FlightPtr& flight);
+  Result<int> Pinned(const core::Request& request) const;
+  void Sense(Flight* flight);
+
+  // Peek.
+  void Peek(const FlightPtr& flight);
+  void Peeked(const FlightPtr& flight, size_t variant,
+              Result<core::PromptSize> size);
+  void PeekedEnough(const FlightPtr& flight);
+
+  // Decide.
+  void Choose(const FlightPtr& flight);
+  policy::Decision Decide(const Flight& flight,
+                          const policy::Input& input) const;
+  void Explain(const FlightPtr& flight, const policy::Input& input,
+               const policy::Decision& decision);
+
+  // Ask the model probe.
+  bool CanAsk(const Flight& flight) const;
+  void Ask(const FlightPtr& flight);
+  void Asked(const FlightPtr& flight, uint64_t number,
+             Result<core::Intent> intent);
+  void DropProbe(const Flight& flight);
+
+  // Run and learn.
+  void Start(const FlightPtr& flight, const policy::Decision& decision);
+  void Ended(const FlightPtr& flight, const End& end);
+  core::Outcome Learn(const Flight& flight, const End& end);
+  void Refuse(const FlightPtr& flight, Error error);
+  void Finish(const FlightPtr& flight, const core::Outcome& outcome,
+              std::optional<ErrorCode> error);
+  void Count(const Flight& flight, std::optional<ErrorCode> error,
+             Duration total);
+
+  core::Backend& backend(int variant) {
+    return *parts_.variants[variant].backend;
+  }
+
+  const Parts parts_;
+  const Options options_;
+  int probe_variant_ = -1;  // whose Prepared the model probe takes
+  cost::Learner learner_;
+  Ledger ledger_;
+  uint64_t count_ = 0;                     // flights so far
+  std::map<uint64_t, FlightPtr> flights_;  // by number
+  std::map<std::string, uint64_t> by_id_;  // request id -> number
+};
+
+}  // namespace aio::orchestrator

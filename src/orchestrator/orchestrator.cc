@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/orchestrator.h"
+
+#include <utility>
+
+#include "base/nearest.h"
+#include "orchestrator/candidates.h"
+#include "orchestrator/impl.h"
+
+namespace aio::orchestrator {
+namespace {
+
+constexpr const char* kAuto = "auto";
+
+std::vector<std::string> Names(const std::vector<core::Variant>& variants) {
+  std::vector<std::string> names;
+  for (const core::Variant& v : variants) names.push_back(v.name);
+  return names;
+}
+
+int IndexOf(const std::vector<core::Variant>& variants,
+            const std::string& name) {
+  for (size_t i = 0; i < variants.size(); ++i) {
+    if (variants[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+core::Intent Certain(core::Label label) {
+  core::Intent intent;
+  intent.probabilities.fill(0);
+  intent.probabilities[static_cast<size_t>(label)] = 1;
+  intent.source = core::IntentSource::kPinned;
+  return intent;
+}
+
+}  // namespace
+
+// ---- The life of a request --------------------------------------------------
+
+// Sense, peek, and from there on Choose.
+void Orchestrator::Impl::Handle(const FlightPtr& flight) {
+  flight->begun = parts_.executor->Now();
+  if (Result<void> admitted = Admit(flight); !admitted) {
+    return Refuse(flight, std::move(admitted).error());
+  }
+  Sense(flight.get());
+  Peek(flight);
+}
+
+// Estimate, decide, start. Comes back here with the answer of the model probe,
+// and without a candidate that failed.
+void Orchestrator::Impl::Choose(const FlightPtr& flight) {
+  flight->stage = Flight::Stage::kDeciding;
+  policy::Input input =
+      Candidates(parts_.variants, learner_, &ledger_, flight.get());
+  input.can_ask = CanAsk(*flight);
+  const policy::Decision decision = Decide(*flight, input);
+  if (parts_.decision_log && !flight->explained) {
+    flight->rounds.push_back({input, decision});
+  }
+  if (decision.ask && input.can_ask) return Ask(flight);
+  if (flight->explained) return Explain(flight, input, decision);
+  if (decision.candidate < 0) {
+    return Refuse(flight, WhyNone(parts_.variants, *flight));
+  }
+  Start(flight, decision);
+}
+
+// ---- Admit and sense --------------------------------------------------------
+
+// On success the flight is in the books; else its client gets the error.
+Result<void> Orchestrator::Impl::Admit(const FlightPtr& flight) {
+  const core::Request& request = *flight->request;
+  flight->number = ++count_;
+  if (flights_.size() >= static_cast<size_t>(options_.requests_max)) {
+    return Error{ErrorCode::kOverloaded,
+                 std::to_string(flights_.size()) +
+                     " requests are in flight, which is the limit",
+                 ""};
+  }
+  ASSIGN_OR_RETURN(flight->pinned, Pinned(request));
+  if (!request.id.empty() && by_id_.count(request.id) > 0) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "a request with this id is in flight", ""};
+  }
+  flight->options.resize(parts_.variants.size());
+  flight->random = RandomUnit(parts_.random_seed, 0, flight->number);
+  // 53 bits, so that a client whose numbers are doubles can send it back.
+  flight->seed = request.sampling.seed.value_or(
+      RandomBits(parts_.random_seed, 1, flight->number) >> 11);
+  flights_[flight->number] = flight;
+  if (!request.id.empty()) by_id_[request.id] = flight->number;
+  return {};
+}
+
+// The variant that the request names, as its model or as a hint; -1 for none.
+Result<int> Orchestrator::Impl::Pinned(const core::Request& request) const {
+  const std::string& hint = request.hints.variant;
+  const std::string& model = request.model;
+  const bool routed = model.empty() || model == kAuto;
+  std::vector<std::string> names = Names(parts_.variants);
+  if (!hint.empty() && IndexOf(parts_.variants, hint) < 0) {
+    return Error{ErrorCode::kNotFound,
+                 "there is no variant '" + Printable(hint) + "'" +
+                     DidYouMean(hint, names),
+                 "aio.variant"};
+  }
+  names.insert(names.begin(), kAuto);
+  if (!routed && IndexOf(parts_.variants, model) < 0) {
+    return Error{ErrorCode::kNotFound,
+                 "there is no model '" + Printable(model) + "'" +
+                     DidYouMean(model, names),
+                 "model"};
+  }
+  if (!routed && !hint.empty() && hint != model) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "model is '" + model + "' but aio.variant is '" + hint + "'",
+                 "aio.variant"};
+  }
+  return IndexOf(parts_.variants, hint.empty() ? model : hint);
+}
+
+// The text probe speaks even where the variant is pinned: what a request wants
+// is also what its length is learned by.
+void Orchestrator::Impl::Sense(Flight* flight) {
+  const core::Request& request = *flight->request;
+  if (request.hints.intent) {
+    flight->intent = Certain(*request.hints.intent);
+  } else if (parts_.text_probe) {
+    const core::Intent intent = parts_.text_probe(request);
+    if (IsDistribution(intent)) {
+      flight->intent = intent;
+      flight->probe = ProbeState::kText;
+    }
+  }
+  if (request.hints.intent || flight->pinned >= 0) {
+    flight->probe = ProbeState::kPinned;
+  }
+}
+
+// ---- The object -------------------------------------------------------------
+
+Orchestrator::Impl::Impl(Parts parts, Options options)
+    : parts_(std::move(parts)),
+      options_(std::move(options)),
+      probe_variant_(IndexOf(parts_.variants, parts_.model_probe_variant)),
+      learner_(Names(parts_.variants)),
+      ledger_(parts_.variants.size()) {
+  CHECK(parts_.executor != nullptr && parts_.metrics != nullptr);
+  CHECK(parts_.policy != nullptr && !parts_.variants.empty());
+}
+
+// Nobody else holds this any more, so no task of it runs. What a backend has
+// started ends through its attempt.
+Orchestrator::Impl::~Impl() {
+  for (auto& [number, flight] : flights_) {
+    if (flight->stage == Flight::Stage::kRunning) continue;
+    flight->Fail({ErrorCode::kCancelled, "the server is stopping", ""});
+  }
+}
+
+void Orchestrator::Impl::Cancel(const std::string& request_id) {
+  const auto it = by_id_.find(request_id);
+  if (it == by_id_.end()) return;
+  const FlightPtr flight = flights_[it->second];
+  flight->cancelled = true;
+  if (flight->stage == Flight::Stage::kRunning) {
+    backend(flight->variant).Cancel(request_id);
+    return;  // its attempt ends with kCancelled
+  }
+  if (flight->stage == Flight::Stage::kProbing) DropProbe(*flight);
+  Refuse(flight, {ErrorCode::kCancelled, "cancelled", ""});
+}
+
+Orchestrator::Orchestrator(Parts parts, Options options)
+    : impl_(std::make_shared<Impl>(std::move(parts), std::move(options))) {}
+
+Orchestrator::~Orchestrator() = default;
+
+void Orchestrator::Handle(std::shared_ptr<const core::Request> request,
+                          std::shared_ptr<core::Sink> sink) {
+  auto flight = std::make_shared<Flight>();
+  flight->request = std::move(request);
+  flight->answer = std::make_shared<Answer>(std::move(sink));
+  impl_->Later([flight](Impl* impl) { impl->Handle(flight); });
+}
+
+void Orchestrator::Route(std::shared_ptr<const core::Request> request,
+                         std::function<void(Result<Explanation>)> done) {
+  auto flight = std::make_shared<Flight>();
+  flight->request = std::move(request);
+  flight->explained = std::move(done);
+  impl_->Later([flight](Impl* impl) { impl->Handle(flight); });
+}
+
+void Orchestrator::Cancel(const std::string& request_id) {
+  impl_->Later([request_id](Impl* impl) { impl->Cancel(request_id); });
+}
+
+const std::vector<core::Variant>& Orchestrator::variants() const {
+  return impl_->variants();
+}
+
+}  // namespace aio::orchestrator

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The steps that Handle and Choose (orchestrator.cc) are made of.
+#include <utility>
+
+#include "base/log.h"
+#include "orchestrator/candidates.h"
+#include "orchestrator/decision_log.h"
+#include "orchestrator/impl.h"
+
+namespace aio::orchestrator {
+namespace {
+
+using Stage = Flight::Stage;
+
+// Metric label of an outcome: "ok", or "invalid_argument" for InvalidArgument.
+std::string OutcomeName(std::optional<ErrorCode> error) {
+  if (!error) return "ok";
+  std::string name;
+  for (const char c : CodeName(*error)) {
+    if (c >= 'A' && c <= 'Z') {
+      if (!name.empty()) name += '_';
+      name += static_cast<char>(c - 'A' + 'a');
+    } else {
+      name += c;
+    }
+  }
+  return name;
+}
+
+}  // namespace
+
+// ---- Peek -------------------------------------------------------------------
+
+// All candidates at once, or only the one that the request names.
+void Orchestrator::Impl::Peek(const FlightPtr& flight) {
+  const auto& variants = parts_.variants;
+  std::vector<size_t> peeked;
+  for (size_t i = 0; i < variants.size(); ++i) {
+    if (flight->pinned < 0 || flight->pinned == static_cast<int>(i)) {
+      peeked.push_back(i);
+    }
+  }
+  flight->peeks_missing = static_cast<int>(peeked.size());
+  for (const size_t i : peeked) {
+    auto done = [weak = weak_from_this(), flight,
+                 i](Result<core::PromptSize> size) {
+      const std::shared_ptr<Impl> self = weak.lock();
+      if (!self) return;
+      self->Later(
+          [flight, i, size](Impl* impl) { impl->Peeked(flight, i, size); });
+    };
+    variants[i].backend->Peek(flight->request, variants[i].name,
+                              std::move(done));
+  }
+  if (options_.peek_deadline > Duration::zero()) {
+    parts_.executor->PostAt(
+        flight->begun + options_.peek_deadline,
+        Task([late = std::weak_ptr<Flight>(flight)](Impl* impl) {
+          if (const FlightPtr f = late.lock()) impl->PeekedEnough(f);
+        }));
+  }
+}
+
+void Orchestrator::Impl::Peeked(const FlightPtr& flight, size_t variant,
+                                Result<core::PromptSize> size) {
+  Flight::Option& option = flight->options[variant];
+  if (flight->stage != Stage::kPeeking || option.peeked || option.dropped) {
+    return;  // too late, or said twice
+  }
+  if (size) {
+    option.peeked = true;
+    option.size = *std::move(size);
+  } else {
+    option.dropped = std::move(size).error();
+  }
+  if (--flight->peeks_missing == 0) PeekedEnough(flight);
+}
+
+void Orchestrator::Impl::PeekedEnough(const FlightPtr& flight) {
+  if (flight->stage == Stage::kPeeking) Choose(flight);
+}
+
+// ---- Decide -----------------------------------------------------------------
+
+// A request that names its variant leaves the policy nothing to choose.
+policy::Decision Orchestrator::Impl::Decide(const Flight& flight,
+                                            const policy::Input& input) const {
+  if (flight.pinned < 0) return parts_.policy->Decide(input);
+  policy::Decision decision;
+  const bool fit = input.candidates[flight.pinned].unfit.empty();
+  decision.candidate = fit ? flight.pinned : -1;
+  decision.reason = "the request names " + parts_.variants[flight.pinned].name;
+  for (const policy::Candidate& c : input.candidates) {
+    decision.why.push_back(c.unfit.empty() ? decision.reason : c.unfit);
+  }
+  return decision;
+}
+
+void Orchestrator::Impl::Explain(const FlightPtr& flight,
+                                 const policy::Input& input,
+                                 const policy::Decision& decision) {
+  Explanation explanation;
+  explanation.intent = flight->intent;
+  explanation.probe = std::string(Name(flight->probe));
+  explanation.strategy = decision.strategy;
+  explanation.reason = decision.reason;
+  if (decision.candidate >= 0) {
+    explanation.variant = parts_.variants[decision.candidate].name;
+  }
+  for (size_t i = 0; i < input.candidates.size(); ++i) {
+    const policy::Candidate& c = input.candidates[i];
+    explanation.candidates.push_back(
+        {std::string(c.variant), decision.why[i], c.estimate});
+  }
+  if (flight->asked) DropProbe(*flight);
+  const auto explained = std::exchange(flight->explained, nullptr);
+  Finish(flight, {}, std::nullopt);
+  explained(std::move(explanation));
+}
+
+// ---- The model probe --------------------------------------------------------
+
+bool Orchestrator::Impl::CanAsk(const Flight& flight) const {
+  return parts_.model_probe && !flight.asked && flight.attempts == 0 &&
+         flight.probe != ProbeState::kPinned;
+}
+
+void Orchestrator::Impl::Ask(const FlightPtr& flight) {
+  flight->stage = Stage::kProbing;
+  flight->asked = true;
+  const uint64_t number = ++flight->probe_number;
+  const auto answer = [weak = weak_from_this(), flight,
+                       number](Result<core::Intent> intent) {
+    const std::shared_ptr<Impl> self = weak.lock();
+    if (!self) return;
+    self->Later([flight, number, intent](Impl* impl) {
+      impl->Asked(flight, number, intent);
+    });
+  };
+  Time deadline = Time::max();
+  if (options_.probe_deadline > Duration::zero()) {
+    deadline = parts_.executor->Now() + options_.probe_deadline;
+    // The probe minds the deadline too; this is for one that does not answer.
+    parts_.executor->PostAt(
+        deadline,
+        Task([late = std::weak_ptr<Flight>(flight), number](Impl* impl) {
+          const FlightPtr f = late.lock();
+          if (f)
+            impl->Asked(f, number, Error{ErrorCode::kDeadline, "late", ""});
+        }));
+  }
+  std::shared_ptr<const core::Prepared> prepared;
+  if (probe_variant_ >= 0) {
+    prepared = flight->options[probe_variant_].size.prepared;
+  }
+  parts_.model_probe(flight->request, std::move(prepared), deadline, answer);
+}
+
+// Whatever it says, the policy decides again, and cannot ask twice.
+void Orchestrator::Impl::Asked(const FlightPtr& flight, uint64_t number,
+                               Result<core::Intent> intent) {
+  if (flight->stage != Stage::kProbing || flight->probe_number != number) {
+    return;
+  }
+  if (intent && IsDistribution(*intent)) {
+    flight->intent = *intent;
+    flight->probe = ProbeState::kModel;
+  } else {
+    const bool late = !intent && intent.error().code == ErrorCode::kDeadline;
+    flight->probe = late ? ProbeState::kTimedOut : ProbeState::kFailed;
+    Log(LogLevel::kWarning, "model probe",
+        {{"id", flight->request->id},
+         {"state", std::string(Name(flight->probe))},
+         {"error",
+          intent ? "no distribution" : Printable(intent.error().message)}});
+    DropProbe(*flight);
+  }
+  Choose(flight);
+}
+
+// Ends the probe's work for this request and what it has kept of it.
+void Orchestrator::Impl::DropProbe(const Flight& flight) {
+  if (probe_variant_ >= 0) backend(probe_variant_).Cancel(flight.request->id);
+}
+
+// ---- Run --------------------------------------------------------------------
+
+void Orchestrator::Impl::Start(const FlightPtr& flight,
+                               const policy::Decision& decision) {
+  const int variant = decision.candidate;
+  const std::string& name = parts_.variants[variant].name;
+  const std::string intent(core::Name(flight->intent.Best()));
+  if (flight->attempts++ == 0) {
+    parts_.metrics->Add("aio_route_total", "Requests by where they were sent",
+                        1, {{"variant", name}, {"intent", intent}});
+  } else {
+    parts_.metrics->Add("aio_failover_total",
+                        "Attempts on another variant after one had failed", 1,
+                        {{"variant", name}});
+  }
+  // The KV that the probe has kept helps only the variant it was made by.
+  if (flight->asked && variant != probe_variant_) DropProbe(*flight);
+  flight->stage = Stage::kRunning;
+  flight->variant = variant;
+  flight->reason = decision.reason;
+  flight->started = parts_.executor->Now();
+  ledger_.Reserve(variant, flight->number, backend(variant).View(name));
+
+  core::Served served{name,   decision.strategy, "",
+                      intent, decision.reason,   flight->seed};
+  auto attempt = std::make_shared<Attempt>(
+      flight->answer, std::move(served), parts_.executor,
+      [weak = weak_from_this(), flight](End end) {
+        const std::shared_ptr<Impl> self = weak.lock();
+        if (!self) {
+          if (end.open) flight->Fail(end.done.error());
+          return;
+        }
+        self->Later([flight, end](Impl* impl) { impl->Ended(flight, end); });
+      });
+  core::Plan plan{name, decision.strategy, flight->seed,
+                  flight->options[variant].size.prepared};
+  backend(variant).Start(flight->request, std::move(plan), attempt);
+}
+
+// The answer is complete, or the client has the error, or the next candidate
+// gets its try.
+void Orchestrator::Impl::Ended(const FlightPtr& flight, const End& end) {
+  const core::Outcome outcome = Learn(*flight, end);
+  if (!end.open) return Finish(flight, outcome, outcome.error);
+  if (flight->cancelled) {
+    return Refuse(flight, {ErrorCode::kCancelled, "cancelled", ""});
+  }
+  const std::string& name = parts_.variants[flight->variant].name;
+  Log(LogLevel::kWarning, "attempt failed",
+      {{"id", flight->request->id},
+       {"variant", name},
+       {"code", std::string(CodeName(end.done.error().code))},
+       {"error", Printable(end.done.error().message)}});
+  flight->options[flight->variant].dropped = end.done.error();
+  Choose(flight);
+}
+
+// ---- Learn ------------------------------------------------------------------
+
+core::Outcome Orchestrator::Impl::Learn(const Flight& flight, const End& end) {
+  const std::string& name = parts_.variants[flight.variant].name;
+  core::Outcome outcome;
+  outcome.variant = name;
+  outcome.intent = flight.intent.Best();
+  outcome.choices = flight.request->choices;
+  outcome.total = end.last - flight.started;
+  if (end.first) outcome.to_first_token = *end.first - flight.started;
+  if (end.done) {
+    outcome.usage = end.done->usage;
+    for (const core::FinishReason finish : end.done->finish) {
+      outcome.cut = outcome.cut || finish == core::FinishReason::kLength;
+    }
+  } else {
+    outcome.error = end.done.error().code;
+  }
+  if (end.first) {
+    parts_.metrics->Observe(
+        "aio_ttft_seconds", "From arrival to the first token",
+        Seconds(*end.first - flight.begun), {{"variant", name}});
+  }
+  ledger_.Release(flight.variant, flight.number,
+                  backend(flight.variant).View(name));
+  learner_.Learn(outcome);
+  return outcome;
+}
+
+// Ends a flight that no attempt has ended.
+void Orchestrator::Impl::Refuse(const FlightPtr& flight, Error error) {
+  const ErrorCode code = error.code;
+  Finish(flight, {}, code);
+  flight->Fail(std::move(error));
+}
+
+// The end of every flight: out of the books, counted, logged.
+void Orchestrator::Impl::Finish(const FlightPtr& flight,
+                                const core::Outcome& outcome,
+                                std::optional<ErrorCode> error) {
+  flight->stage = Stage::kOver;
+  const auto it = by_id_.find(flight->request->id);
+  if (it != by_id_.end() && it->second == flight->number) by_id_.erase(it);
+  flights_.erase(flight->number);
+  if (!flight->answer) return;  // an explanation is no traffic
+  const Duration total = parts_.executor->Now() - flight->begun;
+  Count(*flight, error, total);
+  if (!parts_.decision_log) return;
+  LogEntry entry;
+  entry.flight = flight.get();
+  entry.policy = parts_.policy->name();
+  if (flight->variant >= 0) {
+    entry.variant = parts_.variants[flight->variant].name;
+  }
+  entry.outcome = outcome;
+  entry.error = error;
+  entry.total = total;
+  parts_.decision_log(DecisionLine(entry));
+}
+
+void Orchestrator::Impl::Count(const Flight& flight,
+                               std::optional<ErrorCode> error, Duration total) {
+  const std::string variant =
+      flight.variant < 0 ? "none" : parts_.variants[flight.variant].name;
+  Metrics& metrics = *parts_.metrics;
+  metrics.Add("aio_requests_total", "Requests by how they ended", 1,
+              {{"variant", variant}, {"outcome", OutcomeName(error)}});
+  metrics.Add("aio_probe_total", "Requests by who told their intent", 1,
+              {{"state", std::string(Name(flight.probe))}});
+  if (flight.variant < 0) return;
+  metrics.Observe("aio_request_seconds", "From arrival to the end",
+                  Seconds(total), {{"variant", variant}});
+}
+
+}  // namespace aio::orchestrator
