@@ -128,7 +128,7 @@ std::string JsonString(std::string_view text) {
   return out;
 }
 
-void AppendJsonNumber(double value, double otherwise, std::string* out) {
+void AppendJsonNumber(float value, float otherwise, std::string* out) {
   char buffer[32];
   const auto end = std::to_chars(buffer, buffer + sizeof(buffer),
                                  std::isfinite(value) ? value : otherwise);

@@ -46,6 +46,6 @@ std::string JsonString(std::string_view text);
 
 // Appends a number as short as it reads back; what JSON cannot say (infinities
 // and NaN) becomes `otherwise`.
-void AppendJsonNumber(double value, double otherwise, std::string* out);
+void AppendJsonNumber(float value, float otherwise, std::string* out);
 
 }  // namespace aio::openai

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads a JSON object field by field with its type and range checked. The first
+// thing wrong is kept and ends the reading; Finish() reports it, or a key that
+// nobody asked for.
+//
+// Thread safety: none; lives on the stack of one parse.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace aio::openai {
+
+class Fields {
+ public:
+  // `prefix` names the object in errors: "aio." or "". `object` must outlive
+  // this.
+  Fields(const boost::json::object& object, std::string prefix)
+      : object_(object), prefix_(std::move(prefix)) {}
+
+  // The value at `key`; null if absent, null, or something is wrong already.
+  // Every key so asked for counts as known.
+  const boost::json::value* Get(std::string_view key);
+
+  // Each leaves `out` as it is when the field is absent. Bounds are inclusive.
+  void Number(std::string_view key, double min, double max, float* out);
+  std::optional<int64_t> Integer(std::string_view key, int64_t min,
+                                 int64_t max);
+  void Bool(std::string_view key, bool* out);
+  void String(std::string_view key, std::string* out);
+  const boost::json::object* Object(std::string_view key);
+
+  // Keys that are accepted whatever they hold.
+  void Accept(std::initializer_list<std::string_view> keys);
+  // A field we cannot carry out: wrong unless `harmless` says that its value
+  // asks for nothing.
+  void Refuse(std::string_view key,
+              bool (*harmless)(const boost::json::value& value));
+
+  void Fail(ErrorCode code, std::string_view key, std::string message);
+  bool ok() const { return !error_.has_value(); }
+  Result<void> Finish();
+
+ private:
+  const boost::json::object& object_;
+  std::string prefix_;
+  std::vector<std::string_view> known_;
+  std::optional<Error> error_;
+};
+
+}  // namespace aio::openai

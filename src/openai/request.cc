@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "openai/request.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/nearest.h"
+#include "openai/fields.h"
+#include "openai/json.h"
+
+namespace aio::openai {
+namespace {
+
+namespace json = boost::json;
+using core::Message;
+using core::Request;
+using core::Role;
+
+constexpr size_t kModelBytesMax = 256;
+
+Error Invalid(std::string message, std::string param) {
+  return Error{ErrorCode::kInvalidArgument, std::move(message),
+               std::move(param)};
+}
+
+Error Unsupported(std::string message, std::string param) {
+  return Error{ErrorCode::kUnsupported, std::move(message), std::move(param)};
+}
+
+// Values that ask for nothing, for fields we cannot carry out.
+bool Never(const json::value&) { return false; }
+bool IsFalse(const json::value& v) { return v.is_bool() && !v.get_bool(); }
+bool IsOne(const json::value& v) { return AsInteger(v) == 1; }
+bool IsNone(const json::value& v) { return AsString(v) == "none"; }
+bool IsEmpty(const json::value& v) {
+  return (v.is_array() && v.get_array().empty()) ||
+         (v.is_object() && v.get_object().empty()) ||
+         (v.is_string() && v.get_string().empty());
+}
+bool IsText(const json::value& v) {  // {"type": "text"}
+  return v.is_object() && v.get_object().size() == 1 &&
+         StringAt(v.get_object(), "type") == "text";
+}
+bool IsTextList(const json::value& v) {  // ["text"]
+  return v.is_array() && v.get_array().size() == 1 &&
+         AsString(v.get_array()[0]) == "text";
+}
+
+struct Refusal {
+  std::string_view key;
+  bool (*harmless)(const json::value&);
+};
+constexpr Refusal kChatRefusals[] = {
+    {"tools", IsEmpty},          {"tool_choice", IsNone},
+    {"functions", IsEmpty},      {"function_call", IsNone},
+    {"response_format", IsText}, {"logit_bias", IsEmpty},
+    {"modalities", IsTextList},  {"audio", Never},
+    {"prediction", Never},       {"reasoning_effort", Never},
+    {"verbosity", Never},        {"web_search_options", Never},
+};
+constexpr Refusal kCompletionRefusals[] = {
+    {"best_of", IsOne},      {"echo", IsFalse},           {"suffix", IsEmpty},
+    {"logit_bias", IsEmpty}, {"response_format", IsText},
+};
+
+// One part of a content array, appended to `content`.
+Result<void> ReadPart(const json::value& value, const std::string& where,
+                      bool first, std::string* content) {
+  const json::object* part = value.if_object();
+  if (part == nullptr)
+    return Invalid("'" + where + "' must be an object", where);
+  const std::string_view type = StringAt(*part, "type");
+  if (type.empty()) {
+    return Invalid("'" + where + ".type' must be a string", where + ".type");
+  }
+  if (type != "text") {
+    return Unsupported("'" + where + "': content of type '" +
+                           std::string(type.substr(0, 32)) +
+                           "' is not supported yet, only 'text'",
+                       where);
+  }
+  Fields fields(*part, where + ".");
+  fields.Accept({"type"});
+  std::string text;
+  if (fields.Get("text") == nullptr) {
+    fields.Fail(ErrorCode::kInvalidArgument, "text", "is required");
+  }
+  fields.String("text", &text);
+  RETURN_IF_ERROR(fields.Finish());
+  if (!first) *content += '\n';
+  *content += text;
+  return {};
+}
+
+Result<std::string> ReadContent(const json::value* value,
+                                const std::string& where) {
+  if (value == nullptr) return Invalid("'" + where + "' is required", where);
+  if (const auto text = AsString(*value)) return std::string(*text);
+  const json::array* parts = value->if_array();
+  if (parts == nullptr || parts->empty()) {
+    return Invalid("'" + where + "' must be a string or an array of parts",
+                   where);
+  }
+  std::string content;
+  for (size_t i = 0; i < parts->size(); ++i) {
+    RETURN_IF_ERROR(ReadPart((*parts)[i], where + "[" + std::to_string(i) + "]",
+                             i == 0, &content));
+  }
+  return content;
+}
+
+Result<Role> ReadRole(const json::object& message, const std::string& where) {
+  const std::string_view role = StringAt(message, "role");
+  // The developer role is what newer models call the system's.
+  if (role == "system" || role == "developer") return Role::kSystem;
+  if (role == "user") return Role::kUser;
+  if (role == "assistant") return Role::kAssistant;
+  const std::string param = where + ".role";
+  if (role == "tool" || role == "function") {
+    return Unsupported(
+        "'" + param + "': '" + std::string(role) + "' is not supported yet",
+        param);
+  }
+  return Invalid(
+      "'" + param + "' must be one of system, developer, user, assistant",
+      param);
+}
+
+Result<Message> ReadMessage(const json::value& value,
+                            const std::string& where) {
+  const json::object* object = value.if_object();
+  if (object == nullptr) {
+    return Invalid("'" + where + "' must be an object", where);
+  }
+  Message message;
+  ASSIGN_OR_RETURN(message.role, ReadRole(*object, where));
+  Fields fields(*object, where + ".");
+  fields.Accept({"role"});
+  const json::value* content = fields.Get("content");
+  fields.Refuse("name", Never);
+  if (message.role == Role::kAssistant) {
+    // A client sends our own answer back with everything that was in it.
+    fields.Accept({"reasoning_content"});
+    fields.Refuse("tool_calls", IsEmpty);
+    fields.Refuse("function_call", Never);
+    fields.Refuse("refusal", IsEmpty);
+    fields.Refuse("annotations", IsEmpty);
+    fields.Refuse("audio", Never);
+  }
+  RETURN_IF_ERROR(fields.Finish());
+  ASSIGN_OR_RETURN(message.content, ReadContent(content, where + ".content"));
+  return message;
+}
+
+Result<void> ReadMessages(const json::value* value, const Limits& limits,
+                          Request* request) {
+  const json::array* list = value == nullptr ? nullptr : value->if_array();
+  if (list == nullptr || list->empty()) {
+    return Invalid("'messages' must be an array of at least one message",
+                   "messages");
+  }
+  if (list->size() > static_cast<size_t>(limits.messages_max)) {
+    return Invalid("'messages' has more than " +
+                       std::to_string(limits.messages_max) + " messages",
+                   "messages");
+  }
+  request->messages.reserve(list->size());
+  for (size_t i = 0; i < list->size(); ++i) {
+    ASSIGN_OR_RETURN(
+        auto message,
+        ReadMessage((*list)[i], "messages[" + std::to_string(i) + "]"));
+    request->messages.push_back(std::move(message));
+  }
+  return {};
+}
+
+Result<void> ReadTokens(const json::array& list, Request* request) {
+  request->prompt_tokens.reserve(list.size());
+  for (const json::value& value : list) {
+    const auto id = AsInteger(value);
+    if (!id || *id < 0 || *id > std::numeric_limits<int32_t>::max()) {
+      return Invalid("'prompt' must be a string or an array of token ids",
+                     "prompt");
+    }
+    request->prompt_tokens.push_back(static_cast<int32_t>(*id));
+  }
+  return {};
+}
+
+// A string or token ids, alone or as the only member of an array.
+Result<void> ReadPrompt(const json::value* value, Request* request) {
+  if (value == nullptr) return Invalid("'prompt' is required", "prompt");
+  const json::array* list = value->if_array();
+  const bool nested =
+      list != nullptr && !list->empty() && !list->front().is_number();
+  if (nested) {
+    if (list->size() > 1) {
+      return Unsupported(
+          "'prompt' with several prompts is not supported yet; send one "
+          "request each",
+          "prompt");
+    }
+    value = &list->front();
+    list = value->if_array();
+  }
+  if (const auto text = AsString(*value)) {
+    request->prompt = *text;
+    return {};
+  }
+  if (list == nullptr || list->empty()) {
+    return Invalid("'prompt' must be a string or an array of token ids",
+                   "prompt");
+  }
+  return ReadTokens(*list, request);
+}
+
+Result<void> ReadStop(const json::value* value, const Limits& limits,
+                      Request* request) {
+  if (value == nullptr) return {};
+  json::array one;
+  const json::array* list = value->if_array();
+  if (list == nullptr) {
+    one.push_back(*value);
+    list = &one;
+  }
+  if (list->size() > static_cast<size_t>(limits.stop_max)) {
+    return Invalid("'stop' has more than " + std::to_string(limits.stop_max) +
+                       " sequences",
+                   "stop");
+  }
+  for (const json::value& item : *list) {
+    const auto text = AsString(item);
+    if (!text || text->empty() ||
+        text->size() > static_cast<size_t>(limits.stop_bytes_max)) {
+      return Invalid("'stop' must be a string or an array of strings of 1 to " +
+                         std::to_string(limits.stop_bytes_max) + " bytes",
+                     "stop");
+    }
+    request->stop.emplace_back(*text);
+  }
+  return {};
+}
+
+// Any 64-bit seed; negative ones and those above int64 keep their bits.
+void ReadSeed(Fields* fields, core::Sampling* sampling) {
+  const json::value* value = fields->Get("seed");
+  if (value == nullptr) return;
+  if (const uint64_t* big = value->if_uint64()) {
+    sampling->seed = *big;
+  } else if (const auto number = AsInteger(*value)) {
+    sampling->seed = static_cast<uint64_t>(*number);
+  } else {
+    fields->Fail(ErrorCode::kInvalidArgument, "seed", "must be a whole number");
+  }
+}
+
+void ReadSampling(Fields* fields, core::Sampling* sampling) {
+  fields->Number("temperature", 0, 2, &sampling->temperature);
+  fields->Number("top_p", 0, 1, &sampling->top_p);
+  fields->Number("min_p", 0, 1, &sampling->min_p);
+  fields->Number("repetition_penalty", 0.01, 100,
+                 &sampling->repetition_penalty);
+  fields->Number("presence_penalty", -2, 2, &sampling->presence_penalty);
+  fields->Number("frequency_penalty", -2, 2, &sampling->frequency_penalty);
+  // -1 is how other servers say "no limit".
+  const auto top_k = fields->Integer("top_k", -1, 1 << 20);
+  if (top_k) sampling->top_k = static_cast<int>(std::max<int64_t>(*top_k, 0));
+  ReadSeed(fields, sampling);
+}
+
+// Chat: a switch and a count. Completions: the count alone.
+void ReadLogprobs(bool chat, Fields* fields, core::Sampling* sampling) {
+  constexpr int kTopMax = 20;
+  const auto top =
+      fields->Integer(chat ? "top_logprobs" : "logprobs", 0, kTopMax);
+  if (top) sampling->top_logprobs = static_cast<int>(*top);
+  if (!chat) {
+    sampling->logprobs = top.has_value();
+    return;
+  }
+  fields->Bool("logprobs", &sampling->logprobs);
+  if (top.value_or(0) > 0 && !sampling->logprobs) {
+    fields->Fail(ErrorCode::kInvalidArgument, "top_logprobs",
+                 "needs 'logprobs' to be true");
+  }
+}
+
+void ReadLengths(bool chat, const Limits& limits, Fields* fields,
+                 Request* request) {
+  constexpr int kMax = std::numeric_limits<int>::max();
+  const auto old = fields->Integer("max_tokens", 1, kMax);
+  if (old) request->max_tokens = static_cast<int>(*old);
+  if (chat) {
+    const auto tokens = fields->Integer("max_completion_tokens", 1, kMax);
+    if (tokens && old && *tokens != *old) {
+      fields->Fail(ErrorCode::kInvalidArgument, "max_completion_tokens",
+                   "and 'max_tokens' differ; set only one");
+    }
+    if (tokens) request->max_tokens = static_cast<int>(*tokens);
+  }
+  const auto choices = fields->Integer("n", 1, limits.choices_max);
+  if (choices) request->choices = static_cast<int>(*choices);
+}
+
+Result<void> ReadStream(Fields* fields, Parsed* parsed) {
+  fields->Bool("stream", &parsed->stream);
+  const json::object* options = fields->Object("stream_options");
+  if (options == nullptr) return {};
+  if (!parsed->stream) {
+    return Invalid("'stream_options' needs 'stream' to be true",
+                   "stream_options");
+  }
+  Fields inner(*options, "stream_options.");
+  inner.Bool("include_usage", &parsed->include_usage);
+  inner.Accept({"include_obfuscation"});
+  return inner.Finish();
+}
+
+std::vector<std::string> LabelNames() {
+  return {core::kLabelNames.begin(), core::kLabelNames.end()};
+}
+
+void ReadIntent(Fields* fields, core::Hints* hints) {
+  std::string name;
+  fields->String("intent", &name);
+  if (name.empty()) return;
+  hints->intent = core::LabelNamed(name);
+  if (hints->intent) return;
+  std::string names;
+  for (const std::string& label : LabelNames()) {
+    names += (names.empty() ? "" : ", ") + label;
+  }
+  fields->Fail(ErrorCode::kInvalidArgument, "intent",
+               "must be one of " + names + DidYouMean(name, LabelNames()));
+}
+
+// What the client says to the orchestrator.
+Result<void> ReadHints(const json::object* object, core::Hints* hints) {
+  if (object == nullptr) return {};
+  Fields fields(*object, "aio.");
+  if (fields.Get("quality") != nullptr) {
+    float quality = 0;
+    fields.Number("quality", 0, 1, &quality);
+    hints->quality = quality;
+  }
+  ReadIntent(&fields, hints);
+  fields.String("variant", &hints->variant);
+  std::string speculation = "auto";
+  fields.String("speculation", &speculation);
+  if (speculation == "lookup" || speculation == "draft") {
+    fields.Fail(ErrorCode::kUnsupported, "speculation",
+                "'" + speculation + "' is not supported yet");
+  } else if (speculation != "auto" && speculation != "off") {
+    fields.Fail(ErrorCode::kInvalidArgument, "speculation",
+                "must be one of auto, off, lookup, draft");
+  }
+  // Nothing to switch: every answer of a fixed variant is deterministic.
+  bool deterministic = true;
+  fields.Bool("deterministic", &deterministic);
+  return fields.Finish();
+}
+
+void ReadModel(bool required, Fields* fields, Request* request) {
+  request->model = required ? "" : "auto";
+  fields->String("model", &request->model);
+  if (request->model.empty()) {
+    fields->Fail(ErrorCode::kInvalidArgument, "model", "is required");
+  } else if (request->model.size() > kModelBytesMax) {
+    fields->Fail(ErrorCode::kInvalidArgument, "model", "is too long");
+  }
+}
+
+Result<void> ReadBody(const json::object& body, Kind kind, const Limits& limits,
+                      Parsed* parsed) {
+  Request& request = parsed->request;
+  const bool chat = request.chat;
+  Fields fields(body, "");
+  ReadModel(kind != Kind::kRoute, &fields, &request);
+  const json::value* input = fields.Get(chat ? "messages" : "prompt");
+  const json::value* stop = fields.Get("stop");
+  ReadLengths(chat, limits, &fields, &request);
+  ReadSampling(&fields, &request.sampling);
+  ReadLogprobs(chat, &fields, &request.sampling);
+  if (chat) {
+    for (const auto& [key, harmless] : kChatRefusals) {
+      fields.Refuse(key, harmless);
+    }
+  } else {
+    for (const auto& [key, harmless] : kCompletionRefusals) {
+      fields.Refuse(key, harmless);
+    }
+  }
+  fields.Accept({"user", "metadata", "store", "service_tier",
+                 "safety_identifier", "prompt_cache_key",
+                 "prompt_cache_retention", "parallel_tool_calls"});
+  const auto streamed = ReadStream(&fields, parsed);
+  const json::object* hints = fields.Object("aio");
+  RETURN_IF_ERROR(fields.Finish());
+  RETURN_IF_ERROR(streamed);
+  RETURN_IF_ERROR(ReadHints(hints, &request.hints));
+  RETURN_IF_ERROR(ReadStop(stop, limits, &request));
+  return chat ? ReadMessages(input, limits, &request)
+              : ReadPrompt(input, &request);
+}
+
+}  // namespace
+
+Result<Parsed> ParseRequest(Kind kind, std::string body, const Limits& limits) {
+  ASSIGN_OR_RETURN(const auto value, ParseJson(body));
+  const json::object* object = value.if_object();
+  if (object == nullptr) {
+    return Invalid("the body must be a JSON object", "");
+  }
+  Parsed parsed;
+  parsed.request.chat =
+      kind == Kind::kChat ||
+      (kind == Kind::kRoute && Find(*object, "messages") != nullptr);
+  RETURN_IF_ERROR(ReadBody(*object, kind, limits, &parsed));
+  parsed.request.raw_json = std::move(body);
+  return parsed;
+}
+
+}  // namespace aio::openai
