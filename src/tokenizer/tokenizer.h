@@ -31,7 +31,8 @@ class Tokenizer {
   // Ids of a prompt in pieces; special tokens parsed in trusted ones only.
   // `add_bos`: begins with bos if the file asks for one and the prompt does not
   // already begin with it.
-  virtual std::vector<int32_t> Encode(const Spans& spans, bool add_bos) const = 0;
+  virtual std::vector<int32_t> Encode(const Spans& spans,
+                                      bool add_bos) const = 0;
 
   // The bytes of a token as they stand in running text; may be part of a
   // character. Control tokens decode to nothing unless `special`.
@@ -44,6 +45,9 @@ class Tokenizer {
   virtual int32_t vocabulary() const = 0;
   virtual int32_t bos() const = 0;  // -1 if the file has none
   virtual int32_t eos() const = 0;  // -1 if the file has none
+  // Whether Encode puts a space in front of a text that begins a prompt or
+  // follows a special token (SentencePiece); the decoder then drops it.
+  virtual bool adds_space_prefix() const { return false; }
   // Whether generation ends at this token (eos, eot, end of message).
   virtual bool IsEnd(int32_t id) const = 0;
 };
