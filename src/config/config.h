@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Everything a person can set, as plain structs with their defaults. The YAML
-// file has the same names. Errors name the key, its line and the nearest known
-// key.
+// file has the same names (and `kv` for kv_type); every key may be left out but
+// `variants`. Errors name the key, its line and the nearest known key. What may
+// be 0 for "auto" is written `auto` in the file; times and sizes have units.
 //
 // Thread safety: plain data.
 #pragma once
@@ -36,10 +37,10 @@ struct Server {
   int64_t write_buffer_bytes_max = 1 << 20;  // a reader slower is cancelled
   Duration header_timeout = 10s;  // from the first byte of a request's header
   Duration body_timeout = 30s;
-  Duration idle_timeout = 75s;    // a kept-alive connection without a request
+  Duration idle_timeout = 75s;  // a kept-alive connection without a request
   Duration write_timeout = 30s;
   Duration request_timeout = 600s;
-  Duration drain_timeout = 30s;   // SIGTERM: running requests may finish
+  Duration drain_timeout = 30s;        // SIGTERM: running requests may finish
   Duration keep_alive_interval = 10s;  // SSE comments while nothing is ready
 };
 
@@ -50,9 +51,9 @@ struct Device {
   int threads = 0;           // 0: auto (cgroup quota and affinity mask)
   int64_t memory_limit = 0;  // bytes; 0: auto (80 % of what the cgroup allows)
   KvType kv_type = KvType::kF16;
-  int columns_max = 512;     // of one step: the prefill chunk
-  int sequences_max = 32;    // decoded together
-  int queue_max = 256;       // waiting; past it kOverloaded
+  int columns_max = 512;   // of one step: the prefill chunk
+  int sequences_max = 32;  // decoded together
+  int queue_max = 256;     // waiting; past it kOverloaded
 };
 
 // Exactly one of `model` and `upstream` is set.
@@ -80,7 +81,7 @@ struct Policy {
   std::string kind = "paper";  // paper | random | static:<variant>
   std::string small;  // empty: the variant with the fewest bytes per token
   std::string large;  // empty: the one with the most
-  double entropy_max = 0.45;     // nats, over code / math / other
+  double entropy_max = 0.45;  // nats, over code / math / other
   int context_tokens_max = 2048;
 };
 
@@ -104,7 +105,8 @@ struct Override {
   std::string value;  // as it would stand in the file
 };
 
-// Reads `file`; relative paths in it become relative to its folder.
+// Reads `file`; relative paths in it become relative to its folder. Errors:
+// kNotFound if it cannot be opened, kInvalidArgument with file and line.
 Result<Config> Load(const std::string& file,
                     const std::vector<Override>& overrides);
 

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/config.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "config/section.h"
+#include "config/validate.h"
+
+namespace aio::config {
+namespace {
+
+// A configuration is some 60 lines; more than this is not one.
+constexpr size_t kFileBytesMax = size_t{1} << 20;
+
+Server ReadServer(Section s) {
+  Server server;
+  s.String("listen", &server.listen);
+  s.Path("api_keys", &server.api_keys);
+  s.Bytes("body_bytes_max", &server.body_bytes_max);
+  s.Bytes("header_bytes_max", &server.header_bytes_max);
+  s.Count("connections_max", 1, &server.connections_max);
+  s.Count("requests_max", 1, &server.requests_max);
+  s.Count("choices_max", 1, &server.choices_max);
+  s.Count("stop_max", 1, &server.stop_max);
+  s.Bytes("write_buffer_bytes_max", &server.write_buffer_bytes_max);
+  s.Time("header_timeout", &server.header_timeout);
+  s.Time("body_timeout", &server.body_timeout);
+  s.Time("idle_timeout", &server.idle_timeout);
+  s.Time("write_timeout", &server.write_timeout);
+  s.Time("request_timeout", &server.request_timeout);
+  s.Time("drain_timeout", &server.drain_timeout);
+  s.Time("keep_alive_interval", &server.keep_alive_interval);
+  s.Finish();
+  return server;
+}
+
+void ReadKv(Section* s, KvType* out) {
+  std::string name = *out == KvType::kF32 ? "f32" : "f16";
+  s->String("kv", &name);
+  if (name != "f32" && name != "f16") {
+    s->Fail("kv", "'" + name + "' is neither f32 nor f16");
+  }
+  *out = name == "f32" ? KvType::kF32 : KvType::kF16;
+}
+
+Device ReadDevice(Section s) {
+  Device device;
+  s.String("kind", &device.kind);
+  s.CountOrAuto("threads", &device.threads);
+  s.BytesOrAuto("memory_limit", &device.memory_limit);
+  ReadKv(&s, &device.kv_type);
+  s.Count("columns_max", 1, &device.columns_max);
+  s.Count("sequences_max", 1, &device.sequences_max);
+  s.Count("queue_max", 1, &device.queue_max);
+  s.Finish();
+  return device;
+}
+
+Variant ReadVariant(Section s) {
+  Variant variant;
+  s.String("upstream", &variant.upstream);
+  if (variant.upstream.empty()) {
+    s.Path("model", &variant.model);
+  } else {
+    s.String("model", &variant.model);  // a name, not a file
+  }
+  s.String("device", &variant.device);
+  s.String("api_key_env", &variant.api_key_env);
+  s.CountOrAuto("context_max", &variant.context_max);
+  s.BytesOrAuto("kv_memory", &variant.kv_memory);
+  s.Finish();
+  return variant;
+}
+
+Probe ReadProbe(Section s) {
+  Probe probe;
+  s.Path("text", &probe.text);
+  s.String("model", &probe.model);
+  s.Count("tokens_max", 1, &probe.tokens_max);
+  s.Time("deadline", &probe.deadline);
+  s.String("suffix", &probe.suffix);
+  for (auto& [label, token] : s.Strings("labels")) {
+    probe.labels.emplace(std::move(label), std::move(token));
+  }
+  s.Finish();
+  return probe;
+}
+
+Policy ReadPolicy(Section s) {
+  Policy policy;
+  s.String("kind", &policy.kind);
+  s.String("small", &policy.small);
+  s.String("large", &policy.large);
+  s.Number("entropy_max", 0, 10, &policy.entropy_max);
+  s.Count("context_tokens_max", 1, &policy.context_tokens_max);
+  s.Finish();
+  return policy;
+}
+
+Log ReadLog(Section s) {
+  Log log;
+  s.String("level", &log.level);
+  s.Bool("prompts", &log.prompts);
+  s.Path("decisions", &log.decisions);
+  s.Finish();
+  return log;
+}
+
+Config ReadConfig(Reading* reading, const YAML::Node& root) {
+  Config config;
+  Section top(reading, root, "");
+  config.server = ReadServer(top.Map("server"));
+  for (auto& [name, section] : top.Maps("devices")) {
+    config.devices.emplace(name, ReadDevice(section));
+  }
+  for (auto& [name, section] : top.Maps("variants")) {
+    config.variants.emplace_back(name, ReadVariant(section));
+  }
+  config.probe = ReadProbe(top.Map("probe"));
+  config.policy = ReadPolicy(top.Map("policy"));
+  config.log = ReadLog(top.Map("log"));
+  top.Finish();
+  return config;
+}
+
+// The length of the first key of `path`: the longest key of `map` that it
+// begins with, since a variant's name may have dots in it, else up to the dot.
+size_t FirstKey(const YAML::Node& map, const std::string& path) {
+  size_t length = 0;
+  if (map.IsMap()) {
+    for (const auto& pair : map) {
+      if (!pair.first.IsScalar()) continue;
+      const std::string& key = pair.first.Scalar();
+      const bool whole = path.starts_with(key) &&
+                         (path.size() == key.size() || path[key.size()] == '.');
+      if (whole) length = std::max(length, key.size());
+    }
+  }
+  return length > 0 ? length : std::min(path.find('.'), path.size());
+}
+
+Result<void> Apply(const Override& override, YAML::Node* root) {
+  if (!root->IsDefined() || root->IsNull()) {
+    *root = YAML::Node(YAML::NodeType::Map);
+  }
+  YAML::Node node = *root;
+  std::string rest = override.path;
+  const Error wrong{ErrorCode::kInvalidArgument,
+                    "--set: '" + override.path + "' is no path to a key",
+                    override.path};
+  while (true) {
+    if (!node.IsMap()) return wrong;
+    const size_t length = FirstKey(node, rest);
+    if (length == 0) return wrong;
+    const std::string key = rest.substr(0, length);
+    if (length == rest.size()) {
+      node[key] = YAML::Load(override.value);
+      return {};
+    }
+    rest.erase(0, length + 1);
+    const YAML::Node& map = node;  // const, or looking makes the key
+    const YAML::Node found = map[key];
+    if (!found.IsDefined() || found.IsNull()) {
+      node[key] = YAML::Node(YAML::NodeType::Map);
+    }
+    const YAML::Node next = node[key];
+    node.reset(next);
+  }
+}
+
+Result<Config> ParseAs(const std::string& source, std::string_view yaml,
+                       const std::string& folder,
+                       const std::vector<Override>& overrides) {
+  if (yaml.size() > kFileBytesMax) {
+    return Error{ErrorCode::kInvalidArgument,
+                 source + ": larger than 1 MiB, this is no configuration", ""};
+  }
+  Reading reading{source, folder, overrides, std::nullopt};
+  // yaml-cpp throws on syntax, on depth over 500 and on wrong node types.
+  try {
+    YAML::Node root = YAML::Load(std::string(yaml));
+    for (const Override& override : overrides) {
+      RETURN_IF_ERROR(Apply(override, &root));
+    }
+    Config config = ReadConfig(&reading, root);
+    if (!reading.error) Validate(root, &reading, &config);
+    if (reading.error) return *reading.error;
+    return config;
+  } catch (const YAML::Exception& e) {
+    const std::string line =
+        e.mark.is_null() ? "" : ":" + std::to_string(e.mark.line + 1);
+    return Error{ErrorCode::kInvalidArgument, source + line + ": " + e.msg, ""};
+  } catch (const std::exception& e) {
+    return Error{ErrorCode::kInvalidArgument, source + ": " + e.what(), ""};
+  }
+}
+
+}  // namespace
+
+Result<Config> Load(const std::string& file,
+                    const std::vector<Override>& overrides) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) {
+    return Error{ErrorCode::kNotFound, "cannot open '" + file + "'", ""};
+  }
+  std::string text(kFileBytesMax + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(in.gcount()));
+  if (in.bad()) {
+    return Error{ErrorCode::kUnavailable, "cannot read '" + file + "'", ""};
+  }
+  return ParseAs(file, text, std::filesystem::path(file).parent_path().string(),
+                 overrides);
+}
+
+Result<Config> Parse(std::string_view yaml, const std::string& folder,
+                     const std::vector<Override>& overrides) {
+  return ParseAs("config", yaml, folder, overrides);
+}
+
+}  // namespace aio::config
