@@ -180,13 +180,13 @@ void Engine::Retire(State* s, Request* request, Result<core::Done> result) {
   for (const sched::SequenceId id : owned->sequences) {
     if (s->sequences.erase(id) > 0) s->scheduler->Remove(id);
   }
-  if (owned->score) {
-    if (!result) owned->score->done(std::move(result).error());
-  } else {
-    // Seen before the answer's end is: a client that has its answer finds the
-    // pages free.
-    Publish(s);
+  // Seen before the answer's end is: a client that has its answer finds the
+  // pages free.
+  Publish(s);
+  if (!owned->score) {
     owned->generate.sink->OnDone(std::move(result));
+  } else if (!result) {
+    owned->score->done(std::move(result).error());
   }
 }
 

@@ -90,7 +90,10 @@ class EngineTest : public testing::Test {
       m.sched = sched;
       models.push_back(std::move(m));
     }
-    engine_ = std::make_unique<Engine>(std::move(models), Options(), &clock_,
+    // A slice of zero: beside another model every layer is a slice of its own.
+    Options options;
+    options.slice = Duration(0);
+    engine_ = std::make_unique<Engine>(std::move(models), options, &clock_,
                                        &metrics_);
   }
   std::shared_ptr<core::Request> Ask(const std::string& id) {
@@ -149,6 +152,20 @@ TEST_F(EngineTest, AnAnswerIsWhatStepByStepDecodingGives) {
   EXPECT_EQ((*sink->done)->usage.prompt_tokens, 3);
 }
 
+TEST_F(EngineTest, TwoModelsTakingTurnsByTheLayerDoNotDisturbEachOther) {
+  Make();
+  auto request = Ask("a");
+  auto other = Ask("b");
+  auto small = Start(request, {1, 2, 3});
+  auto large = Start(other, {1, 2, 3}, "large");
+  Finish();
+  ASSERT_TRUE(small->ok() && large->ok());
+  EXPECT_EQ(small->text[0], Expected(*request, {1, 2, 3}));
+  EXPECT_NE(large->text[0], small->text[0]);
+  small_ = large_;
+  EXPECT_EQ(large->text[0], Expected(*other, {1, 2, 3}));
+}
+
 TEST_F(EngineTest, ManyAtOnceOutOfPagesGiveTheSameTextsAsAlone) {
   // 5 pages for 12 requests of up to 70 tokens: pausing is certain.
   sched::Options sched;
@@ -202,6 +219,7 @@ TEST_F(EngineTest, CancelFreesThePagesAtOnceEvenInsideAStep) {
   auto first = Start(Ask("a"), std::vector<int32_t>(60, 1));
   auto other = Start(Ask("b"), {1}, "large");
   for (int i = 0; i < 3; ++i) engine_->Step();
+  EXPECT_EQ(first->text[0], "") << "its first step is still under way";
   EXPECT_LT(engine_->View("small").pages_free, small_.pages);
   engine_->Cancel("a");
   engine_->Step();
@@ -363,17 +381,17 @@ TEST_F(EngineTest, UsageCountsWeightsOncePerStepAndKvPerContext) {
   auto sink = Start(request, {1, 2});
   Finish();
   ASSERT_TRUE(sink->ok());
-  if ((*sink->done)->usage.completion_tokens == 3) {
-    // Steps of 2, 1 and 1 columns: contexts 2, 3 and 4.
-    EXPECT_EQ((*sink->done)->usage.bytes_read, 3 * 1000 + (2 + 3 + 4) * 10);
-  }
+  ASSERT_EQ((*sink->done)->usage.completion_tokens, 3);
+  // Steps of 2, 1 and 1 columns: contexts 2, 3 and 4.
+  EXPECT_EQ((*sink->done)->usage.bytes_read, 3 * 1000 + (2 + 3 + 4) * 10);
 }
 
 TEST_F(EngineTest, StopEndsEveryRequestOnce) {
   Make();
-  auto a = Start(Ask("a"), {1});
+  ASSERT_GT(Expected(*Ask("a"), {4, 5}).size(), 6u);
+  auto a = Start(Ask("a"), {4, 5});
   engine_->Step();
-  auto b = Start(Ask("b"), {1});
+  auto b = Start(Ask("b"), {4, 5});
   engine_->Stop();
   engine_->Run();
   for (auto& sink : {a, b}) {

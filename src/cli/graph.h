@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The object graph: the only place where the layers meet. Loads what the config
+// names, plans each device's memory, starts the engines, makes the probes and
+// the policy, and hands out an orchestrator. `serve` puts a server in front of
+// it, `generate`, `chat` and `route` call it directly: one path for all.
+//
+// Thread safety: Build and the destructor on one thread; the parts say theirs.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/asio_executor.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "config/config.h"
+#include "core/backend.h"
+#include "engine/local_backend.h"
+#include "orchestrator/orchestrator.h"
+
+namespace aio::cli {
+
+// Progress for people: one line an event.
+using Say = std::function<void(const std::string&)>;
+
+class Graph {
+ public:
+  static Result<std::unique_ptr<Graph>> Build(const config::Config& config,
+                                              const Say& say);
+  // Ends whatever still runs.
+  ~Graph();
+
+  orchestrator::Orchestrator& orchestrator() { return *orchestrator_; }
+  Metrics& metrics() { return metrics_; }
+  boost::asio::io_context& io() { return io_; }
+
+  // One token from every local variant, so that the first user does not pay for
+  // cold pages; runs io() until done.
+  Result<void> WarmUp();
+
+ private:
+  Graph();
+
+  Result<void> AddDevice(const std::string& name, const config::Config& config,
+                         const Say& say);
+  Result<void> AddUpstreams(const config::Config& config);
+  void OrderVariants(const config::Config& config);
+  Result<void> AddOrchestrator(const config::Config& config, const Say& say);
+  Result<void> AddProbes(const config::Config& config,
+                         orchestrator::Parts* parts, const Say& say);
+  Result<void> AddDecisionLog(const config::Config& config,
+                              orchestrator::Parts* parts);
+
+  Metrics metrics_;
+  boost::asio::io_context io_;
+  boost::asio::thread_pool workers_;  // renders and tokenizes
+  AsioExecutor strand_;               // the orchestrator's, on io_
+  AsioExecutor worker_;               // on workers_
+  std::vector<std::unique_ptr<ThreadPool>> pools_;  // one per device
+  std::vector<core::Variant> variants_;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> decision_log_;
+  std::unique_ptr<orchestrator::Orchestrator> orchestrator_;
+};
+
+// Runs one request to its end on graph.io(), deltas as they come. For the
+// subcommands that answer without a server.
+struct Answer {
+  core::Served served;
+  core::Done done;
+  std::string text;  // of choice 0
+  Duration to_first_token{};
+  Duration total{};
+};
+Result<Answer> RunOne(Graph* graph, std::shared_ptr<const core::Request> request,
+                      const std::function<void(const core::Delta&)>& on_delta);
+
+// The nearest config: `path` if given, else ./aio.yaml. kNotFound says what to
+// do.
+Result<config::Config> FindConfig(const std::string& path,
+                                  const std::vector<std::string>& sets);
+
+// A config of one local variant named after nothing but the file, for
+// `generate --model F` and `chat --model F`.
+config::Config ConfigOfModel(const std::string& file);
+
+}  // namespace aio::cli

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "base/nearest.h"
+#include "cli/commands.h"
+
+namespace {
+
+// CLI11 only says that an argument was not expected; a mistyped subcommand
+// deserves its name.
+bool ExplainUnknownCommand(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return false;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) {
+    if (command->get_name() == argv[1]) return false;
+    names.push_back(command->get_name());
+  }
+  std::cerr << "aio: there is no subcommand '" << argv[1] << "'";
+  const std::string near = aio::Nearest(argv[1], names);
+  if (!near.empty()) std::cerr << "; did you mean '" << near << "'?";
+  std::cerr << "\n`aio --help` lists them.\n";
+  return true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "A-IO: one model name, many variants; every request goes to the one that\n"
+      "reaches the needed quality for the least device time.",
+      "aio"};
+  app.set_version_flag("--version", "aio " AIO_VERSION);
+  app.require_subcommand(1);
+  int exit_code = 0;
+  aio::cli::AddServe(app, &exit_code);
+  aio::cli::AddChat(app, &exit_code);
+  aio::cli::AddGenerate(app, &exit_code);
+  aio::cli::AddRoute(app, &exit_code);
+  aio::cli::AddTokenize(app, &exit_code);
+  aio::cli::AddInspect(app, &exit_code);
+  if (ExplainUnknownCommand(app, argc, argv)) return 2;
+  CLI11_PARSE(app, argc, argv);
+  return exit_code;
+}
