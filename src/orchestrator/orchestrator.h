@@ -91,7 +91,8 @@ class Orchestrator {
   //
   // Errors: kNotFound for an unknown model; kInvalidArgument for a prompt that
   // fits no candidate, a contradiction in the request or an id that is in
-  // flight; kOverloaded past requests_max; else the last backend's own.
+  // flight; kOverloaded past requests_max; else the error of a backend, one
+  // that a retry may mend before one that it cannot.
   void Handle(std::shared_ptr<const core::Request> request,
               std::shared_ptr<core::Sink> sink);
   // Explains what Handle would do, and runs nothing but the probes.
