@@ -378,7 +378,7 @@ TEST_F(EngineTest, UsageCountsWeightsOncePerStepAndKvPerContext) {
   auto request = Ask("a");
   request->max_tokens = 3;
   request->sampling.temperature = 0;
-  auto sink = Start(request, {1, 2});
+  auto sink = Start(request, {11, 12});
   Finish();
   ASSERT_TRUE(sink->ok());
   ASSERT_EQ((*sink->done)->usage.completion_tokens, 3);
