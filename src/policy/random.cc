@@ -13,8 +13,8 @@ Decision RandomPolicy::Decide(const Input& input) const {
     if (Fit(input, static_cast<int>(i))) fit.push_back(static_cast<int>(i));
   }
   if (fit.empty()) return Choose(input, -1, "", "");
-  // Clamped because the number may come from a log line.
-  const double unit = std::clamp(input.random, 0.0, 1.0);
+  // Bounded, NaN included, because the number may come from a log line.
+  const double unit = input.random > 0 ? std::min(input.random, 1.0) : 0.0;
   const size_t at =
       std::min(fit.size() - 1, static_cast<size_t>(unit * fit.size()));
   return Choose(input, fit[at],
