@@ -2,25 +2,29 @@
 PRESET ?= release
 BUILD := build/$(PRESET)
 
-.PHONY: serve test build bootstrap fuzz clean
+.PHONY: serve test build fuzz clean
 
-serve: build
-	exec $(BUILD)/aio serve
+serve:
+	@tools/bootstrap
+	@cmake --preset $(PRESET) --log-level=WARNING >/dev/null
+	@cmake --build $(BUILD) --target aio
+	@exec $(BUILD)/aio serve --config aio.yaml
 
-test: build
-	cd $(BUILD) && ctest --output-on-failure -j2
-
-build: bootstrap
-	@cmake --preset $(PRESET) --log-level=WARNING
+build:
+	@tools/bootstrap
+	@cmake --preset $(PRESET) --log-level=WARNING >/dev/null
 	@cmake --build $(BUILD)
 
-bootstrap:
-	@tools/bootstrap
+test:
+	@tools/bootstrap test
+	@cmake --preset $(PRESET) --log-level=WARNING >/dev/null
+	@cmake --build $(BUILD)
+	@cd $(BUILD) && ctest --output-on-failure -j2
 
 # Thirty seconds of each libFuzzer target.
 fuzz:
 	@tools/bootstrap fuzz
-	@cmake --preset fuzz --log-level=WARNING
+	@cmake --preset fuzz --log-level=WARNING >/dev/null
 	@cmake --build build/fuzz
 	@tools/fuzz 30
 
