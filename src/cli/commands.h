@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The subcommands of `aio`, one file each. Each function adds its own command to
+// the app; when CLI11 has parsed it, the command runs and leaves the exit code
+// of the process in `*exit_code` (0 worked, 1 failed, 2 wrong usage).
+#pragma once
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace aio::cli {
+
+void AddChat(CLI::App& app, int* exit_code);
+void AddGenerate(CLI::App& app, int* exit_code);
+void AddInspect(CLI::App& app, int* exit_code);
+void AddRoute(CLI::App& app, int* exit_code);
+void AddServe(CLI::App& app, int* exit_code);
+void AddTokenize(CLI::App& app, int* exit_code);
+
+}  // namespace aio::cli
