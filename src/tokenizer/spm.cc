@@ -41,9 +41,19 @@ std::string UnescapeSpaces(std::string_view piece) {
   return out;
 }
 
+constexpr std::string_view kHex = "0123456789ABCDEF";
+
 std::string BytePiece(int byte) {
-  constexpr char kHex[] = "0123456789ABCDEF";
   return {'<', '0', 'x', kHex[byte >> 4], kHex[byte & 15], '>'};
+}
+
+// The inverse; -1 for what is no such piece.
+int ByteOf(std::string_view piece) {
+  if (piece.size() != 6) return -1;
+  const size_t high = kHex.find(piece[3]), low = kHex.find(piece[4]);
+  if (high == kHex.npos || low == kHex.npos) return -1;
+  const int byte = static_cast<int>(high * 16 + low);
+  return piece == BytePiece(byte) ? byte : -1;
 }
 
 // Where the word that begins at `at` ends: in front of the next "▁" that
@@ -127,12 +137,9 @@ void SpmTokenizer::LearnPieces() {
     const std::string_view piece = table().piece(id);
     const TokenType type = table().type(id);
     if (type == TokenType::kByte) {
-      // Only the canonical form is a byte; another decodes as it stands.
-      for (int byte = 0; byte < 256; ++byte) {
-        if (piece == BytePiece(byte)) {
-          SetBytes(id, std::string(1, static_cast<char>(byte)));
-        }
-      }
+      // One that names no byte decodes as it stands.
+      const int byte = ByteOf(piece);
+      if (byte >= 0) SetBytes(id, std::string(1, static_cast<char>(byte)));
       continue;
     }
     if (table().IsSpecial(id)) continue;
