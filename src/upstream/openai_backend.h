@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A remote OpenAI-compatible server (vLLM, SGLang, llama-server, another A-IO)
+// as a core::Backend. Requests go out as the client wrote them and come back
+// with unknown fields kept (Delta.raw_json). Upstream every answer is a stream,
+// whatever the client asked for, so that a stall is seen and usage survives.
+//
+// Thin on purpose: one URL, one connection per request, no retry; View reports
+// the last failure and leaves it to the caller to go elsewhere.
+//
+// Thread safety: any thread. Callbacks run on the threads of `io`. Destroying
+// it ends what runs with kCancelled.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/executor.h"
+#include "base/result.h"
+#include "core/backend.h"
+#include "upstream/exchange.h"
+
+namespace aio::upstream {
+
+class OpenAiBackend : public core::Backend {
+ public:
+  struct Options {
+    std::string url;  // http://host:port/v1
+    // Our name of each variant -> the model's name at the upstream.
+    std::map<std::string, std::string> variants;
+    std::string api_key;  // sent as a bearer token; empty: none is sent
+    Limits limits;
+    int requests_max = 256;  // in flight; past it kOverloaded
+    // After a failure View says unhealthy for this long, unless an answer
+    // arrives earlier; then the next request finds out.
+    Duration unhealthy_for = std::chrono::seconds(5);
+    // Prompt sizes are estimated with it until answers tell better.
+    double bytes_per_token = 4;
+  };
+
+  // `clock` must outlive the backend and the tasks that it posts there. Errors
+  // are those of ParseEndpoint, and kInvalidArgument for a key that no header
+  // can carry. Nothing is connected yet.
+  static Result<std::shared_ptr<OpenAiBackend>> Make(
+      Options options, boost::asio::any_io_executor io, Executor* clock);
+  ~OpenAiBackend() override;
+  OpenAiBackend(const OpenAiBackend&) = delete;
+  OpenAiBackend& operator=(const OpenAiBackend&) = delete;
+
+  // `running` counts our own requests; what others send there is not known.
+  core::Snapshot View(std::string_view variant) const override;
+  // Estimated from bytes; never exact, and nothing counts as cached.
+  void Peek(std::shared_ptr<const core::Request> request,
+            std::string_view variant, PeekDone done) override;
+  void Start(std::shared_ptr<const core::Request> request, core::Plan plan,
+             std::shared_ptr<core::Sink> sink) override;
+  void Cancel(std::string_view request_id) override;
+  // Approximate: see SuffixForm and LabelLogits. Asks in the exact form first
+  // and, where that is refused, in the plain one from then on.
+  void Score(core::ScoreRequest request, Time deadline,
+             ScoreDone done) override;
+
+ private:
+  struct Shared;
+  class Serving;
+  class Scoring;
+  explicit OpenAiBackend(std::shared_ptr<Shared> shared);
+
+  const std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace aio::upstream
