@@ -255,6 +255,9 @@ TEST(GgufAttackTest, NamesAreBoundedAndPrintable) {
   };
   ExpectCorrupt(key(""), "empty");
   ExpectCorrupt(key("a\x1B[2J"), "not text");
+  ExpectCorrupt(key("\xC2\x9B"
+                    "2J"),
+                "not text");  // the same in one character
   ExpectCorrupt(key("\xFF\xFE"), "not text");
   ExpectCorrupt(key(std::string(kMaxKeyBytes + 1, 'a')), "longer than");
   EXPECT_TRUE(key(std::string(kMaxKeyBytes, 'a')).Parse());
@@ -347,7 +350,7 @@ TEST(GgufAttackTest, AlignmentIsAPowerOfTwoWithinLimits) {
 }
 
 TEST(GgufAttackTest, MessagesShowHostileNamesHarmlessly) {
-  EXPECT_EQ(Quote("a\n\x1B\x7F\xFF"), "'a???\xEF\xBF\xBD'");
+  EXPECT_EQ(Quote("a\n\x1B\x7F\xC2\x9B\xFF▁"), "'a????\xEF\xBF\xBD▁'");
   EXPECT_LT(Quote(std::string(100000, 'x')).size(), 100u);
 }
 

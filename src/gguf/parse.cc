@@ -16,6 +16,18 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "GGUF is read by memcpy; a big-endian host needs swaps here");
 
+// Control characters, the second set too, which a terminal may obey.
+bool IsControl(char32_t c) { return c < 0x20 || (c >= 0x7F && c < 0xA0); }
+
+bool IsPrintable(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const CodePoint c = DecodeUtf8(text, i);
+    if (!c.valid || IsControl(c.value)) return false;
+    i += c.size;
+  }
+  return true;
+}
+
 // Reads forward through bytes that may end anywhere.
 class Cursor {
  public:
@@ -59,10 +71,7 @@ class Cursor {
   Result<std::string_view> Name(const char* what, size_t bytes_max) {
     const size_t start = at_;
     ASSIGN_OR_RETURN(const auto name, String(what));
-    const bool printable =
-        std::none_of(name.begin(), name.end(),
-                     [](unsigned char c) { return c < 0x20 || c == 0x7F; }) &&
-        IsValidUtf8(name);
+    const bool printable = IsPrintable(name);
     if (!name.empty() && name.size() <= bytes_max && printable) return name;
     at_ = start;
     if (name.empty()) return Corrupt(std::string(what) + " is empty");
@@ -471,15 +480,19 @@ std::vector<std::string_view> NamesOf(const std::vector<Tensor>& tensors) {
   return names;
 }
 
-std::string Quote(std::string_view name) {
-  constexpr size_t kShown = 80;
+std::string Quote(std::string_view name, size_t bytes_max) {
   std::string text = "'";
-  for (const char c : name.substr(0, kShown)) {
-    const auto byte = static_cast<unsigned char>(c);
-    text += byte < 0x20 || byte == 0x7F ? '?' : c;
+  size_t i = 0;
+  while (i < name.size() && i < bytes_max) {
+    const CodePoint c = DecodeUtf8(name, i);
+    if (c.valid && IsControl(c.value)) {
+      text += '?';
+    } else {
+      AppendUtf8(c.value, &text);  // U+FFFD for what is not UTF-8
+    }
+    i += c.size;
   }
-  text = ReplaceInvalidUtf8(text);
-  return text + (name.size() > kShown ? "…'" : "'");
+  return text + (i < name.size() ? "…'" : "'");
 }
 
 Result<std::vector<uint32_t>> SortByName(

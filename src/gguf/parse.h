@@ -66,7 +66,7 @@ Result<size_t> CheckHeader(std::span<const std::byte> header);
 
 // A name from a file as it may appear in a message: quoted, shortened, and
 // with anything unprintable replaced.
-std::string Quote(std::string_view name);
+std::string Quote(std::string_view name, size_t bytes_max = 80);
 
 std::vector<std::string_view> NamesOf(const std::vector<Tensor>& tensors);
 
