@@ -79,7 +79,8 @@ struct Answer {
   Duration to_first_token{};
   Duration total{};
 };
-Result<Answer> RunOne(Graph* graph, std::shared_ptr<const core::Request> request,
+Result<Answer> RunOne(Graph* graph,
+                      std::shared_ptr<const core::Request> request,
                       const std::function<void(const core::Delta&)>& on_delta);
 
 // The nearest config: `path` if given, else ./aio.yaml. kNotFound says what to

@@ -29,7 +29,8 @@ bool ExplainUnknownCommand(const CLI::App& app, int argc, char** argv) {
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "A-IO: one model name, many variants; every request goes to the one that\n"
+      "A-IO: one model name, many variants; every request goes to the one "
+      "that\n"
       "reaches the needed quality for the least device time.",
       "aio"};
   app.set_version_flag("--version", "aio " AIO_VERSION);

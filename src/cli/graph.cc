@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/graph.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <utility>
+
+#include "base/log.h"
+#include "base/machine.h"
+#include "cli/load_device.h"
+#include "policy/policies.h"
+#include "probe/model_probe.h"
+#include "probe/text_probe.h"
+#include "upstream/openai_backend.h"
+
+namespace aio::cli {
+namespace {
+
+// The device a variant names, or the only one.
+std::string DeviceOf(const config::Variant& variant,
+                     const config::Config& config) {
+  return variant.device.empty() ? config.devices.begin()->first
+                                : variant.device;
+}
+
+uint64_t RandomSeed() {
+  std::random_device device;
+  return (uint64_t{device()} << 32) | device();
+}
+
+}  // namespace
+
+Graph::Graph()
+    : workers_(1),
+      strand_(io_.get_executor()),
+      worker_(workers_.get_executor()),
+      decision_log_(nullptr, std::fclose) {}
+
+// Backends first: their callbacks use everything else.
+Graph::~Graph() {
+  orchestrator_.reset();
+  variants_.clear();
+  workers_.join();
+  io_.stop();
+}
+
+Result<std::unique_ptr<Graph>> Graph::Build(const config::Config& config,
+                                            const Say& say) {
+  std::unique_ptr<Graph> graph(new Graph());
+  for (const auto& [name, device] : config.devices) {
+    RETURN_IF_ERROR(graph->AddDevice(name, config, say));
+  }
+  RETURN_IF_ERROR(graph->AddUpstreams(config));
+  graph->OrderVariants(config);
+  RETURN_IF_ERROR(graph->AddOrchestrator(config, say));
+  return graph;
+}
+
+Result<void> Graph::AddDevice(const std::string& name,
+                              const config::Config& config, const Say& say) {
+  std::vector<std::pair<std::string, config::Variant>> here;
+  for (const auto& [variant, settings] : config.variants) {
+    if (settings.upstream.empty() && DeviceOf(settings, config) == name) {
+      here.emplace_back(variant, settings);
+    }
+  }
+  if (here.empty()) return {};
+  const config::Device& device = config.devices.at(name);
+  const Machine machine = ReadMachine();
+  const int threads = device.threads > 0 ? device.threads : machine.cpus;
+  pools_.push_back(std::make_unique<ThreadPool>(threads));
+  ASSIGN_OR_RETURN(LoadedDevice loaded, LoadDevice(name, device, here, machine,
+                                                   pools_.back().get(), say));
+  auto backend = std::make_shared<engine::LocalBackend>(
+      std::move(loaded.residents), engine::Options(), &worker_, &metrics_);
+  for (core::Variant& variant : loaded.variants) {
+    variant.backend = backend;
+    variants_.push_back(std::move(variant));
+  }
+  return {};
+}
+
+Result<void> Graph::AddUpstreams(const config::Config& config) {
+  for (const auto& [name, settings] : config.variants) {
+    if (settings.upstream.empty()) continue;
+    upstream::OpenAiBackend::Options options;
+    options.url = settings.upstream;
+    options.variants[name] = settings.model.empty() ? "auto" : settings.model;
+    if (!settings.api_key_env.empty()) {
+      const char* key = std::getenv(settings.api_key_env.c_str());
+      if (key == nullptr) {
+        return Error{ErrorCode::kInvalidArgument,
+                     "variants." + name + ".api_key_env names '" +
+                         settings.api_key_env +
+                         "', which is not set in the environment",
+                     "variants." + name + ".api_key_env"};
+      }
+      options.api_key = key;
+    }
+    ASSIGN_OR_RETURN(auto backend,
+                     upstream::OpenAiBackend::Make(
+                         std::move(options), io_.get_executor(), &worker_));
+    core::Variant variant;
+    variant.name = name;
+    variant.backend = std::move(backend);
+    variant.context_tokens_max = settings.context_max;
+    variants_.push_back(std::move(variant));
+  }
+  return {};
+}
+
+void Graph::OrderVariants(const config::Config& config) {
+  std::vector<core::Variant> ordered;
+  for (const auto& [name, settings] : config.variants) {
+    for (core::Variant& variant : variants_) {
+      if (variant.name == name) ordered.push_back(std::move(variant));
+    }
+  }
+  variants_ = std::move(ordered);
+}
+
+Result<void> Graph::AddOrchestrator(const config::Config& config,
+                                    const Say& say) {
+  policy::Options rule;
+  for (const core::Variant& variant : variants_) {
+    rule.variants.push_back({variant.name, variant.bytes_per_token});
+  }
+  rule.small = config.policy.small;
+  rule.large = config.policy.large;
+  rule.entropy_max = config.policy.entropy_max;
+  rule.context_tokens_max = config.policy.context_tokens_max;
+  orchestrator::Parts parts;
+  ASSIGN_OR_RETURN(parts.policy, policy::Make(config.policy.kind, rule));
+  parts.executor = &strand_;
+  parts.metrics = &metrics_;
+  parts.variants = variants_;
+  parts.random_seed = RandomSeed();
+  RETURN_IF_ERROR(AddProbes(config, &parts, say));
+  RETURN_IF_ERROR(AddDecisionLog(config, &parts));
+  orchestrator::Options options;
+  options.requests_max = config.server.requests_max;
+  options.probe_deadline = config.probe.deadline;
+  orchestrator_ =
+      std::make_unique<orchestrator::Orchestrator>(std::move(parts), options);
+  return {};
+}
+
+Result<void> Graph::AddDecisionLog(const config::Config& config,
+                                   orchestrator::Parts* parts) {
+  if (config.log.decisions.empty()) return {};
+  decision_log_.reset(std::fopen(config.log.decisions.c_str(), "ae"));
+  if (decision_log_ == nullptr) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "log.decisions: cannot write " + config.log.decisions,
+                 "log.decisions"};
+  }
+  // Runs on the orchestrator's strand only. A full disk costs the line, is
+  // counted, and nothing else.
+  auto* lost = metrics_.Counter("aio_decision_log_lost_total",
+                                "Decision-log lines that could not be written");
+  parts->decision_log = [file = decision_log_.get(), lost](std::string line) {
+    line += '\n';
+    const bool written =
+        std::fwrite(line.data(), 1, line.size(), file) == line.size() &&
+        std::fflush(file) == 0;
+    if (!written) lost->Increment();
+  };
+  return {};
+}
+
+Result<void> Graph::WarmUp() {
+  for (const core::Variant& variant : variants_) {
+    if (dynamic_cast<engine::LocalBackend*>(variant.backend.get()) == nullptr) {
+      continue;
+    }
+    auto request = std::make_shared<core::Request>();
+    request->id = "warm-up-" + variant.name;
+    request->model = variant.name;
+    request->chat = false;
+    request->prompt = "a";
+    request->max_tokens = 1;
+    const auto answer = RunOne(this, request, nullptr);
+    if (!answer) return answer.error();
+  }
+  return {};
+}
+
+Result<config::Config> FindConfig(const std::string& path,
+                                  const std::vector<std::string>& sets) {
+  std::vector<config::Override> overrides;
+  for (const std::string& set : sets) {
+    const size_t equals = set.find('=');
+    if (equals == std::string::npos) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "--set takes key.path=value, not '" + set + "'", ""};
+    }
+    overrides.push_back({set.substr(0, equals), set.substr(equals + 1)});
+  }
+  const std::string file = path.empty() ? "aio.yaml" : path;
+  if (path.empty() && !std::filesystem::exists(file)) {
+    return Error{ErrorCode::kNotFound,
+                 "there is no aio.yaml here; name a config with --config FILE",
+                 ""};
+  }
+  return config::Load(file, overrides);
+}
+
+config::Config ConfigOfModel(const std::string& file) {
+  config::Config config;
+  config.devices["cpu0"] = config::Device();
+  config::Variant variant;
+  variant.model = file;
+  variant.device = "cpu0";
+  config.variants.emplace_back("model", variant);
+  config.policy.kind = "static:model";
+  return config;
+}
+
+}  // namespace aio::cli

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/load_device.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "base/random.h"
+#include "engine/memory_plan.h"
+#include "gguf/gguf.h"
+#include "kernels/targets.h"
+#include "model/config.h"
+#include "model/cpu_forward.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace aio::cli {
+namespace {
+
+// A model file on its way to the engine.
+struct Candidate {
+  std::string variant;
+  config::Variant settings;
+  std::shared_ptr<const gguf::File> file;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
+  std::shared_ptr<const tokenizer::ChatTemplate> chat_template;
+  model::CpuOptions options;
+  engine::MemoryNeed need;
+};
+
+Error About(const Candidate& c, Error error) {
+  error.message = fmt::format("variant '{}' ({}): {}", c.variant,
+                              c.settings.model, error.message);
+  return error;
+}
+
+// The text of a special token, "" if the file has none.
+std::string PieceOf(const tokenizer::Tokenizer& tokenizer, int32_t id) {
+  return id < 0 ? "" : std::string(tokenizer.Piece(id));
+}
+
+Result<void> LoadText(Candidate* c) {
+  ASSIGN_OR_RETURN(c->tokenizer, tokenizer::Tokenizer::Load(*c->file));
+  ASSIGN_OR_RETURN(const std::string source,
+                   c->file->String("tokenizer.chat_template", ""));
+  if (source.empty()) return {};
+  tokenizer::TemplateOptions options;
+  options.bos = PieceOf(*c->tokenizer, c->tokenizer->bos());
+  options.eos = PieceOf(*c->tokenizer, c->tokenizer->eos());
+  ASSIGN_OR_RETURN(auto parsed,
+                   tokenizer::ChatTemplate::Parse(source, options));
+  c->chat_template =
+      std::make_shared<tokenizer::ChatTemplate>(std::move(parsed));
+  return {};
+}
+
+Result<void> Inspect(const config::Device& device, ThreadPool* pool,
+                     Candidate* c) {
+  ASSIGN_OR_RETURN(gguf::File file, gguf::File::Open(c->settings.model));
+  c->file = std::make_shared<gguf::File>(std::move(file));
+  ASSIGN_OR_RETURN(const model::ModelConfig config,
+                   model::ReadConfig(*c->file));
+  RETURN_IF_ERROR(LoadText(c));
+  if (c->tokenizer->vocabulary() > config.vocabulary) {
+    return Error{ErrorCode::kCorrupt,
+                 fmt::format("the tokenizer has {} tokens, the model {}",
+                             c->tokenizer->vocabulary(), config.vocabulary),
+                 ""};
+  }
+  c->options.pool = pool;
+  c->options.kv_f16 = device.kv_type == config::KvType::kF16;
+  c->options.columns_max = std::max(device.columns_max, device.sequences_max);
+  c->options.logits_max = device.sequences_max;
+  c->options.context_max = c->settings.context_max;
+  ASSIGN_OR_RETURN(const model::MemoryNeeds needs,
+                   model::PlanMemory(*c->file, c->options));
+  c->need.variant = c->variant;
+  c->need.weight_bytes = needs.weight_bytes;
+  c->need.scratch_bytes = needs.scratch_bytes;
+  c->need.page_bytes = needs.page_bytes;
+  c->need.context_tokens = config.context_length;
+  if (c->settings.context_max > 0) {
+    c->need.context_tokens =
+        std::min(c->need.context_tokens, c->settings.context_max);
+  }
+  c->need.kv_bytes = c->settings.kv_memory;
+  return {};
+}
+
+// Changes with everything that may change an answer: build, file, instruction
+// set, KV type. Weights are sampled at both ends of each tensor; reading them
+// whole would delay every start.
+std::string Fingerprint(const gguf::File& file, bool kv_f16) {
+  uint64_t h = Mix(static_cast<uint64_t>(file.file_bytes()));
+  const auto add = [&](const void* data, size_t size) {
+    const auto* bytes = static_cast<const unsigned char*>(data);
+    for (size_t i = 0; i < size; ++i) h = Mix(h ^ bytes[i]);
+  };
+  for (const gguf::Tensor& tensor : file.tensors()) {
+    add(tensor.name.data(), tensor.name.size());
+    const size_t n = std::min<size_t>(64, tensor.data.size());
+    add(tensor.data.data(), n);
+    add(tensor.data.data() + tensor.data.size() - n, n);
+  }
+  return fmt::format("aio-{}-{:016x}-{}-{}", AIO_VERSION, h,
+                     kernels::TargetName(), kv_f16 ? "kvf16" : "kvf32");
+}
+
+int64_t CreatedAt(const std::string& path) {
+  std::error_code error;
+  const auto when = std::filesystem::last_write_time(path, error);
+  if (error) return 0;
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::file_clock::to_sys(when).time_since_epoch())
+      .count();
+}
+
+std::string PlanText(const std::string& device, int threads,
+                     const engine::MemoryPlan& plan) {
+  using engine::BytesText;
+  std::string text =
+      fmt::format("device {}: {} threads, {} of {}", device, threads,
+                  BytesText(plan.total_bytes), BytesText(plan.limit_bytes));
+  for (const engine::MemoryShare& s : plan.shares) {
+    text += fmt::format(
+        "\n  {:<12} weights {:>10}   KV {:>10} ({} pages)   scratch {:>10}",
+        s.variant, BytesText(s.weight_bytes), BytesText(s.kv_bytes), s.pages,
+        BytesText(s.scratch_bytes));
+  }
+  return text;
+}
+
+Result<void> LoadOne(const config::Device& device, const Candidate& c,
+                     LoadedDevice* out) {
+  engine::LocalBackend::Resident resident;
+  ASSIGN_OR_RETURN(resident.model.forward,
+                   model::LoadCpuForward(*c.file, c.options));
+  const model::Forward& forward = *resident.model.forward;
+  resident.model.variant = c.variant;
+  resident.model.tokenizer = c.tokenizer;
+  resident.model.fingerprint = Fingerprint(*c.file, c.options.kv_f16);
+  resident.model.sched.sequences_max = device.sequences_max;
+  resident.model.sched.queue_max = device.queue_max;
+  resident.prompts.tokenizer = c.tokenizer;
+  resident.prompts.chat_template = c.chat_template;
+  resident.prompts.context_tokens_max = forward.context_tokens_max();
+  resident.prompts.wall_time = [] { return std::time(nullptr); };
+  core::Variant variant;
+  variant.name = c.variant;
+  variant.context_tokens_max = forward.context_tokens_max();
+  variant.bytes_per_token = forward.weight_bytes();
+  variant.created = CreatedAt(c.settings.model);
+  out->residents.push_back(std::move(resident));
+  out->variants.push_back(std::move(variant));
+  return {};
+}
+
+}  // namespace
+
+Result<LoadedDevice> LoadDevice(
+    const std::string& name, const config::Device& device,
+    const std::vector<std::pair<std::string, config::Variant>>& variants,
+    const Machine& machine, ThreadPool* pool,
+    const std::function<void(const std::string&)>& say) {
+  std::vector<Candidate> candidates;
+  std::vector<engine::MemoryNeed> needs;
+  for (const auto& [variant, settings] : variants) {
+    Candidate c;
+    c.variant = variant;
+    c.settings = settings;
+    const auto inspected = Inspect(device, pool, &c);
+    if (!inspected) return About(c, inspected.error());
+    needs.push_back(c.need);
+    candidates.push_back(std::move(c));
+  }
+  const int64_t limit = device.memory_limit > 0 ? device.memory_limit
+                                                : machine.memory_bytes / 5 * 4;
+  ASSIGN_OR_RETURN(const engine::MemoryPlan plan,
+                   engine::PlanMemory(limit, device.sequences_max, needs));
+  say(PlanText(name, pool->threads(), plan));
+  LoadedDevice out;
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    candidates[i].options.pages = plan.shares[i].pages;
+    const auto loaded = LoadOne(device, candidates[i], &out);
+    if (!loaded) return About(candidates[i], loaded.error());
+  }
+  return out;
+}
+
+}  // namespace aio::cli
