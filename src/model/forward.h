@@ -33,7 +33,7 @@ struct Column {
   // Pages of the sequence: position p lives in pages[p / kPageTokens]. Must
   // cover `position`; must stay valid until the step is over.
   std::span<const int32_t> pages;
-  bool logits = false;   // whether this column's logits will be read
+  bool logits = false;  // whether this column's logits will be read
 };
 
 class Forward {

@@ -30,18 +30,23 @@ struct WeightMatrix {
   int64_t bytes() const { return rows * row_bytes; }
 };
 
-// `size` zeros, aligned to 64 bytes. T is trivial.
+// `size` elements aligned to 64 bytes; zeros, or whatever was there: large
+// memory that is written before it is read need not be touched here. T is
+// trivial.
 template <typename T>
 class AlignedBuffer {
  public:
   static constexpr size_t kAlignment = 64;
+  enum Fill { kZero, kNothing };
 
   AlignedBuffer() = default;
-  explicit AlignedBuffer(size_t size)
+  explicit AlignedBuffer(size_t size, Fill fill = kZero)
       : size_(size),
         data_(static_cast<T*>(
             ::operator new[](size * sizeof(T), std::align_val_t{kAlignment}))) {
-    if (size > 0) std::memset(data_.get(), 0, size * sizeof(T));
+    if (fill == kZero && size > 0) {
+      std::memset(data_.get(), 0, size * sizeof(T));
+    }
   }
 
   T* data() { return data_.get(); }

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The forward pass on the CPU: weights stay mapped, KV pages and all scratch
+// are allocated once at load.
+//
+// Thread safety: as Forward. The pool may be shared with other models, as long
+// as their steps do not overlap (one engine thread).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "gguf/gguf.h"
+#include "model/forward.h"
+
+namespace aio::model {
+
+struct CpuOptions {
+  // Runs the kernels. Must outlive the Forward.
+  ThreadPool* pool = nullptr;
+  // KV cache of F16 instead of F32: half the memory and bandwidth, and a
+  // relative rounding of 2^-11 in keys and values.
+  bool kv_f16 = true;
+  int pages = 1;          // KV pages of kPageTokens positions
+  int columns_max = 512;  // of one step: sizes the scratch memory
+  // Positions a sequence may have; 0, or more than the model was made for: as
+  // many as the model was made for.
+  int context_max = 0;
+  // Columns of one step that may ask for logits; 0: all. Each takes a float per
+  // token of the vocabulary.
+  int logits_max = 0;
+};
+
+// What LoadCpuForward will need, before it allocates anything.
+struct MemoryNeeds {
+  int64_t weight_bytes = 0;   // of the mapped file, read by steps
+  int64_t page_bytes = 0;     // of one KV page
+  int64_t scratch_bytes = 0;  // for columns_max and logits_max
+};
+
+// `options.pool` and `options.pages` are not looked at. Errors as below.
+Result<MemoryNeeds> PlanMemory(const gguf::File& file,
+                               const CpuOptions& options);
+
+// kUnsupported or kCorrupt naming what is wrong with the file (ReadConfig,
+// LoadWeights); kInvalidArgument for options out of range; kOverloaded if the
+// memory is not there.
+Result<std::unique_ptr<Forward>> LoadCpuForward(const gguf::File& file,
+                                                const CpuOptions& options);
+
+}  // namespace aio::model

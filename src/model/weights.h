@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A model's tensors under the names of its arithmetic: matrices as views into
+// the mapped file, vectors (norms, biases) as floats. Each is checked against
+// the config; a tensor of the file that has no place here is refused by name.
+//
+// Thread safety: const after LoadWeights.
+// Source of the names: ggml-org/llama.cpp, src/llama-arch.cpp.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "gguf/gguf.h"
+#include "model/config.h"
+#include "tensor/matrix.h"
+
+namespace aio::model {
+
+// y = matrix * x + bias.
+struct Linear {
+  WeightMatrix matrix;
+  std::vector<float> bias;  // [rows], or empty
+};
+
+struct LayerWeights {
+  std::vector<float> attention_norm;  // [hidden]
+  Linear q, k, v;                     // hidden -> heads * head_dim
+  std::vector<float> q_norm, k_norm;  // [head_dim], or empty
+  Linear o;                           // heads * head_dim -> hidden
+  std::vector<float> ffn_norm;        // [hidden]
+  Linear gate, up;                    // hidden -> feed_forward
+  Linear down;                        // feed_forward -> hidden
+};
+
+struct Weights {
+  gguf::File file;         // keeps the mapping alive
+  WeightMatrix embedding;  // [vocabulary, hidden]
+  std::vector<LayerWeights> layers;
+  std::vector<float> output_norm;
+  Linear output;  // hidden -> vocabulary; may be the embedding itself
+  std::vector<float> rope_divisors;  // [head_dim / 2], or empty
+
+  // What a step reads whatever its width: all but the embedding's rows.
+  int64_t step_bytes() const;
+};
+
+// kUnsupported: a tensor's type that the kernels cannot read, or a tensor that
+// the family does not have here, by name. kCorrupt: one is missing or has
+// another shape.
+Result<Weights> LoadWeights(const gguf::File& file, const ModelConfig& config);
+
+}  // namespace aio::model
