@@ -62,8 +62,8 @@ std::map<DType, TypeTotal> TotalsOf(const File& file) {
   for (const Tensor& tensor : file.tensors()) {
     TypeTotal& total = totals[tensor.type];
     ++total.tensors;
-    // No sum can overflow: tensors do not overlap, a file has at most 2^63
-    // bytes and a byte holds at most 8 elements.
+    // No sum can overflow: tensors do not overlap, all bytes are mapped (so
+    // fewer than 2^57) and no type packs 8 elements into a byte.
     total.elements += tensor.elements();
     total.bytes += static_cast<int64_t>(tensor.data.size());
   }

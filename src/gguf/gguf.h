@@ -52,8 +52,8 @@ class File {
  public:
   // kNotFound, kCorrupt (what is wrong and at which offset), kUnsupported.
   static Result<File> Open(const std::string& path);
-  // From memory, one part only; `bytes` must outlive the File. For tests and
-  // fuzzing.
+  // From memory, one part only; `bytes` must outlive the File and be aligned
+  // as malloc does for the tensors' data to be. For tests and fuzzing.
   static Result<File> Parse(std::span<const std::byte> bytes);
 
   uint32_t version() const;
