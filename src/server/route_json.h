@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The answer of /v1/route: {intent: {label, probabilities, entropy}, variant,
+// strategy, reason, probe, candidates: [{variant, why, estimate}]}.
+//
+// Thread safety: a free function, no state.
+#pragma once
+
+#include <string>
+
+#include "orchestrator/orchestrator.h"
+
+namespace aio::server {
+
+std::string RouteJson(const orchestrator::Explanation& explanation);
+
+}  // namespace aio::server
