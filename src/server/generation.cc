@@ -120,11 +120,11 @@ void Generation::Absorb(Inbox::Batch* batch) {
 
 std::optional<Error> Generation::Broken(const Inbox::Batch& batch) {
   if (batch.stop) {
-    lost_ = batch.stop->code == ErrorCode::kCancelled;
+    gone_ = batch.stop->code == ErrorCode::kCancelled;
     return batch.stop;
   }
   if (batch.overflow && stream_) {
-    lost_ = true;
+    slow_ = true;
     return Error{ErrorCode::kCancelled, "the client does not read", ""};
   }
   if (batch.overflow) {
@@ -154,8 +154,8 @@ net::awaitable<void> Generation::Finish(const core::Done& done) {
 net::awaitable<void> Generation::Fail(Error error) {
   call_->error = error.message;
   over_ = true;
-  if (lost_) {
-    GiveUp(!peer_->open());  // closed by us: for not reading
+  if (gone_ || slow_) {
+    GiveUp();
     co_return;
   }
   // Nobody but us cancels: to the client it is one more way to be unavailable.
@@ -169,15 +169,16 @@ net::awaitable<void> Generation::Fail(Error error) {
   co_await Flush(true);
 }
 
-void Generation::GiveUp(bool slow) {
-  if (slow) {
+void Generation::GiveUp() {
+  if (slow_) {
+    peer_->Close();
     context_->traffic.SlowClient();
   } else {
     context_->traffic.Disconnect();
   }
   if (call_->error.empty()) {
     call_->error =
-        slow ? "the client does not read" : "the client closed the connection";
+        slow_ ? "the client does not read" : "the client closed the connection";
   }
   call_->status = 499;
   call_->keep_alive = false;
@@ -232,7 +233,8 @@ net::awaitable<void> Generation::Flush(bool last) {
   beat_ = Now() + context_->options.keep_alive_interval;
   if (sent) co_return;
   context_->parts.orchestrator->Cancel(request_->id);
-  GiveUp(peer_->timed_out() || inbox_->Take().overflow);
+  slow_ = peer_->timed_out() || inbox_->Take().overflow;
+  GiveUp();
 }
 
 }  // namespace aio::server

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/server.h"
 
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -12,7 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <chrono>
-#include <set>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -74,6 +73,16 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
     RETURN_IF_ERROR(Listen(endpoint));
     net::co_spawn(strand_, Accept(shared_from_this()), net::detached);
     return {};
+  }
+
+  // Ends everything at once.
+  void Abandon() {
+    context_->draining = true;
+    net::post(strand_, [self = shared_from_this()] {
+      error_code ignored;
+      self->acceptor_.close(ignored);
+      for (const auto& session : self->Sessions()) session->Close();
+    });
   }
 
   const tcp::endpoint& endpoint() const { return endpoint_; }
@@ -141,7 +150,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
       MutexLock lock(mutex_);
       if (sessions_.size() < limit && !context_->draining) {
         session = std::make_shared<Session>(context_, std::move(socket));
-        sessions_.insert(session);
+        sessions_.emplace(session.get(), session);
       }
     }
     if (session == nullptr) return Refuse(std::move(socket));
@@ -170,11 +179,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
     bool last = false;
     {
       MutexLock lock(mutex_);
-      for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
-        if (it->get() != key) continue;
-        sessions_.erase(it);
-        break;
-      }
+      sessions_.erase(key);
       last = sessions_.empty();
     }
     if (!last || !context_->draining) return;
@@ -183,7 +188,9 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
 
   std::vector<std::shared_ptr<Session>> Sessions() {
     MutexLock lock(mutex_);
-    return {sessions_.begin(), sessions_.end()};
+    std::vector<std::shared_ptr<Session>> sessions;
+    for (const auto& [key, session] : sessions_) sessions.push_back(session);
+    return sessions;
   }
 
   // Waits until no connection is left, or for `limit`.
@@ -219,13 +226,13 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
   net::steady_timer timer_;
   tcp::endpoint endpoint_;
   Mutex mutex_;
-  std::set<std::shared_ptr<Session>> sessions_ GUARDED_BY(mutex_);
+  std::map<Session*, std::shared_ptr<Session>> sessions_ GUARDED_BY(mutex_);
 };
 
 Server::Server(Parts parts, config::Server options)
     : impl_(std::make_shared<Impl>(std::move(parts), std::move(options))) {}
 
-Server::~Server() = default;
+Server::~Server() { impl_->Abandon(); }
 
 Result<void> Server::Start() { return impl_->Start(); }
 

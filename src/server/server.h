@@ -42,6 +42,7 @@ struct Parts {
 class Server {
  public:
   Server(Parts parts, config::Server options);
+  // Closes every connection. REQUIRES: the context of `io` still exists.
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
