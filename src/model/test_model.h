@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A random model in memory, for tests.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "gguf/gguf.h"
+#include "model/random_model.h"
+
+namespace aio::model {
+
+class TestModel {
+ public:
+  explicit TestModel(const RandomModel& description)
+      : TestModel(MakeRandomModel(description)) {}
+  explicit TestModel(const gguf::Writer& writer) : bytes_(Bytes(writer)) {}
+  TestModel(const TestModel&) = delete;
+  TestModel& operator=(const TestModel&) = delete;
+
+  // As long as this object lives.
+  gguf::File file() const {
+    auto file = gguf::File::Parse(bytes_);
+    CHECK(file);
+    return *std::move(file);
+  }
+
+ private:
+  static std::vector<std::byte> Bytes(const gguf::Writer& writer) {
+    auto bytes = writer.Serialize();
+    CHECK(bytes);
+    return *std::move(bytes);
+  }
+
+  std::vector<std::byte> bytes_;
+};
+
+}  // namespace aio::model
