@@ -22,6 +22,8 @@ T AwaitChange(const std::atomic<T>& value, T old) {
   for (int i = 0; i < kSpins; ++i) {
     const T now = value.load(std::memory_order_acquire);
     if (now != old) return now;
+    // With more threads than cores, whoever is awaited may need this core.
+    if (i % 256 == 255) std::this_thread::yield();
     Pause();
   }
   value.wait(old, std::memory_order_acquire);
