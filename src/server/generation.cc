@@ -119,13 +119,14 @@ void Generation::Absorb(Inbox::Batch* batch) {
 }
 
 std::optional<Error> Generation::Broken(const Inbox::Batch& batch) {
-  if (batch.stop) {
-    gone_ = batch.stop->code == ErrorCode::kCancelled;
-    return batch.stop;
-  }
+  // First: closing the connection for it looks like the client leaving.
   if (batch.overflow && stream_) {
     slow_ = true;
     return Error{ErrorCode::kCancelled, "the client does not read", ""};
+  }
+  if (batch.stop) {
+    gone_ = batch.stop->code == ErrorCode::kCancelled;
+    return batch.stop;
   }
   if (batch.overflow) {
     return Error{ErrorCode::kInternal, "the answer is too large", ""};

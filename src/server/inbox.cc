@@ -42,7 +42,8 @@ void Inbox::OnDelta(core::Delta delta) {
   {
     MutexLock lock(mutex_);
     if (batch_.overflow) return;
-    if (bytes_ + bytes > bytes_max_) {
+    // One delta alone is taken whatever its size: that is no slow reader.
+    if (bytes_ > 0 && bytes_ + bytes > bytes_max_) {
       batch_.overflow = first = true;
     } else {
       bytes_ += bytes;

@@ -31,8 +31,8 @@ class Inbox : public core::Sink {
     std::optional<Error> stop;  // why to give up before the end
   };
 
-  // `overflow` is called once, from a backend's thread, when more than
-  // `bytes_max` wait.
+  // `overflow` is called once, from a backend's thread, when several deltas
+  // wait that are more than `bytes_max` together.
   Inbox(boost::asio::any_io_executor executor, int64_t bytes_max,
         std::function<void()> overflow);
 

@@ -110,7 +110,7 @@ void Session::Close() {
 net::awaitable<void> Session::Run() {
   bool more = true;
   while (more && !context_->draining) more = co_await ServeOne();
-  if (peer_->open()) co_await peer_->Linger();
+  if (unread_ && peer_->open()) co_await peer_->Linger();
 }
 
 net::awaitable<bool> Session::ServeOne() {
@@ -134,13 +134,13 @@ net::awaitable<bool> Session::ServeOne() {
   }
   std::string body;
   if (!reply) {
-    const auto unread = co_await peer_->ReadBody(&body);
-    if (unread) {
+    const auto cut = co_await peer_->ReadBody(&body);
+    if (cut) {
       call.keep_alive = false;
-      call.status = 499;
-      reply.emplace(ErrorReply(
-          unread->status,
-          Error{ErrorCode::kInvalidArgument, unread->message, ""}, ""));
+      call.status = 499;  // unless there is somebody to tell
+      reply =
+          ErrorReply(cut->status,
+                     Error{ErrorCode::kInvalidArgument, cut->message, ""}, "");
     }
   } else if (peer_->body_pending()) {
     call.keep_alive = false;
@@ -150,6 +150,7 @@ net::awaitable<bool> Session::ServeOne() {
   } else if (reply->status != 0) {
     co_await SendReply(peer_.get(), &call, *std::move(reply));
   }
+  unread_ = refusal || peer_->body_pending();
   Record(call);
   co_return call.keep_alive && peer_->open();
 }

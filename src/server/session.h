@@ -53,6 +53,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   std::shared_ptr<Context> context_;
   std::shared_ptr<Peer> peer_;
+  bool unread_ = false;  // the client may be sending what nobody will read
   std::function<void(Error)> stop_;  // of the request that runs, if one does
 };
 
