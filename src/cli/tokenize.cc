@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -44,7 +43,12 @@ Result<std::shared_ptr<const Tokenizer>> Load(const std::string& path) {
 
 Result<std::string> ReadFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  std::string bytes;
+  // Unlike an istreambuf_iterator, read() does not throw on a folder.
+  for (char buffer[1 << 16]; in.good();) {
+    in.read(buffer, sizeof buffer);
+    bytes.append(buffer, static_cast<size_t>(in.gcount()));
+  }
   if (!in.is_open() || in.bad()) {
     return Error{ErrorCode::kNotFound, "cannot read " + path, "text-file"};
   }
@@ -85,7 +89,7 @@ Result<std::vector<int32_t>> ParseIds(const std::string& text,
     int32_t id = -1;
     const auto [end, error] =
         std::from_chars(word.data(), word.data() + word.size(), id);
-    const bool whole = error == std::errc() && end == &*word.end();
+    const bool whole = error == std::errc() && end == word.data() + word.size();
     if (!whole || id < 0 || id >= vocabulary) {
       return Error{ErrorCode::kInvalidArgument,
                    "\"" + word + "\" is no token id; the vocabulary has 0 to " +

@@ -26,9 +26,12 @@ class Tokenizer {
   static Result<std::shared_ptr<const Tokenizer>> Load(const gguf::File& file);
   virtual ~Tokenizer() = default;
 
-  // Ids of plain text: no begin or end token added, no special token parsed.
+  // Ids of plain text: no begin or end token added, no control token parsed.
+  // User-defined tokens are text and are found everywhere.
   std::vector<int32_t> Encode(std::string_view text) const;
-  // Ids of a prompt in pieces; special tokens parsed in trusted ones only.
+  // Ids of a prompt in pieces; control tokens are parsed only where they lie in
+  // trusted pieces wholly. Otherwise the pieces are one text: their borders are
+  // no borders of tokens.
   // `add_bos`: begins with bos if the file asks for one and the prompt does not
   // already begin with it.
   virtual std::vector<int32_t> Encode(const Spans& spans,
