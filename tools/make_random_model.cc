@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// make_random_model OUT [--architecture A] [--type T] [--seed N]
+// make_random_model OUT [--family F] [--type T] [--seed N]
 //                   [--tokenizer MODEL.gguf] [sizes]
 //
 // A GGUF model with random weights of any supported family and type, and the
@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
                                                    {"Q8_0", aio::DType::kQ8_0},
                                                    {"Q4_0", aio::DType::kQ4_0}};
   app.add_option("out", out, "the GGUF file")->required();
-  app.add_option("--architecture", m.architecture, "the family")
+  app.add_option("--family,--architecture", m.architecture, "its family")
       ->check(CLI::IsMember({"llama", "qwen2", "qwen3", "pangu-embedded"}))
       ->capture_default_str();
   app.add_option("--type", m.type, "of the matrices")
