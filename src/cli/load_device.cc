@@ -119,6 +119,15 @@ int64_t CreatedAt(const std::string& path) {
       .count();
 }
 
+// What the wall clock shows in this machine's zone.
+std::chrono::local_seconds LocalNow() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  return std::chrono::local_seconds(
+      std::chrono::seconds(now + local.tm_gmtoff));
+}
+
 std::string PlanText(const std::string& device, int threads,
                      const engine::MemoryPlan& plan) {
   using engine::BytesText;
@@ -148,7 +157,7 @@ Result<void> LoadOne(const config::Device& device, const Candidate& c,
   resident.prompts.tokenizer = c.tokenizer;
   resident.prompts.chat_template = c.chat_template;
   resident.prompts.context_tokens_max = forward.context_tokens_max();
-  resident.prompts.wall_time = [] { return std::time(nullptr); };
+  resident.prompts.now = LocalNow;
   core::Variant variant;
   variant.name = c.variant;
   variant.context_tokens_max = forward.context_tokens_max();

@@ -2,7 +2,6 @@
 #include "engine/prompt.h"
 
 #include <algorithm>
-#include <ctime>
 #include <utility>
 
 namespace aio::engine {
@@ -45,7 +44,7 @@ Result<std::vector<int32_t>> PromptBuilder::Build(
     input.add_generation_prompt =
         request.messages.empty() ||
         request.messages.back().role != core::Role::kAssistant;
-    input.time = wall_time ? wall_time() : 0;
+    if (now) input.now = now();
     auto spans = chat_template->Render(input);
     if (!spans) {
       Error error = std::move(spans).error();

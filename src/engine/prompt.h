@@ -7,8 +7,8 @@
 // Thread safety: const after construction.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <ctime>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,8 +28,8 @@ struct PromptBuilder {
   // Null: the file has none, and chat requests are refused.
   std::shared_ptr<const tokenizer::ChatTemplate> chat_template;
   int context_tokens_max = 0;
-  // Seconds since 1970, for templates that write the date; empty: 1970.
-  std::function<std::time_t()> wall_time;
+  // The date and time that a template may write; empty: 1970.
+  std::function<std::chrono::local_seconds()> now;
 
   // Not empty, and at least one token short of the context. kInvalidArgument
   // naming `messages` or `prompt`; kUnsupported if there is no template.
