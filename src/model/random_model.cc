@@ -36,7 +36,9 @@ class Builder {
   gguf::Writer Build() {
     Metadata();
     const int64_t hidden = model_.hidden;
-    Matrix("token_embd.weight", model_.vocabulary, hidden, 1);
+    // Numbers of about one, unless they serve as output too.
+    Matrix("token_embd.weight", model_.vocabulary, hidden,
+           model_.tied ? 1 : std::sqrt(static_cast<double>(hidden)));
     for (int i = 0; i < model_.layers; ++i) Layer(i);
     Vector("output_norm.weight", hidden, 1, 0.2);
     if (!model_.tied) Matrix("output.weight", model_.vocabulary, hidden, 1);
@@ -89,16 +91,21 @@ class Builder {
       Vector(at + "attn_q_norm.weight", model_.head_dim, 1, 0.2);
       Vector(at + "attn_k_norm.weight", model_.head_dim, 1, 0.2);
     }
-    Product(at + "attn_output", hidden, all_heads, pangu);
+    // What is added to the stream is smaller than the stream, as in trained
+    // models (GPT-2's initialization): otherwise every rounding to codes is
+    // amplified by every layer, and two engines that round alike but for one
+    // number differ in all.
+    const double gain = 1 / std::sqrt(2.0 * model_.layers);
+    Product(at + "attn_output", hidden, all_heads, pangu, gain);
     Vector(at + "ffn_norm.weight", hidden, 1, 0.2);
     Product(at + "ffn_gate", model_.feed_forward, hidden, false);
     Product(at + "ffn_up", model_.feed_forward, hidden, false);
-    Product(at + "ffn_down", hidden, model_.feed_forward, false);
+    Product(at + "ffn_down", hidden, model_.feed_forward, false, gain);
   }
 
   void Product(const std::string& name, int64_t rows, int64_t depth,
-               bool biased) {
-    Matrix(name + ".weight", rows, depth, 1);
+               bool biased, double gain = 1) {
+    Matrix(name + ".weight", rows, depth, gain);
     if (biased) Vector(name + ".bias", rows, 0, 0.2);
   }
 
