@@ -87,6 +87,7 @@ Result<ChatTemplate> ChatTemplate::Parse(std::string_view source,
   ChatTemplate parsed(
       std::make_shared<const jinja::Program>(std::move(program).value()),
       std::move(options));
+  if (!parsed.options_.probe) return parsed;
   Result<void> works = parsed.Probe();
   if (works) return parsed;
   // Some templates are made for use with tools only and walk the list unasked.

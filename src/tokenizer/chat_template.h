@@ -41,6 +41,9 @@ struct TemplateOptions {
   std::string bos;
   std::string eos;
   TemplateLimits limits;
+  // Whether Parse renders two short conversations; false where the first real
+  // rendering may as well be the one to fail.
+  bool probe = true;
 };
 
 struct RenderInput {
@@ -56,9 +59,9 @@ struct RenderInput {
 
 class ChatTemplate {
  public:
-  // Parses, and renders two short conversations to see that it can be
-  // evaluated. kCorrupt for a text that is no template, kUnsupported for what
-  // this evaluator cannot do; the message names the line.
+  // Parses, and renders two short conversations to see that the template can
+  // be evaluated. kCorrupt for a text that is no template, kUnsupported for
+  // what this evaluator cannot do; the message names the line.
   static Result<ChatTemplate> Parse(std::string_view source,
                                     TemplateOptions options);
 

@@ -203,6 +203,13 @@ Result<Value> GetAttribute(Runtime& rt, const Value& object,
   return NoAttribute(object, name);
 }
 
+Result<Value> GetMember(Runtime& rt, const Value& object,
+                        std::string_view name) {
+  if (object.is_undefined()) return Fail(object.Why());
+  ASSIGN_OR_RETURN(std::optional<Value> found, Member(rt, object, name));
+  return found ? *std::move(found) : NoAttribute(object, name);
+}
+
 Result<Value> GetItem(Runtime& rt, const Value& object, const Value& key) {
   if (object.is_undefined()) return Fail(object.Why());
   ASSIGN_OR_RETURN(std::optional<Value> found, Element(rt, object, key));

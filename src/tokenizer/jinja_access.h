@@ -15,6 +15,9 @@ namespace aio::tokenizer::jinja {
 
 Result<Value> GetAttribute(Runtime& rt, const Value& object,
                            std::string_view name);
+// Only what belongs to the type, never a dict's key: the `attr` filter.
+Result<Value> GetMember(Runtime& rt, const Value& object,
+                        std::string_view name);
 Result<Value> GetItem(Runtime& rt, const Value& object, const Value& key);
 // Bounds that are None are those Python takes for absent ones.
 struct SliceBounds {

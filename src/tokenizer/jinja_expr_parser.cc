@@ -355,7 +355,7 @@ Result<ExprPtr> ExprParser::NameTarget() {
 }
 
 Result<void> ExprParser::CheckTarget(const Expr& target, bool members) {
-  const bool name = target.kind == Kind::kName && target.name != "loop";
+  const bool name = target.kind == Kind::kName;
   if (name || (members && target.kind == Kind::kMember)) return {};
   if (target.kind != Kind::kTuple || target.kids.empty()) {
     return SyntaxError(target.line, "cannot assign to this");

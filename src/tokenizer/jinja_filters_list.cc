@@ -85,7 +85,7 @@ Result<Value> Default(Runtime&, const Value& self, Args args) {
 
 Result<Value> Attribute(Runtime& rt, const Value& self, Args args) {
   ASSIGN_OR_RETURN(const Text* const name, TextArgument(*args[0], "name"));
-  return GetAttribute(rt, self, name->bytes());
+  return GetMember(rt, self, name->bytes());
 }
 
 // Keys to sort or compare by: strings in lower case unless asked otherwise.

@@ -96,8 +96,7 @@ Result<Pieces> SplitAtSpaces(Runtime& rt, std::string_view bytes,
   size_t at = SkipForward(bytes, 0, true);
   while (at < bytes.size() && !pieces.full()) {
     const bool last = pieces.size() == count;
-    const size_t end = last ? SkipBack(bytes, bytes.size(), true)
-                            : SkipForward(bytes, at, false);
+    const size_t end = last ? bytes.size() : SkipForward(bytes, at, false);
     pieces.Add(at, end);
     at = SkipForward(bytes, end, true);
   }
@@ -110,8 +109,7 @@ Result<Pieces> SplitAtSpacesFromRight(Runtime& rt, std::string_view bytes,
   size_t end = SkipBack(bytes, bytes.size(), true);
   while (end > 0 && !pieces.full()) {
     const bool last = pieces.size() == count;
-    const size_t begin =
-        last ? SkipForward(bytes, 0, true) : SkipBack(bytes, end, false);
+    const size_t begin = last ? 0 : SkipBack(bytes, end, false);
     pieces.Add(begin, end);
     end = SkipBack(bytes, begin, true);
   }

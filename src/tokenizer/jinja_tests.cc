@@ -28,7 +28,9 @@ bool IsFloat(const Value& v) { return v.number() != nullptr; }
 bool IsNumber(const Value& v) { return v.AsDouble().has_value(); }
 bool IsString(const Value& v) { return v.text() != nullptr; }
 bool IsMapping(const Value& v) { return v.dict() != nullptr; }
-bool IsCallable(const Value& v) { return v.callable() || v.loop(); }
+bool IsCallable(const Value& v) {
+  return v.callable() || v.loop() || v.is_undefined();
+}
 bool IsEscaped(const Value& v) { return v.is_markup(); }
 
 bool IsIterable(const Value& v) {

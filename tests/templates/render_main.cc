@@ -4,6 +4,7 @@
 // input, one JSON answer a line on standard output.
 //
 // request: {"template", "bos_token", "eos_token", "now": seconds since 1970,
+// "probe": bool,
 //           "context": {variables, "messages" among them}}
 // answer:  {"spans": [[text, trusted], …]} or
 //          {"error": text, "code": text, "stage": "parse" | "render"}
@@ -33,6 +34,7 @@ json::object Answer(const json::object& request) {
   TemplateOptions options;
   options.bos = Text(request, "bos_token");
   options.eos = Text(request, "eos_token");
+  options.probe = request.at("probe").as_bool();
   const Result<ChatTemplate> parsed =
       ChatTemplate::Parse(Text(request, "template"), options);
   if (!parsed) return Failure(parsed.error(), "parse");

@@ -7,7 +7,8 @@ the same bytes, or an error from both. Also demands that nothing a user wrote is
 marked as trusted.
 
 usage: witness.py RENDER_PROGRAM [--verbose] FOLDER_OR_FILE…
-A .jinja file is a template; a .json file is a list of objects with "template".
+A .jinja file is a template, a .json file a list of objects with "template", a
+.txt file a template a line, rendered once with variables of all kinds.
 Exits with 77 (skipped) where jinja2 is missing.
 """
 import datetime
@@ -193,12 +194,36 @@ def contexts():
         "add_generation_prompt": True}
 
 
+def language_context():
+    """What the lines of language.txt speak of."""
+    return {
+        "s": "hello" + SPY[:1], "u": "\u00e9\u4f60\U0001f44bz", "n": 5, "x": "<b>",
+        "l": [1, 2, 3, 4, 5], "items": [1, 2],
+        "d": {"a": 1, "b": [1, 2]}, "d2": {"items": 1, "get": 2},
+        "d3": {"b": 1, "A": 3, "c": 2},
+        "people": [
+            {"name": "Al", "age": 30, "old": True, "tags": ["x"]},
+            {"name": "bo", "age": 20, "old": False, "tags": ["y"]},
+            {"name": "Cy", "age": 30, "old": True, "tags": []}]}
+
+
+def lines(file):
+    """The templates of a file that has one a line."""
+    for number, line in enumerate(file.read_text().split("\n"), 1):
+        if line and not line.startswith("# "):
+            yield f"{file.name}:{number}", line.translate(str.maketrans(
+                {"\u00b6": "\n", "\u240d": "\r", "\u21e5": "\t",
+                 "\u25a1": "\u3000"}))
+
+
 def templates(paths):
     """(name, source) of every template in the files and folders."""
     for path in map(pathlib.Path, paths):
         files = sorted(path.glob("*.jinja")) if path.is_dir() else [path]
         for file in files:
-            if file.suffix == ".json":
+            if file.suffix == ".txt":
+                yield from lines(file)
+            elif file.suffix == ".json":
                 for i, row in enumerate(json.loads(file.read_text())):
                     yield f"{file.name}[{i}] {row['name']}", row["template"]
             else:
@@ -230,11 +255,12 @@ def main():
     verbose = "--verbose" in rest
     paths = [p for p in rest if p != "--verbose"]
     cases = [(name, source, what, context) for name, source in templates(paths)
-             for what, context in contexts()]
+             for what, context in ([("", language_context())]
+                                   if ".txt:" in name else contexts())]
     requests = "".join(
         json.dumps({"template": source, "bos_token": BOS, "eos_token": EOS,
-                    "now": NOW, "context": context}) + "\n"
-        for _, source, _, context in cases)
+                    "now": NOW, "probe": bool(what), "context": context}) + "\n"
+        for _, source, what, context in cases)
     done = subprocess.run([program], input=requests.encode(),
                           stdout=subprocess.PIPE, check=True)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
