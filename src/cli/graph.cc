@@ -2,6 +2,7 @@
 #include "cli/graph.h"
 
 #include <fmt/format.h>
+#include <prometheus/counter.h>
 #include <unistd.h>
 
 #include <cstdlib>

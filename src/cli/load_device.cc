@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "engine/memory_plan.h"
 #include "gguf/gguf.h"
-#include "kernels/targets.h"
+#include "kernels/target.h"
 #include "model/config.h"
 #include "model/cpu_forward.h"
 #include "tokenizer/chat_template.h"
