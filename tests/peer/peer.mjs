@@ -9,36 +9,42 @@
 //   texts:  [string]                  -> tokens: [[id]]
 //   greedy: {prompt: [id], count: n}  -> greedy: {ids: [id], text: string}
 //   logits: {tokens: [id]}            -> logits: [position][vocabulary]
-// which is what our_side.cc answers too.
+// where `text` is that of the prompt and the answer. our_side.cc does the same.
 import {readFileSync, realpathSync} from "node:fs";
 import {fileURLToPath} from "node:url";
 import {getLlama, LlamaLogLevel} from "node-llama-cpp";
 
 let engine;  // loaded once, shared by the models of a run
 
-// Loads a model; `kv` is the type of the KV cache, "f32" or "f16".
-export async function open(path, kv) {
+async function load(path, vocabOnly) {
   engine ??= await getLlama({
     gpu: false,
     build: "never",
-    logLevel: LlamaLogLevel.error,
-    maxThreads: 2,
+    logLevel: LlamaLogLevel.fatal,  // what fails is thrown as well
+    // Its threads spin for each other, which on a busy machine takes minutes.
+    maxThreads: 1,
   });
-  const model = await engine.loadModel({
-    modelPath: path,
-    gpuLayers: 0,
-    defaultContextFlashAttention: false,
-  });
+  return engine.loadModel({modelPath: path, gpuLayers: 0, vocabOnly});
+}
+
+// Loads a model; `kv` is the type of the KV cache, "f32" or "f16".
+export async function open(path, kv) {
+  const model = await load(path, false);
   const type = kv.toUpperCase();
   const context = await model.createContext({
     contextSize: 256,
     sequences: 1,
-    threads: 2,
+    threads: 1,
     flashAttention: false,
     experimentalKvCacheKeyType: type,
     experimentalKvCacheValueType: type,
   });
   return {model, context, sequence: context.getSequence()};
+}
+
+// Loads a file's tokenizer; the file may have nothing else.
+export async function openTokenizer(path) {
+  return {model: await load(path, true)};
 }
 
 // Ids of plain text: nothing added, no special token recognised.
@@ -73,7 +79,7 @@ export async function greedy({model, sequence}, prompt, count) {
     ids.push(out.at(-1).next.token);
     input = [ids.at(-1)];
   }
-  return {ids, text: model.detokenize(ids, false, prompt)};
+  return {ids, text: model.detokenize([...prompt, ...ids])};
 }
 
 export async function answer(peer, job) {
@@ -87,7 +93,7 @@ export async function answer(peer, job) {
 }
 
 export async function close({model, context}) {
-  await context.dispose();
+  await context?.dispose();
   await model.dispose();
 }
 
