@@ -179,6 +179,21 @@ Result<Value> SliceText(Runtime& rt, const Text& text,
   return out.Finish();
 }
 
+// A range again, so that it still compares and tests as one.
+Result<Value> SliceRange(Runtime& rt, const Sequence& range,
+                         const Indices& indices) {
+  if (indices.count == 0) {
+    ASSIGN_OR_RETURN(Sequence* const empty, rt.NewRange(0, 1, 0));
+    return Value::Of(empty);
+  }
+  const Value first = range.at(static_cast<size_t>(indices.start));
+  // With a single number the step may be anything, and must not overflow.
+  const int64_t step = indices.count > 1 ? range.step() * indices.step : 1;
+  ASSIGN_OR_RETURN(Sequence* const slice,
+                   rt.NewRange(*first.integer(), step, indices.count));
+  return Value::Of(slice);
+}
+
 // A part of a path: a number is an index.
 Result<Value> PathPart(Runtime& rt, std::string_view part) {
   int64_t index = 0;
@@ -235,6 +250,9 @@ Result<Value> GetSlice(Runtime& rt, const Value& object,
   }
   ASSIGN_OR_RETURN(const Indices indices, Resolve(bounds, sequence->size()));
   if (!rt.Spend(1 + indices.count)) return rt.OutOfSteps();
+  if (sequence->kind() == Sequence::Kind::kRange) {
+    return SliceRange(rt, *sequence, indices);
+  }
   std::vector<Value> items;
   for (size_t i = 0; i < indices.count; ++i) {
     const int64_t at = indices.start + static_cast<int64_t>(i) * indices.step;

@@ -143,8 +143,13 @@ Result<Value> Sorted(Runtime& rt, const std::vector<Value>& items,
 
 Result<Value> Sort(Runtime& rt, const Value& self, Args args) {
   ASSIGN_OR_RETURN(const std::vector<Value> items, Items(rt, self));
-  ASSIGN_OR_RETURN(const std::vector<Value> keys,
+  ASSIGN_OR_RETURN(std::vector<Value> keys,
                    Keys(rt, items, args[2], BoolArgument(args[1], false)));
+  // In Jinja the keys are lists, so that equal ones are not asked for their
+  // order, which undefined ones do not have.
+  for (Value& key : keys) {
+    ASSIGN_OR_RETURN(key, Make(rt, Kind::kTuple, {key}));
+  }
   return Sorted(rt, items, keys, BoolArgument(args[0], false));
 }
 

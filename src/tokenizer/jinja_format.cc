@@ -160,8 +160,12 @@ class PercentFormatter {
       plain = at;
     }
     out_.Append(format_, std::min(plain, bytes.size()), bytes.size());
+    // Whatever has [] may hold keys the format does not name; so Python thinks
+    // of lists, too.
+    const bool lookup = !tuple_ && (operand_.dict() || operand_.sequence() ||
+                                    operand_.is_undefined());
     const size_t given = tuple_ ? tuple_->size() : 1;
-    if (used_ < given && !operand_.dict()) {
+    if (used_ < given && !lookup) {
       return Fail("not all arguments converted during string formatting");
     }
     return out_.Finish();

@@ -131,6 +131,8 @@ class Sequence : public HeapObject {
                ? Value::Int(start_ + static_cast<int64_t>(i) * step_)
                : items_[i];
   }
+  // REQUIRES: kind() is kRange.
+  int64_t step() const { return step_; }
   // Whether len() and [] work.
   bool sized() const { return kind_ != Kind::kGenerator; }
   bool indexed() const { return sized() && kind_ != Kind::kView; }
