@@ -28,7 +28,7 @@ void MatMul(const WeightMatrix& w, const Activations& x, int columns,
     const Range part = {row, std::min(row + tile, rows.end)};
     for (int c = 0; c < columns; c += kColumnsPerPass) {
       pass({w, x.From(c), std::min(kColumnsPerPass, columns - c), part,
-            y + c * y_stride, y_stride});
+            y + c * y_stride, y_stride, c == 0});
     }
   }
 }

@@ -7,6 +7,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/matmul_float.cc"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "kernels/highway-inl.h"
 #include "kernels/load-inl.h"
@@ -22,8 +23,8 @@ using FloatTag = hn::ScalableTag<float>;
 template <typename Numbers>
 struct FloatKernel {
   template <size_t kRows, size_t kColumns>
-  static HWY_INLINE void Dot(const std::byte* const* rows, const Activations& x,
-                             float* HWY_RESTRICT sums) {
+  static HWY_INLINE void Dot(const std::byte* const* rows, int64_t ahead,
+                             const Activations& x, float* HWY_RESTRICT sums) {
     const FloatTag d;
     const size_t lanes = hn::Lanes(d);
     const auto depth = static_cast<size_t>(x.depth);
@@ -45,7 +46,10 @@ struct FloatKernel {
     size_t k = 0;
     const std::byte* at[kRows];
     for (; k + lanes <= depth; k += lanes) {
-      for (size_t r = 0; r < kRows; ++r) at[r] = rows[r] + k * Numbers::kBytes;
+      for (size_t r = 0; r < kRows; ++r) {
+        at[r] = rows[r] + k * Numbers::kBytes;
+        if (ahead != 0) hwy::Prefetch(at[r] + ahead);
+      }
       add(at, k);
     }
     if (k < depth) {

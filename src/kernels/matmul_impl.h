@@ -16,6 +16,7 @@ struct MatMulPass {
   Range rows;
   float* y;
   int64_t y_stride;
+  bool from_memory;  // else the weights are in a cache already
 };
 
 void FloatPass(const MatMulPass& pass);  // F32, F16, BF16

@@ -10,6 +10,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/matmul_int8.cc"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "kernels/highway-inl.h"
 #include "kernels/int8_dot-inl.h"
@@ -39,8 +40,8 @@ struct Q4Format {
 template <typename Format>
 struct Int8Kernel {
   template <size_t kRows, size_t kColumns>
-  static HWY_INLINE void Dot(const std::byte* const* rows, const Activations& x,
-                             float* HWY_RESTRICT sums) {
+  static HWY_INLINE void Dot(const std::byte* const* rows, int64_t ahead,
+                             const Activations& x, float* HWY_RESTRICT sums) {
     const B::FloatTag d;
     const auto blocks = static_cast<size_t>(x.depth / kBlock);
     const auto stride = static_cast<size_t>(x.stride);
@@ -53,6 +54,7 @@ struct Int8Kernel {
       B::Floats scale[kRows];
       for (size_t r = 0; r < kRows; ++r) {
         const std::byte* p = rows[r] + block * Format::kBytes;
+        if (ahead != 0) hwy::Prefetch(p + ahead);
         w[r] = Format::Load(p, count);
         scale[r] = B::Scale<Format::kBytes>(p, count);
       }

@@ -4,10 +4,14 @@
 // columns, everything in registers. A Kernel has
 //
 //   template <size_t kRows, size_t kColumns>
-//   static void Dot(const std::byte* const* rows, const Activations& x,
-//                   float* sums);   // sums [kRows][kColumns]
+//   static void Dot(const std::byte* const* rows, int64_t ahead,
+//                   const Activations& x, float* sums);
 //
-// and sums each output alone, so that neither number enters the arithmetic.
+// with sums [kRows][kColumns]. It sums each output alone, so that neither number
+// enters the arithmetic. What lies `ahead` bytes behind a weight is multiplied
+// by the next call and should be on its way by then: rows are too short for the
+// hardware to see a stream in them. (0: it is in a cache already.)
+//
 // Several rows at once give independent chains of additions and share the load
 // of the activations.
 //
@@ -36,13 +40,15 @@ constexpr size_t RowsAtOnce([[maybe_unused]] size_t columns) {
 #elif HWY_TARGET == HWY_AVX2
   return columns <= 2 ? 4 : columns <= 4 ? 2 : 1;
 #else
-  return columns <= 4 ? 4 : 2;
+  return columns <= 4 ? 4 : 3;
 #endif
 }
 
 template <typename Kernel, size_t kColumns>
 void RunRows(const MatMulPass& pass) {
   constexpr size_t kRows = RowsAtOnce(kColumns);
+  const int64_t ahead =
+      pass.from_memory ? static_cast<int64_t>(kRows) * pass.w.row_bytes : 0;
   for (int64_t row = pass.rows.begin; row < pass.rows.end; row += kRows) {
     const auto count = std::min<int64_t>(kRows, pass.rows.end - row);
     // The last rows may be fewer: the surplus repeats one and is not stored.
@@ -51,7 +57,7 @@ void RunRows(const MatMulPass& pass) {
       rows[r] = pass.w.Row(row + std::min(static_cast<int64_t>(r), count - 1));
     }
     float sums[kRows * kColumns];
-    Kernel::template Dot<kRows, kColumns>(rows, pass.x, sums);
+    Kernel::template Dot<kRows, kColumns>(rows, ahead, pass.x, sums);
     for (size_t c = 0; c < kColumns; ++c) {
       float* y = pass.y + static_cast<int64_t>(c) * pass.y_stride + row;
       for (int64_t r = 0; r < count; ++r) {
