@@ -33,7 +33,9 @@ net::awaitable<void> SendReply(Peer* peer, Call* call, Reply reply) {
   std::string text = HeadText(reply, transport);
   if (call->head.method != "HEAD") text += reply.body;
   const bool sent = co_await peer->Write(text);
-  if (!sent) call->keep_alive = false;
+  if (sent) co_return;
+  call->keep_alive = false;
+  if (call->error.empty()) call->error = "the client did not take the answer";
 }
 
 Generation::Generation(std::shared_ptr<Context> context,
@@ -96,6 +98,15 @@ void Generation::AbsorbServed(const core::Served& served) {
                        static_cast<int64_t>(std::time(nullptr)), served.variant,
                        served.fingerprint};
   events_.emplace(head_, request_->choices, include_usage_);
+  if (!head_sent_) return;
+  // A keep-alive comment was first, so the headers are gone already; people
+  // who look at the stream still see who answers.
+  Reply late;
+  AddServed(&late);
+  for (const auto& [name, value] : late.fields) {
+    out_ += ": " + name + ": " + HeaderValue(value) + "\n";
+  }
+  out_ += "\n";
 }
 
 void Generation::Absorb(Inbox::Batch* batch) {

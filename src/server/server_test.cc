@@ -315,6 +315,7 @@ TEST_F(ServerTest, SendsCommentsWhileNothingIsReady) {
   const Response r = client.Read();
   EXPECT_EQ(r.status, 200);
   EXPECT_TRUE(r.body.starts_with(": keep-alive\n\n"));
+  EXPECT_TRUE(Contains(r.body, "\n: x-aio-variant: hold\n")) << r.body;
   EXPECT_TRUE(r.body.ends_with("data: [DONE]\n\n"));
 }
 

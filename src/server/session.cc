@@ -66,6 +66,12 @@ std::string Milliseconds(Duration d) {
       std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
 }
 
+Reply Told(const Refusal& refusal) {
+  return ErrorReply(refusal.status,
+                    Error{ErrorCode::kInvalidArgument, refusal.message, ""},
+                    "");
+}
+
 Error Unavailable(std::string message) {
   return Error{ErrorCode::kUnavailable, std::move(message), ""};
 }
@@ -124,33 +130,21 @@ net::awaitable<bool> Session::ServeOne() {
   context_->traffic.Begun();
   const Route* route = refusal ? nullptr : FindRoute(call.head.path);
   if (route != nullptr) call.route = route->path;
-  std::optional<Reply> reply;
-  if (refusal) {
-    reply = ErrorReply(refusal->status,
-                       Error{ErrorCode::kInvalidArgument, refusal->message, ""},
-                       "");
-  } else {
-    reply = Check(&call, route);
-  }
+  std::optional<Reply> reply = refusal ? Told(*refusal) : Check(&call, route);
   std::string body;
   if (!reply) {
     const auto cut = co_await peer_->ReadBody(&body);
-    if (cut) {
-      call.keep_alive = false;
-      call.status = 499;  // unless there is somebody to tell
-      reply =
-          ErrorReply(cut->status,
-                     Error{ErrorCode::kInvalidArgument, cut->message, ""}, "");
-    }
-  } else if (peer_->body_pending()) {
-    call.keep_alive = false;
+    if (cut) reply = Told(*cut);
   }
+  unread_ = refusal || peer_->body_pending();
+  if (unread_) call.keep_alive = false;
   if (!reply) {
     co_await Answer(&call, *route, std::move(body));
   } else if (reply->status != 0) {
     co_await SendReply(peer_.get(), &call, *std::move(reply));
+  } else {
+    call.status = 499;  // the client left before its request was whole
   }
-  unread_ = refusal || peer_->body_pending();
   Record(call);
   co_return call.keep_alive && peer_->open();
 }
