@@ -29,6 +29,9 @@ namespace aio::server {
 // The pointers must outlive every task of `io`.
 struct Parts {
   boost::asio::any_io_executor io;
+  // Parses large bodies, so that they do not hold up the streams of others;
+  // empty: `io` does.
+  boost::asio::any_io_executor workers;
   orchestrator::Orchestrator* orchestrator = nullptr;
   Metrics* metrics = nullptr;
   // Whether /ready says yes (draining says no by itself); empty: always.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/thread_pool.hpp>
 #include <cstdio>
 #include <future>
 #include <string>
@@ -166,6 +167,23 @@ TEST_F(ServerTest, AnswersHeadWithoutABody) {
   EXPECT_EQ(head.status, 200);
   EXPECT_EQ(head.fields.at("content-length"), "15");
   EXPECT_EQ(client.Ask("GET", "/health").body.size(), 15u);
+}
+
+TEST_F(ServerTest, ParsesLargeBodiesOnTheWorkersIfThereAreAny) {
+  boost::asio::thread_pool workers(1);
+  parts_.workers = workers.get_executor();
+  Start();
+  const std::string word(1 << 20, 'w');
+  const Response r =
+      Connect().Ask("POST", "/v1/chat/completions", ChatBody(word));
+  EXPECT_EQ(r.status, 200);
+  EXPECT_TRUE(Contains(r.body, word));
+  EXPECT_EQ(Connect()
+                .Ask("POST", "/v1/chat/completions",
+                     ChatBody(word, R"("temperature":9)"))
+                .status,
+            400);
+  Stop();
 }
 
 // ---- Errors of the client ---------------------------------------------------

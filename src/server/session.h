@@ -46,8 +46,13 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<void> Generate(Call* call, openai::Kind kind,
                                         std::string body);
   boost::asio::awaitable<void> Explain(Call* call, std::string body);
-  Result<openai::Parsed> Parse(const Call& call, openai::Kind kind,
-                               std::string body) const;
+  boost::asio::awaitable<Result<openai::Parsed>> Parse(const Call& call,
+                                                       openai::Kind kind,
+                                                       std::string body);
+  // Parses; nothing if the client has been told what is wrong. `full`: there
+  // are too many requests already.
+  boost::asio::awaitable<std::optional<openai::Parsed>> Accept(
+      Call* call, openai::Kind kind, bool full, std::string body);
   Reply Get(const Call& call) const;
   void Record(const Call& call) const;
 
