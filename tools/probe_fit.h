@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Fitting the text probe: fastText, supervised, one thread and a fixed seed, so
+// the same samples give the same bytes.
+//
+// Thread safety: none.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/intent.h"
+#include "tools/probe_data.h"
+
+namespace fasttext {
+class FastText;
+}
+
+namespace aio::tools {
+
+struct FitOptions {
+  int dim = 16;
+  int epochs = 8;
+  double rate = 0.5;
+  int features = 8000;  // words kept by quantization, the largest first
+  // Each sample is trained on several times, each time with another part of its
+  // tokens left out, so that no single word carries a label alone.
+  double copies = 3;     // mean; more for samples that weigh more
+  double dropout = 0.3;  // mean part left out
+  // A source of n samples of a label weighs n^power, so that a benchmark's
+  // template does not outshout what people write; natural sources weigh more.
+  double source_power = 0.4;
+  double natural_weight = 4;
+};
+
+using Logits = std::array<double, core::kLabels>;  // natural, up to a constant
+
+class Fitted {
+ public:
+  Fitted(const std::vector<const Sample*>& samples, const FitOptions& options,
+         double temperature = 1);
+  ~Fitted();
+  Logits Predict(const std::string& line) const;
+  void Save(const std::string& file);
+
+ private:
+  std::unique_ptr<fasttext::FastText> model_;
+};
+
+// The temperature with the least negative log likelihood.
+double FitTemperature(const std::vector<Logits>& logits,
+                      const std::vector<core::Label>& labels);
+Logits Softmax(const Logits& logits, double temperature);
+
+}  // namespace aio::tools
