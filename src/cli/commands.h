@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The subcommands of `aio`, one file each. Each function adds its own command to
-// the app; when CLI11 has parsed it, the command runs and leaves the exit code
-// of the process in `*exit_code` (0 worked, 1 failed, 2 wrong usage).
+// The subcommands of `aio`, one file each. Each function adds its own command
+// to the app; when CLI11 has parsed it, the command runs and leaves the exit
+// code of the process in `*exit_code` (0 worked, 1 failed, 2 wrong usage).
 #pragma once
 
 namespace CLI {

@@ -14,8 +14,6 @@
 #include "base/machine.h"
 #include "cli/load_device.h"
 #include "policy/policies.h"
-#include "probe/model_probe.h"
-#include "probe/text_probe.h"
 #include "upstream/openai_backend.h"
 
 namespace aio::cli {
@@ -44,6 +42,7 @@ Graph::Graph()
 // Backends first: their callbacks use everything else.
 Graph::~Graph() {
   orchestrator_.reset();
+  model_probe_.reset();
   variants_.clear();
   workers_.join();
   io_.stop();
@@ -57,7 +56,7 @@ Result<std::unique_ptr<Graph>> Graph::Build(const config::Config& config,
   }
   RETURN_IF_ERROR(graph->AddUpstreams(config));
   graph->OrderVariants(config);
-  RETURN_IF_ERROR(graph->AddOrchestrator(config, say));
+  RETURN_IF_ERROR(graph->AddOrchestrator(config));
   return graph;
 }
 
@@ -124,8 +123,7 @@ void Graph::OrderVariants(const config::Config& config) {
   variants_ = std::move(ordered);
 }
 
-Result<void> Graph::AddOrchestrator(const config::Config& config,
-                                    const Say& say) {
+Result<void> Graph::AddOrchestrator(const config::Config& config) {
   policy::Options rule;
   for (const core::Variant& variant : variants_) {
     rule.variants.push_back({variant.name, variant.bytes_per_token});
@@ -140,7 +138,7 @@ Result<void> Graph::AddOrchestrator(const config::Config& config,
   parts.metrics = &metrics_;
   parts.variants = variants_;
   parts.random_seed = RandomSeed();
-  RETURN_IF_ERROR(AddProbes(config, &parts, say));
+  RETURN_IF_ERROR(AddProbes(config, &parts));
   RETURN_IF_ERROR(AddDecisionLog(config, &parts));
   orchestrator::Options options;
   options.requests_max = config.server.requests_max;
@@ -187,7 +185,7 @@ Result<void> Graph::WarmUp() {
     const auto answer = RunOne(this, request, nullptr);
     if (!answer) return answer.error();
   }
-  return {};
+  return PrepareProbe();
 }
 
 Result<config::Config> FindConfig(const std::string& path,

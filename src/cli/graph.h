@@ -8,6 +8,7 @@
 // Thread safety: Build and the destructor on one thread; the parts say theirs.
 #pragma once
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cstdio>
@@ -25,6 +26,7 @@
 #include "core/backend.h"
 #include "engine/local_backend.h"
 #include "orchestrator/orchestrator.h"
+#include "probe/model_probe.h"
 
 namespace aio::cli {
 
@@ -43,7 +45,7 @@ class Graph {
   boost::asio::io_context& io() { return io_; }
 
   // One token from every local variant, so that the first user does not pay for
-  // cold pages; runs io() until done.
+  // cold pages, and the model probe's labels and prior; runs io() until done.
   Result<void> WarmUp();
 
  private:
@@ -53,9 +55,10 @@ class Graph {
                          const Say& say);
   Result<void> AddUpstreams(const config::Config& config);
   void OrderVariants(const config::Config& config);
-  Result<void> AddOrchestrator(const config::Config& config, const Say& say);
+  Result<void> AddOrchestrator(const config::Config& config);
   Result<void> AddProbes(const config::Config& config,
-                         orchestrator::Parts* parts, const Say& say);
+                         orchestrator::Parts* parts);
+  Result<void> PrepareProbe();
   Result<void> AddDecisionLog(const config::Config& config,
                               orchestrator::Parts* parts);
 
@@ -66,6 +69,7 @@ class Graph {
   AsioExecutor worker_;               // on workers_
   std::vector<std::unique_ptr<ThreadPool>> pools_;  // one per device
   std::vector<core::Variant> variants_;
+  std::shared_ptr<probe::ModelProbe> model_probe_;  // null: none
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> decision_log_;
   std::unique_ptr<orchestrator::Orchestrator> orchestrator_;
 };

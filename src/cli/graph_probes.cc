@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The probes that the config names, as the functions the orchestrator calls.
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "cli/graph.h"
+#include "probe/model_probe.h"
+#include "probe/text_probe.h"
+
+namespace aio::cli {
+namespace {
+
+Error About(const std::string& key, Error error) {
+  error.message = key + ": " + error.message;
+  error.param = key;
+  return error;
+}
+
+}  // namespace
+
+Result<void> Graph::AddProbes(const config::Config& config,
+                              orchestrator::Parts* parts) {
+  if (!config.probe.text.empty()) {
+    auto loaded = probe::TextProbe::Load(config.probe.text);
+    if (!loaded) return About("probe.text", loaded.error());
+    parts->text_probe = [text = *loaded](const core::Request& request) {
+      return text->Classify(request);
+    };
+  }
+  if (config.probe.model.empty()) return {};
+  probe::ModelProbe::Options options;
+  options.variant = config.probe.model;
+  options.suffix = config.probe.suffix;
+  options.tokens_max = config.probe.tokens_max;
+  for (const auto& [name, token] : config.probe.labels) {
+    const auto label = core::LabelNamed(name);
+    if (label) options.labels[static_cast<size_t>(*label)] = token;
+  }
+  for (const core::Variant& variant : variants_) {
+    if (variant.name != config.probe.model) continue;
+    auto made = probe::ModelProbe::Make(variant.backend, &worker_, options);
+    if (!made) return About("probe", made.error());
+    model_probe_ = *made;
+  }
+  parts->model_probe_variant = config.probe.model;
+  parts->model_probe = [probe = model_probe_](auto request, auto prepared,
+                                              Time deadline, auto done) {
+    probe->Ask(std::move(request), std::move(prepared), deadline,
+               std::move(done));
+  };
+  return {};
+}
+
+// Labels that are no single tokens of the variant are an error at load, not at
+// the first request.
+Result<void> Graph::PrepareProbe() {
+  if (model_probe_ == nullptr) return {};
+  std::optional<Result<void>> prepared;
+  io_.restart();
+  const auto guard = boost::asio::make_work_guard(io_);
+  model_probe_->Prepare(worker_.Now() + std::chrono::seconds(60),
+                        [&](Result<void> result) {
+                          strand_.Post([&, result] {
+                            prepared = result;
+                            io_.stop();
+                          });
+                        });
+  io_.run();
+  if (!prepared) {
+    return Error{ErrorCode::kCancelled, "stopped while preparing the probe",
+                 ""};
+  }
+  if (!*prepared) return About("probe.model", prepared->error());
+  return {};
+}
+
+}  // namespace aio::cli

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/post.hpp>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/graph.h"
+#include "server/route_json.h"
+
+namespace aio::cli {
+namespace {
+
+struct Flags {
+  std::string prompt;
+  std::string config;
+  std::vector<std::string> sets;
+  std::string model = "auto";
+  int max_tokens = 0;
+  bool as_json = false;
+};
+
+int Fail(const Error& error) {
+  std::cerr << "aio route: " << error.message << "\n";
+  return 1;
+}
+
+std::string Table(const orchestrator::Explanation& e) {
+  const bool known = e.intent.source != core::IntentSource::kNone;
+  std::string text = fmt::format(
+      "{} because {}\n\nintent   {}, entropy {:.3f} nats, by probe state {}\n",
+      e.variant.empty() ? "no variant" : e.variant, e.reason,
+      known ? core::Name(e.intent.Best()) : "unknown", e.intent.Entropy(),
+      e.probe);
+  if (known) {
+    text += "        ";
+    for (size_t i = 0; i < core::kLabels; ++i) {
+      text += fmt::format(" {} {:.2f}", core::kLabelNames[i],
+                          e.intent.probabilities[i]);
+    }
+    text += "\n";
+  }
+  text += fmt::format("\n{:<12} {:>7} {:>8} {:>9} {:>10}  {}\n", "variant",
+                      "prompt", "output", "seconds", "MB read", "why");
+  for (const auto& c : e.candidates) {
+    text += fmt::format(
+        "{:<12} {:>7} {:>8.0f} {:>9.3f} {:>10.1f}  {}\n", c.variant,
+        c.estimate.prompt_tokens, c.estimate.output_tokens, c.estimate.seconds,
+        static_cast<double>(c.estimate.bytes_read) / 1e6, c.why);
+  }
+  return text;
+}
+
+// The answer of Orchestrator::Route, waited for on graph's io().
+Result<orchestrator::Explanation> Ask(
+    Graph* graph, std::shared_ptr<const core::Request> request) {
+  auto& io = graph->io();
+  std::optional<Result<orchestrator::Explanation>> answer;
+  io.restart();
+  const auto guard = boost::asio::make_work_guard(io);
+  graph->orchestrator().Route(
+      std::move(request), [&](Result<orchestrator::Explanation> result) {
+        boost::asio::post(io, [&, result = std::move(result)] {
+          answer = result;
+          io.stop();
+        });
+      });
+  io.run();
+  if (!answer) {
+    return Error{ErrorCode::kCancelled, "stopped before the answer came", ""};
+  }
+  return std::move(*answer);
+}
+
+int Route(const Flags& flags) {
+  SetLogLevel(LogLevel::kWarning);
+  auto config = FindConfig(flags.config, flags.sets);
+  if (!config) return Fail(config.error());
+  auto graph = Graph::Build(*config, [](const std::string&) {});
+  if (!graph) return Fail(graph.error());
+  auto request = std::make_shared<core::Request>();
+  request->id = "route";
+  request->model = flags.model;
+  request->messages.push_back({core::Role::kUser, flags.prompt});
+  if (flags.max_tokens > 0) request->max_tokens = flags.max_tokens;
+  const auto explanation = Ask(graph->get(), request);
+  if (!explanation) return Fail(explanation.error());
+  if (flags.as_json) {
+    std::cout << server::RouteJson(*explanation) << "\n";
+  } else {
+    std::cout << Table(*explanation);
+  }
+  return explanation->variant.empty() ? 1 : 0;
+}
+
+}  // namespace
+
+void AddRoute(CLI::App& app, int* exit_code) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* c = app.add_subcommand(
+      "route", "Explain where a prompt would go, and run nothing");
+  c->add_option("prompt", flags->prompt, "The user's message")->required();
+  c->add_option("--config,-c", flags->config, "YAML file; default ./aio.yaml");
+  c->add_option("--set", flags->sets, "key.path=value, over the file");
+  c->add_option("--model,-m", flags->model, "auto, or a variant's name");
+  c->add_option("--max-tokens,-n", flags->max_tokens)
+      ->check(CLI::PositiveNumber);
+  c->add_flag("--json", flags->as_json, "The answer of POST /v1/route");
+  c->callback([flags, exit_code] { *exit_code = Route(*flags); });
+}
+
+}  // namespace aio::cli
