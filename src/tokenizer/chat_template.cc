@@ -38,6 +38,14 @@ Result<Value> Message(Runtime& rt, const ChatMessage& message) {
   return Value::Of(dict);
 }
 
+// A first system message in front of the second's text.
+std::vector<ChatMessage> MergeSystem(std::vector<ChatMessage> messages) {
+  if (messages.size() < 2 || messages[0].role != "system") return messages;
+  messages[1].content = messages[0].content + "\n" + messages[1].content;
+  messages.erase(messages.begin());
+  return messages;
+}
+
 Result<Value> Messages(Runtime& rt, const std::vector<ChatMessage>& messages) {
   std::vector<Value> items;
   for (const ChatMessage& message : messages) {
@@ -97,17 +105,29 @@ Result<ChatTemplate> ChatTemplate::Parse(std::string_view source,
 }
 
 // A template may refuse a conversation, but not fail on it.
-Result<void> ChatTemplate::Probe() const {
-  const ChatMessage system{"system", "Be brief."}, user{"user", "Hello"};
-  for (const auto& messages : {std::vector{user}, std::vector{system, user}}) {
-    RenderInput input;
-    input.messages = messages;
-    bool raised = false;
-    const Result<Spans> spans = Render(input, &raised);
-    if (spans || raised) continue;
+Result<std::string> ChatTemplate::Try(std::vector<ChatMessage> messages) const {
+  RenderInput input;
+  input.messages = std::move(messages);
+  bool raised = false;
+  const Result<Spans> spans = Render(input, &raised);
+  if (!spans && !raised) {
     return Error{ErrorCode::kUnsupported,
                  "cannot evaluate the " + spans.error().message, ""};
   }
+  std::string text;
+  if (!spans) return text;
+  for (const Span& span : *spans) text += span.text;
+  return text;
+}
+
+Result<void> ChatTemplate::Probe() {
+  const ChatMessage system{"system", "Be brief."}, user{"user", "Hello"};
+  ASSIGN_OR_RETURN(const std::string plain, Try({user}));
+  ASSIGN_OR_RETURN(const std::string both, Try({system, user}));
+  const auto has = [](const std::string& text, const ChatMessage& message) {
+    return text.find(message.content) != std::string::npos;
+  };
+  takes_system_ = has(both, system) || !has(plain, user);
   return {};
 }
 
@@ -120,7 +140,9 @@ Result<Spans> ChatTemplate::Render(const RenderInput& input,
                                    bool* raised) const {
   Runtime rt(options_.limits, input.now);
   jinja::Evaluator evaluator(*program_, rt);
-  ASSIGN_OR_RETURN(Value messages, Messages(rt, input.messages));
+  ASSIGN_OR_RETURN(Value messages,
+                   Messages(rt, takes_system_ ? input.messages
+                                              : MergeSystem(input.messages)));
   ASSIGN_OR_RETURN(Value bos, rt.NewString(options_.bos, true));
   ASSIGN_OR_RETURN(Value eos, rt.NewString(options_.eos, true));
   evaluator.Define("messages", std::move(messages));

@@ -47,11 +47,15 @@ struct TemplateOptions {
 };
 
 struct RenderInput {
+  // Where the template refuses or drops messages of the role "system", a first
+  // one goes in front of the second's text, a line break between them, as
+  // llama.cpp does it.
   std::vector<ChatMessage> messages;
   // Whether to end with the words that begin the assistant's turn.
   bool add_generation_prompt = true;
   // Further variables, such as enable_thinking. Each replaces one of the same
-  // name: "messages" here replaces those above, for messages with more parts.
+  // name: "messages" here replaces those above, for messages with more parts,
+  // and comes to the template as it is.
   boost::json::object extra;
   // What strftime_now() tells, in the zone the caller wants.
   std::chrono::local_seconds now{};
@@ -75,13 +79,16 @@ class ChatTemplate {
       : program_(std::move(program)), options_(std::move(options)) {}
   // `raised` tells whether an error is the template's own.
   Result<Spans> Render(const RenderInput& input, bool* raised) const;
-  Result<void> Probe() const;
+  // The text of a conversation, nothing if the template refuses it.
+  Result<std::string> Try(std::vector<ChatMessage> messages) const;
+  Result<void> Probe();
 
   std::shared_ptr<const jinja::Program> program_;
   TemplateOptions options_;
   // What a conversation without tools has as `tools`: None, as Hugging Face
   // passes it, unless the template fails on that; then an empty list.
   bool empty_tools_ = false;
+  bool takes_system_ = true;  // or refuses or drops that role
 };
 
 }  // namespace aio::tokenizer

@@ -102,6 +102,9 @@ const Builtin* FindMethod(const Value& self, std::string_view name) {
 
 Result<Value> Apply(Runtime& rt, std::string_view what, const Builtin& builtin,
                     const Value& self, Arguments arguments) {
+  // map('map', …) may go down without an expression of its own.
+  const DepthGuard guard(rt);
+  if (!guard.ok()) return guard.error();
   RETURN_IF_ERROR(Bind(what, builtin, &arguments));
   if (!rt.Spend()) return rt.OutOfSteps();
   return builtin.run(rt, self, arguments);

@@ -167,6 +167,7 @@ Result<Evaluator::Flow> Evaluator::For(const Stmt& stmt) {
 
 Result<Evaluator::Flow> Evaluator::Round(const Stmt& stmt, Value item,
                                          Loop* loop) {
+  if (!rt_.Spend()) return rt_.OutOfSteps();  // also where the body is empty
   const Swapped<std::shared_ptr<Scope>> inner(scope_, Inside(scope_));
   RETURN_IF_ERROR(Assign(*stmt.target, std::move(item)));
   if (loop != nullptr) SetVariable(loop_, Value::Of(loop));

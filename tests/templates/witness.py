@@ -7,6 +7,7 @@ the same bytes, or an error from both. Also demands that nothing a user wrote is
 marked as trusted.
 
 usage: witness.py RENDER_PROGRAM [--verbose] FOLDER_OR_FILE…
+Adds the templates under $AIO_TEST_DATA/chat_templates, if that is set.
 A .jinja file is a template, a .json file a list of objects with "template", a
 .txt file a template a line, rendered once with variables of all kinds.
 Exits with 77 (skipped) where jinja2 is missing.
@@ -14,6 +15,7 @@ Exits with 77 (skipped) where jinja2 is missing.
 import datetime
 import functools
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -197,7 +199,7 @@ def contexts():
 def language_context():
     """What the lines of language.txt speak of."""
     return {
-        "s": "hello" + SPY[:1], "u": "\u00e9\u4f60\U0001f44bz", "n": 5, "x": "<b>",
+        "s": "hello" + SPY[0], "u": "\u00e9\u4f60\U0001f44bz", "n": 5, "x": "<b>",
         "l": [1, 2, 3, 4, 5], "items": [1, 2],
         "d": {"a": 1, "b": [1, 2]}, "d2": {"items": 1, "get": 2},
         "d3": {"b": 1, "A": 3, "c": 2},
@@ -225,7 +227,10 @@ def templates(paths):
                 yield from lines(file)
             elif file.suffix == ".json":
                 for i, row in enumerate(json.loads(file.read_text())):
-                    yield f"{file.name}[{i}] {row['name']}", row["template"]
+                    source = row["template"]
+                    if isinstance(source, dict):  # {"call": "U8C", "arg": …}
+                        source = source["arg"]
+                    yield f"{file.name}[{i}] {row['name']}", source
             else:
                 with open(file, newline="", encoding="utf-8") as f:
                     yield file.name, f.read()
@@ -243,17 +248,25 @@ def judge(answer, text, error):
                   min(len(ours), len(text)))
         return (f"differ at {at}: ours {ours[max(0, at - 30):at + 50]!r}, "
                 f"jinja's {text[max(0, at - 30):at + 50]!r}")
-    # `safe` and the like aside, the spy's characters come out as they went in.
-    if any(t and set(SPY) & set("\u2e22\u2e23") & set(text)
-           for text, t in answer["spans"]):
+    if any(trusted and set(text) & {SPY[0], SPY[-1]}
+           for text, trusted in answer["spans"]):
         return "a user's text came out as trusted"
     return None
+
+
+def test_data():
+    if "AIO_TEST_DATA" not in os.environ:
+        print("AIO_TEST_DATA is not set: only the bundled templates")
+        return []
+    folder = pathlib.Path(os.environ["AIO_TEST_DATA"]) / "chat_templates"
+    return [folder / name for name in (
+        "jinja", "llamacpp_template_cases.json", "ollama_index.json")]
 
 
 def main():
     program, *rest = sys.argv[1:]
     verbose = "--verbose" in rest
-    paths = [p for p in rest if p != "--verbose"]
+    paths = [p for p in rest if p != "--verbose"] + test_data()
     cases = [(name, source, what, context) for name, source in templates(paths)
              for what, context in ([("", language_context())]
                                    if ".txt:" in name else contexts())]
