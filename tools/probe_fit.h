@@ -21,13 +21,13 @@ class FastText;
 namespace aio::tools {
 
 struct FitOptions {
-  int dim = 16;
-  int epochs = 8;
-  double rate = 0.5;
+  int dim = 10;
+  int epochs = 5;
+  double rate = 0.3;
   int features = 8000;  // words kept by quantization, the largest first
   // Each sample is trained on several times, each time with another part of its
   // tokens left out, so that no single word carries a label alone.
-  double copies = 3;     // mean; more for samples that weigh more
+  double copies = 6;     // mean; more for samples that weigh more
   double dropout = 0.3;  // mean part left out
   // A source of n samples of a label weighs n^power, so that a benchmark's
   // template does not outshout what people write; natural sources weigh more.

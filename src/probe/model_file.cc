@@ -100,7 +100,8 @@ Result<void> CheckArguments(Bytes* in, Header* header) {
   if (header->dimension < 1 || header->dimension > kDimensionMax) {
     return Wrong("its dimension is out of range");
   }
-  if (word_ngrams < 0 || word_ngrams > kNgramMax || least < 0 ||
+  // Negative lengths would count as huge ones: the library compares unsigned.
+  if (word_ngrams < 0 || word_ngrams > kNgramMax || least < 0 || most < 0 ||
       most > kNgramMax || (most > 0 && least > most)) {
     return Wrong("its n-grams are out of range");
   }
