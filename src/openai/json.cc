@@ -37,6 +37,13 @@ std::string_view Escape(unsigned char c, char (&buffer)[8]) {
   return {buffer, sizeof(text)};
 }
 
+template <typename Float>
+void AppendShortest(Float value, std::string* out) {
+  char buffer[32];
+  const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value);
+  out->append(buffer, end.ptr);
+}
+
 }  // namespace
 
 Result<json::value> ParseJson(std::string_view text) {
@@ -129,10 +136,11 @@ std::string JsonString(std::string_view text) {
 }
 
 void AppendJsonNumber(float value, float otherwise, std::string* out) {
-  char buffer[32];
-  const auto end = std::to_chars(buffer, buffer + sizeof(buffer),
-                                 std::isfinite(value) ? value : otherwise);
-  out->append(buffer, end.ptr);
+  AppendShortest(std::isfinite(value) ? value : otherwise, out);
+}
+
+void AppendJsonNumber(double value, double otherwise, std::string* out) {
+  AppendShortest(std::isfinite(value) ? value : otherwise, out);
 }
 
 }  // namespace aio::openai

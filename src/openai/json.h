@@ -47,5 +47,6 @@ std::string JsonString(std::string_view text);
 // Appends a number as short as it reads back; what JSON cannot say (infinities
 // and NaN) becomes `otherwise`.
 void AppendJsonNumber(float value, float otherwise, std::string* out);
+void AppendJsonNumber(double value, double otherwise, std::string* out);
 
 }  // namespace aio::openai

@@ -74,7 +74,9 @@ TEST(JsonTest, WritesNumbersJsonCannotSayAsTheGivenOne) {
   AppendJsonNumber(std::numeric_limits<float>::quiet_NaN(), -9999, &out);
   out += ' ';
   AppendJsonNumber(-0.1f, 0, &out);
-  EXPECT_EQ(out, "-9999 -9999 -0.1");
+  out += ' ';
+  AppendJsonNumber(0.1 + 0.2, 0, &out);
+  EXPECT_EQ(out, "-9999 -9999 -0.1 0.30000000000000004");
 }
 
 }  // namespace

@@ -1,55 +1,92 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/route_json.h"
 
-#include <boost/json.hpp>
+#include <cstdint>
+#include <string_view>
+
+#include "openai/json.h"
 
 namespace aio::server {
 namespace {
 
-namespace json = boost::json;
+using openai::AppendJsonNumber;
+using openai::AppendJsonString;
 
-json::string Text(std::string_view text) {
-  return json::string(text.data(), text.size());
+void AppendName(std::string_view name, std::string* out) {
+  if (out->back() != '{') out->push_back(',');
+  AppendJsonString(name, out);
+  out->push_back(':');
 }
 
-json::object EstimateJson(const cost::Estimate& estimate) {
-  return {{"prompt_tokens", estimate.prompt_tokens},
-          {"cached_tokens", estimate.cached_tokens},
-          {"context_tokens", estimate.context_tokens},
-          {"output_tokens", estimate.output_tokens},
-          {"seconds", estimate.seconds},
-          {"prefill_seconds", estimate.prefill_seconds},
-          {"seconds_per_token", estimate.seconds_per_token},
-          {"bytes_read", estimate.bytes_read}};
+void AppendText(std::string_view name, std::string_view text,
+                std::string* out) {
+  AppendName(name, out);
+  AppendJsonString(text, out);
+}
+
+void AppendNumber(std::string_view name, double value, std::string* out) {
+  AppendName(name, out);
+  AppendJsonNumber(value, 0.0, out);
+}
+
+void AppendCount(std::string_view name, int64_t value, std::string* out) {
+  AppendName(name, out);
+  *out += std::to_string(value);
+}
+
+void AppendIntent(const core::Intent& intent, std::string* out) {
+  AppendName("intent", out);
+  *out += "{";
+  AppendText("label", core::Name(intent.Best()), out);
+  AppendName("probabilities", out);
+  *out += "{";
+  for (size_t i = 0; i < core::kLabels; ++i) {
+    AppendNumber(core::kLabelNames[i], intent.probabilities[i], out);
+  }
+  *out += "}";
+  AppendNumber("entropy", intent.Entropy(), out);
+  *out += "}";
+}
+
+void AppendEstimate(const cost::Estimate& estimate, std::string* out) {
+  AppendName("estimate", out);
+  *out += "{";
+  AppendCount("prompt_tokens", estimate.prompt_tokens, out);
+  AppendCount("cached_tokens", estimate.cached_tokens, out);
+  AppendCount("context_tokens", estimate.context_tokens, out);
+  AppendNumber("output_tokens", estimate.output_tokens, out);
+  AppendNumber("seconds", estimate.seconds, out);
+  AppendNumber("prefill_seconds", estimate.prefill_seconds, out);
+  AppendNumber("seconds_per_token", estimate.seconds_per_token, out);
+  AppendCount("bytes_read", estimate.bytes_read, out);
+  *out += "}";
 }
 
 }  // namespace
 
 std::string RouteJson(const orchestrator::Explanation& explanation) {
-  json::object probabilities;
-  for (size_t i = 0; i < core::kLabels; ++i) {
-    probabilities[core::kLabelNames[i]] = explanation.intent.probabilities[i];
+  std::string out = "{";
+  AppendIntent(explanation.intent, &out);
+  AppendName("variant", &out);
+  if (explanation.variant.empty()) {
+    out += "null";
+  } else {
+    AppendJsonString(explanation.variant, &out);
   }
-  json::array candidates;
+  AppendText("strategy", core::Name(explanation.strategy), &out);
+  AppendText("reason", explanation.reason, &out);
+  AppendText("probe", explanation.probe, &out);
+  AppendName("candidates", &out);
+  out += "[";
   for (const auto& candidate : explanation.candidates) {
-    candidates.push_back(
-        json::object{{"variant", Text(candidate.variant)},
-                     {"why", Text(candidate.why)},
-                     {"estimate", EstimateJson(candidate.estimate)}});
+    out += out.back() == '[' ? "{" : ",{";
+    AppendText("variant", candidate.variant, &out);
+    AppendText("why", candidate.why, &out);
+    AppendEstimate(candidate.estimate, &out);
+    out += "}";
   }
-  json::object answer;
-  answer["intent"] =
-      json::object{{"label", Text(core::Name(explanation.intent.Best()))},
-                   {"probabilities", std::move(probabilities)},
-                   {"entropy", explanation.intent.Entropy()}};
-  answer["variant"] = explanation.variant.empty()
-                          ? json::value(nullptr)
-                          : json::value(Text(explanation.variant));
-  answer["strategy"] = Text(core::Name(explanation.strategy));
-  answer["reason"] = Text(explanation.reason);
-  answer["probe"] = Text(explanation.probe);
-  answer["candidates"] = std::move(candidates);
-  return json::serialize(answer);
+  out += "]}";
+  return out;
 }
 
 }  // namespace aio::server

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/route_json.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "openai/json.h"
+
+namespace aio::server {
+namespace {
+
+TEST(RouteJsonTest, SaysEverythingThatDecidedAndStaysJson) {
+  orchestrator::Explanation explanation;
+  explanation.intent.probabilities.fill(0);
+  explanation.intent.probabilities[0] = 0.75;
+  explanation.intent.probabilities[3] = 0.25;
+  explanation.variant = "small";
+  explanation.reason = "code, \"quoted\"";
+  explanation.probe = "text";
+  explanation.candidates.resize(2);
+  explanation.candidates[0].variant = "small";
+  explanation.candidates[0].why = "chosen";
+  explanation.candidates[0].estimate.bytes_read = 1000000000;
+  explanation.candidates[1].variant = "large";
+  explanation.candidates[1].estimate.seconds =
+      std::numeric_limits<double>::infinity();
+  const std::string text = RouteJson(explanation);
+  EXPECT_TRUE(text.starts_with(
+      R"({"intent":{"label":"code","probabilities":{"code":0.75,"math":0,)"))
+      << text;
+  const auto parsed = openai::ParseJson(text);
+  ASSERT_TRUE(parsed) << text;
+  const auto& answer = parsed->get_object();
+  EXPECT_EQ(openai::StringAt(answer, "reason"), "code, \"quoted\"");
+  EXPECT_NEAR(*openai::AsNumber(answer.at("intent").at("entropy")), 0.5623,
+              1e-4);
+  const auto& candidates = answer.at("candidates").as_array();
+  ASSERT_EQ(candidates.size(), 2u);
+  EXPECT_NE(text.find("\"bytes_read\":1000000000}"), std::string::npos);
+  EXPECT_EQ(openai::AsInteger(candidates[1].at("estimate").at("seconds")), 0);
+}
+
+TEST(RouteJsonTest, SaysNullWhereNoVariantFits) {
+  const auto parsed = openai::ParseJson(RouteJson({}));
+  ASSERT_TRUE(parsed);
+  EXPECT_TRUE(parsed->at("variant").is_null());
+  EXPECT_TRUE(parsed->at("candidates").as_array().empty());
+}
+
+}  // namespace
+}  // namespace aio::server
