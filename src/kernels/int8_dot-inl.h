@@ -6,15 +6,15 @@
 // Each instruction set defines struct Int8Blocks:
 //
 //   kBlocks          blocks of 32 that one call takes: one vector's worth
-//   Floats, Ints     vectors of products; Floats for kBlocks * lanes per block
+//   FloatTag, Floats vector of products
 //   Weights          decoded weights of kBlocks blocks
 //   Columns          the codes of one column for as many blocks
 //   LoadQ8, LoadQ4   weights from the file's blocks; `blocks` may be 1 where
 //                    kBlocks is 2, at the end of a row: the rest is then zero
 //   LoadColumns      from Activations::codes
 //   Dot              products of weights and columns, summed by lane
-//   ScaleQ8, ScaleQ4 the weights' scales, by the same lanes
-//   EncodeSign       what to flip in an activation code
+//   Scale            the weights' scales, by the same lanes
+//   kEncodeSign      what to flip in an activation code
 //
 // Integers are exact, so only the order of the float sums by lane matters, and
 // that is fixed by kBlocks and the number of lanes.
@@ -153,7 +153,49 @@ struct Int8Blocks {
   }
 };
 
-#else  // AVX2, AVX3 without VNNI, NEON
+#elif HWY_TARGET == HWY_NEON && defined(__ARM_FEATURE_DOTPROD)
+
+// sdot multiplies signed bytes. Highway's NEON does not include it, so it is
+// used only where the whole build may (-march=armv8.2-a+dotprod or newer).
+struct Int8Blocks {
+  static constexpr size_t kBlocks = 1;
+  static constexpr uint8_t kEncodeSign = 0;
+  using FloatTag = hn::FixedTag<float, 4>;
+  using Floats = hn::Vec<FloatTag>;
+  struct Weights {
+    int8x16_t low, high;
+  };
+  using Columns = Weights;
+
+  static HWY_INLINE Weights Load(const std::byte* p) {
+    const auto* codes = reinterpret_cast<const int8_t*>(p);
+    return {vld1q_s8(codes), vld1q_s8(codes + kBlock / 2)};
+  }
+  static HWY_INLINE Weights LoadQ8(const std::byte* p, size_t) {
+    return Load(p + kCodes);
+  }
+  static HWY_INLINE Weights LoadQ4(const std::byte* p, size_t) {
+    const uint8x16_t v = vld1q_u8(reinterpret_cast<const uint8_t*>(p + kCodes));
+    const int8x16_t eight = vdupq_n_s8(8);
+    return {vsubq_s8(vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(15))), eight),
+            vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8(v, 4)), eight)};
+  }
+  static HWY_INLINE Columns LoadColumns(const uint8_t* p) {
+    return Load(reinterpret_cast<const std::byte*>(p));
+  }
+  static HWY_INLINE Floats Dot(const Weights& w, const Columns& x) {
+    const int32x4_t low = vdotq_s32(vdupq_n_s32(0), w.low, x.low);
+    return Floats(vcvtq_f32_s32(vdotq_s32(low, w.high, x.high)));
+  }
+  template <size_t kBytes>
+  static HWY_INLINE Floats Scale(const std::byte* p, size_t) {
+    float16x4_t half = vdup_n_f16(0);
+    std::memcpy(&half, p, sizeof(uint16_t));
+    return Floats(vdupq_n_f32(vgetq_lane_f32(vcvt_f32_f16(half), 0)));
+  }
+};
+
+#else  // AVX2, AVX3 without VNNI, NEON without sdot
 
 // Widens both sides to 16 bits; the sum of two products of int8 fits 32.
 struct Int8Blocks {
@@ -167,6 +209,8 @@ struct Int8Blocks {
   static constexpr size_t kLanes = hn::MaxLanes(Tag16());
   static constexpr size_t kParts = kBlock / kLanes;
   struct Weights {
+    // Written out, since the compiler's own would lack NEON's target.
+    HWY_INLINE Weights() {}
     hn::Vec<Tag16> part[kParts];
   };
   using Columns = Weights;
