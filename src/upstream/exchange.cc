@@ -186,15 +186,13 @@ asio::awaitable<void> Exchange::Run() {
   end_ = std::min(call_.deadline, clock_->Now() + limits_.total_timeout);
   watched_ = Time::max();
   Enter(limits_.connect_timeout,
-        Unavailable("connecting to " + call_.endpoint.authority +
-                    " took too long"));
+        Unavailable("connecting to the upstream took too long"));
   if (over_) co_return;
   const bool connected = co_await Connect();
   if (!connected) co_return;
-  Enter(
-      limits_.response_timeout,
-      Error{ErrorCode::kDeadline,
-            call_.endpoint.authority + " did not begin to answer in time", ""});
+  Enter(limits_.response_timeout,
+        Error{ErrorCode::kDeadline,
+              "the upstream did not begin to answer in time", ""});
   const bool sent = co_await Send();
   if (sent) co_await Receive();
 }
@@ -212,8 +210,7 @@ asio::awaitable<bool> Exchange::Connect() {
     co_return false;
   }
   if (error) {
-    Finish(Unavailable("cannot connect to " + call_.endpoint.authority + ": " +
-                       error.message()));
+    Finish(Unavailable("cannot connect to the upstream: " + error.message()));
     co_return false;
   }
   error_code ignored;
@@ -244,8 +241,7 @@ asio::awaitable<void> Exchange::Receive() {
   chunk_.resize(kChunkBytes);
   Enter(limits_.idle_timeout,
         Error{ErrorCode::kDeadline,
-              call_.endpoint.authority + " stopped in the middle of its answer",
-              ""});
+              "the upstream stopped in the middle of its answer", ""});
   const std::string type(parser.get()[http::field::content_type]);
   if (parser.get().result_int() != 200 || IsType(type, "application/json")) {
     co_await ReceiveBody(&parser);

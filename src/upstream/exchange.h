@@ -6,7 +6,8 @@
 //
 // Every wait is bounded: connecting, the response's header, each read, and the
 // whole. So is every size. However it ends, `on_end` runs exactly once, and no
-// `on_message` after it.
+// `on_message` after it. Errors never name the upstream's address: they reach
+// clients, who need not know it.
 //
 // Thread safety: Stop from any thread; the callbacks run on the exchange's own
 // strand, one after the other.

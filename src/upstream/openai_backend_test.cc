@@ -147,6 +147,8 @@ TEST_F(OpenAiBackendTest, IsUnhealthyForAWhileWhereNobodyListens) {
   backend();
   upstream_.StopListening();
   const auto sink = Fails(ErrorCode::kUnavailable);
+  EXPECT_EQ(sink->message().find("127.0.0.1"), std::string::npos)
+      << "clients need not know where it is";
   EXPECT_FALSE(sink->served);
   EXPECT_FALSE(Healthy());
   clock_.Advance(5s);
