@@ -59,8 +59,7 @@ Result<Value> Last(Runtime& rt, const Value& self, Args) {
 }
 
 Result<Value> Reverse(Runtime& rt, const Value& self, Args) {
-  if (const Text* text = self.text()) {
-    (void)text;
+  if (self.text()) {
     return GetSlice(rt, self, {Value(), Value(), Value::Int(-1)});
   }
   ASSIGN_OR_RETURN(std::vector<Value> items, Items(rt, self));

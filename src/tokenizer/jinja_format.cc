@@ -211,7 +211,9 @@ class PercentFormatter {
     for (; *at < bytes.size() && OneOf(bytes[*at], "-+ 0"); ++*at) {
       left = left || bytes[*at] == '-';
       if (OneOf(bytes[*at], "+ ")) spec->sign = bytes[*at];
-      if (bytes[*at] == '0') spec->fill = '0', spec->align = '=';
+      if (bytes[*at] != '0') continue;
+      spec->fill = '0';
+      spec->align = '=';
     }
     ASSIGN_OR_RETURN(spec->width, ReadNumber(bytes, at));
     if (*at < bytes.size() && bytes[*at] == '.') {
@@ -381,7 +383,8 @@ class BraceFormatter {
       spec->align = '=';
     }
     ASSIGN_OR_RETURN(spec->width, ReadNumber(text, &at));
-    if (at < text.size() && text[at] == ',') spec->grouped = ++at > 0;
+    spec->grouped = at < text.size() && text[at] == ',';
+    if (spec->grouped) ++at;
     if (at < text.size() && text[at] == '.') {
       ++at;
       ASSIGN_OR_RETURN(spec->precision, ReadNumber(text, &at));
