@@ -11,6 +11,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention.cc"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "kernels/highway-inl.h"
 #include "kernels/load-inl.h"
@@ -34,6 +35,12 @@ struct Block {
   HWY_ALIGN float weights[kHeads][kKvBlock];  // scores, then exp(score - most)
   float most[kHeads];
   float sum[kHeads];
+  float old_scale[kHeads];  // of what the blocks before have summed
+  float new_scale[kHeads];  // of this block
+
+  // To the same place in the next block, or 0. Blocks are scattered and too
+  // short for the hardware to see a stream in them.
+  int64_t ahead;
 
   // Scores of kAtOnce vectors of positions from t on.
   HWY_INLINE void ScoresAt(const AttentionShape& shape, const std::byte* keys,
@@ -47,6 +54,7 @@ struct Block {
     }
     const std::byte* k = keys + t * Numbers::kBytes;
     for (size_t j = 0; j < dim; ++j, k += kKvBlock * Numbers::kBytes) {
+      hwy::Prefetch(k + ahead);
       Floats key[kAtOnce];
       for (size_t i = 0; i < kAtOnce; ++i) {
         key[i] = Numbers::Load(d, k + i * lanes * Numbers::kBytes);
@@ -95,28 +103,62 @@ struct Block {
     }
   }
 
-  // acc[h] = acc[h] * old_scale[h] + (sum of weights * values) * new_scale[h].
-  void Values(const AttentionShape& shape, const std::byte* values,
-              size_t count, const float* old_scale, const float* new_scale,
-              float* acc) const {
+  // Takes this block's maximum and sum into those of the blocks before it.
+  void Merge(float* all_most, float* all_sum) {
+    for (size_t h = 0; h < kHeads; ++h) {
+      const float m = std::max(all_most[h], most[h]);
+      old_scale[h] = std::exp(all_most[h] - m);
+      new_scale[h] = std::exp(most[h] - m);
+      all_sum[h] = all_sum[h] * old_scale[h] + sum[h] * new_scale[h];
+      all_most[h] = m;
+    }
+  }
+
+  // acc[h] = acc[h] * old_scale[h] + (sum of weights * values) * new_scale[h],
+  // `kVectors` vectors of it, `stride` numbers a head.
+  template <size_t kVectors>
+  HWY_INLINE void AddValues(const std::byte* values, size_t stride,
+                            size_t count, float* acc) const {
     const FloatTag d;
     const size_t lanes = hn::Lanes(d);
-    const auto stride = static_cast<size_t>(shape.value_stride());
-    for (size_t j = 0; j < stride; j += lanes) {
-      Floats part[kHeads];
-      for (size_t h = 0; h < kHeads; ++h) part[h] = hn::Zero(d);
-      const std::byte* v = values + j * Numbers::kBytes;
-      for (size_t t = 0; t < count; ++t, v += stride * Numbers::kBytes) {
-        const auto value = Numbers::Load(d, v);
-        for (size_t h = 0; h < kHeads; ++h) {
-          part[h] = hn::MulAdd(value, hn::Set(d, weights[h][t]), part[h]);
-        }
+    Floats part[kHeads][kVectors];
+    for (size_t i = 0; i < kHeads * kVectors; ++i) {
+      part[i / kVectors][i % kVectors] = hn::Zero(d);
+    }
+    const std::byte* v = values;
+    for (size_t t = 0; t < count; ++t, v += stride * Numbers::kBytes) {
+      hwy::Prefetch(v + ahead);
+      Floats value[kVectors];
+      for (size_t i = 0; i < kVectors; ++i) {
+        value[i] = Numbers::Load(d, v + i * lanes * Numbers::kBytes);
       }
       for (size_t h = 0; h < kHeads; ++h) {
-        float* a = acc + h * stride + j;
-        const auto old = hn::Mul(hn::Load(d, a), hn::Set(d, old_scale[h]));
-        hn::Store(hn::MulAdd(part[h], hn::Set(d, new_scale[h]), old), d, a);
+        const auto weight = hn::Set(d, weights[h][t]);
+        for (size_t i = 0; i < kVectors; ++i) {
+          part[h][i] = hn::MulAdd(value[i], weight, part[h][i]);
+        }
       }
+    }
+    for (size_t h = 0; h < kHeads; ++h) {
+      for (size_t i = 0; i < kVectors; ++i) {
+        float* a = acc + h * stride + i * lanes;
+        const auto old = hn::Mul(hn::Load(d, a), hn::Set(d, old_scale[h]));
+        const auto scale = hn::Set(d, new_scale[h]);
+        hn::Store(hn::MulAdd(part[h][i], scale, old), d, a);
+      }
+    }
+  }
+
+  void Values(const AttentionShape& shape, const std::byte* values,
+              size_t count, float* acc) const {
+    const size_t lanes = hn::Lanes(FloatTag());
+    const auto stride = static_cast<size_t>(shape.value_stride());
+    size_t j = 0;
+    for (; j + kAtOnce * lanes <= stride; j += kAtOnce * lanes) {
+      AddValues<kAtOnce>(values + j * Numbers::kBytes, stride, count, acc + j);
+    }
+    for (; j < stride; j += lanes) {
+      AddValues<1>(values + j * Numbers::kBytes, stride, count, acc + j);
     }
   }
 };
@@ -127,7 +169,7 @@ void AttendHeads(const AttentionShape& shape, const KvPages& kv, int position,
   const auto stride = static_cast<size_t>(shape.value_stride());
   const auto dim = static_cast<size_t>(shape.head_dim);
   Block<Numbers, kHeads> block;
-  float most[kHeads], sum[kHeads], old_scale[kHeads], new_scale[kHeads];
+  float most[kHeads], sum[kHeads];
   std::fill_n(most, kHeads, -std::numeric_limits<float>::infinity());
   std::fill_n(sum, kHeads, 0.0f);
   std::memset(acc, 0, kHeads * stride * sizeof(float));
@@ -135,16 +177,12 @@ void AttendHeads(const AttentionShape& shape, const KvPages& kv, int position,
     const int64_t at = kv.pages[b] * kv.page_bytes;
     const auto count =
         static_cast<size_t>(std::min(kKvBlock, position - first + 1));
+    const bool last = first + kKvBlock > position;
+    block.ahead = last ? 0 : kv.pages[b + 1] * kv.page_bytes - at;
     block.Scores(shape, kv.keys + at, q);
     block.Softmax(count);
-    for (size_t h = 0; h < kHeads; ++h) {
-      const float m = std::max(most[h], block.most[h]);
-      old_scale[h] = std::exp(most[h] - m);
-      new_scale[h] = std::exp(block.most[h] - m);
-      sum[h] = sum[h] * old_scale[h] + block.sum[h] * new_scale[h];
-      most[h] = m;
-    }
-    block.Values(shape, kv.values + at, count, old_scale, new_scale, acc);
+    block.Merge(most, sum);
+    block.Values(shape, kv.values + at, count, acc);
   }
   for (size_t h = 0; h < kHeads; ++h) {
     for (size_t j = 0; j < dim; ++j) {
