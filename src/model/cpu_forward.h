@@ -40,7 +40,8 @@ struct MemoryNeeds {
   int64_t scratch_bytes = 0;  // for columns_max and logits_max
 };
 
-// `options.pool` and `options.pages` are not looked at. Errors as below.
+// `options.pages` is not looked at, and `options.pool` only for its number of
+// threads: null counts as one. Errors as below.
 Result<MemoryNeeds> PlanMemory(const gguf::File& file,
                                const CpuOptions& options);
 
