@@ -7,10 +7,11 @@
 //   static void Dot(const std::byte* const* rows, int64_t ahead,
 //                   const Activations& x, float* sums);
 //
-// with sums [kRows][kColumns]. It sums each output alone, so that neither number
-// enters the arithmetic. What lies `ahead` bytes behind a weight is multiplied
-// by the next call and should be on its way by then: rows are too short for the
-// hardware to see a stream in them. (0: it is in a cache already.)
+// with sums [kRows][kColumns]. It sums each output alone, so that neither
+// number enters the arithmetic. What lies `ahead` bytes behind a weight is
+// multiplied by the next call and should be on its way by then: rows are too
+// short for the hardware to see a stream in them. (0: it is in a cache
+// already.)
 //
 // Several rows at once give independent chains of additions and share the load
 // of the activations.
