@@ -43,6 +43,8 @@ class Graph {
   orchestrator::Orchestrator& orchestrator() { return *orchestrator_; }
   Metrics& metrics() { return metrics_; }
   boost::asio::io_context& io() { return io_; }
+  // Where work of milliseconds goes that must not hold up io().
+  boost::asio::any_io_executor workers() { return workers_.get_executor(); }
 
   // One token from every local variant, so that the first user does not pay for
   // cold pages, and the model probe's labels and prior; runs io() until done.

@@ -36,8 +36,7 @@ std::string Table(const orchestrator::Explanation& e) {
   std::string text = fmt::format(
       "{} because {}\n\nintent   {}, entropy {:.3f} nats, by probe state {}\n",
       e.variant.empty() ? "no variant" : e.variant, e.reason,
-      known ? core::Name(e.intent.Best()) : "unknown", e.intent.Entropy(),
-      e.probe);
+      e.intent.BestName(), e.intent.Entropy(), e.probe);
   if (known) {
     text += "        ";
     for (size_t i = 0; i < core::kLabels; ++i) {

@@ -86,6 +86,7 @@ int Serve(const Flags& flags) {
   std::atomic<bool> ready{false};
   server::Parts parts;
   parts.io = (*graph)->io().get_executor();
+  parts.workers = (*graph)->workers();
   parts.orchestrator = &(*graph)->orchestrator();
   parts.metrics = &(*graph)->metrics();
   parts.ready = [&ready] { return ready.load(); };

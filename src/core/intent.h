@@ -58,6 +58,10 @@ struct Intent {
     }
     return static_cast<Label>(best);
   }
+  // The best label's name; "unknown" if nobody was asked.
+  std::string_view BestName() const {
+    return source == IntentSource::kNone ? "unknown" : Name(Best());
+  }
   // Shannon entropy in nats, 0 .. ln 8 = 2.079.
   double Entropy() const {
     double sum = 0;

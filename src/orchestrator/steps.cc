@@ -190,7 +190,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
                                const policy::Decision& decision) {
   const int variant = decision.candidate;
   const std::string& name = parts_.variants[variant].name;
-  const std::string intent(core::Name(flight->intent.Best()));
+  const std::string intent(flight->intent.BestName());
   if (flight->attempts++ == 0) {
     parts_.metrics->Add("aio_route_total", "Requests by where they were sent",
                         1, {{"variant", name}, {"intent", intent}});

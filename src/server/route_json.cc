@@ -37,7 +37,7 @@ void AppendCount(std::string_view name, int64_t value, std::string* out) {
 void AppendIntent(const core::Intent& intent, std::string* out) {
   AppendName("intent", out);
   *out += "{";
-  AppendText("label", core::Name(intent.Best()), out);
+  AppendText("label", intent.BestName(), out);
   AppendName("probabilities", out);
   *out += "{";
   for (size_t i = 0; i < core::kLabels; ++i) {

@@ -5,10 +5,10 @@
 #include <array>
 #include <utility>
 
-#include "tokenizer/jinja_eval.h"
-#include "tokenizer/jinja_json.h"
-#include "tokenizer/jinja_parser.h"
-#include "tokenizer/jinja_runtime.h"
+#include "jinja/eval.h"
+#include "jinja/json.h"
+#include "jinja/parser.h"
+#include "jinja/runtime.h"
 
 namespace aio::tokenizer {
 namespace {
@@ -80,6 +80,17 @@ Result<void> DefineExtra(Runtime& rt, const boost::json::object& extra,
     evaluator->Define(std::string_view(name), std::move(value));
   }
   return {};
+}
+
+Spans SpansOf(const jinja::Text& text) {
+  Spans spans;
+  size_t begin = 0;
+  for (const jinja::Text::Run& run : text.runs()) {
+    spans.push_back({std::string(text.bytes().substr(begin, run.end - begin)),
+                     run.trusted});
+    begin = run.end;
+  }
+  return spans;
 }
 
 }  // namespace
@@ -160,7 +171,7 @@ Result<Spans> ChatTemplate::Render(const RenderInput& input,
   RETURN_IF_ERROR(DefineExtra(rt, input.extra, &evaluator));
   Result<jinja::Text> text = evaluator.Run();
   *raised = rt.raised();
-  if (text) return text->ToSpans();
+  if (text) return SpansOf(*text);
   Error error = std::move(text).error();
   if (!*raised) error.message = "chat template: " + error.message;
   return error;

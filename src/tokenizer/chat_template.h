@@ -21,14 +21,14 @@
 #include <vector>
 
 #include "base/result.h"
-#include "tokenizer/jinja_limits.h"
+#include "jinja/limits.h"
 #include "tokenizer/span.h"
 
-namespace aio::tokenizer {
-
-namespace jinja {
+namespace aio::jinja {
 struct Program;
-}  // namespace jinja
+}  // namespace aio::jinja
+
+namespace aio::tokenizer {
 
 struct ChatMessage {
   std::string role;
@@ -40,7 +40,7 @@ struct TemplateOptions {
   // sees them as bos_token and eos_token.
   std::string bos;
   std::string eos;
-  TemplateLimits limits;
+  jinja::TemplateLimits limits;
   // Whether Parse renders two short conversations; false where the first real
   // rendering may as well be the one to fail.
   bool probe = true;

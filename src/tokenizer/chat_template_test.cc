@@ -61,7 +61,7 @@ std::string MarkOf(std::string expression, std::string_view content) {
 }
 
 std::string Failure(std::string_view source,
-                    const TemplateLimits& limits = {}) {
+                    const jinja::TemplateLimits& limits = {}) {
   const auto parsed =
       ChatTemplate::Parse(source, {"<s>", "</s>", limits, true});
   if (!parsed) return parsed.error().message;
@@ -240,7 +240,7 @@ TEST(ChatTemplateTest, RefusesIntegersThatDoNotFit) {
 
 TEST(ChatTemplateLimitTest, EndsWhatWouldNotEnd) {
   const auto fails_by = [](std::string_view source, std::string_view limit) {
-    TemplateLimits limits;  // small, for a fast test
+    jinja::TemplateLimits limits;  // small, for a fast test
     limits.steps_max = 300'000;
     limits.string_bytes_max = 1 << 18;
     limits.memory_bytes_max = 1 << 24;
