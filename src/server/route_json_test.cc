@@ -15,6 +15,7 @@ TEST(RouteJsonTest, SaysEverythingThatDecidedAndStaysJson) {
   explanation.intent.probabilities.fill(0);
   explanation.intent.probabilities[0] = 0.75;
   explanation.intent.probabilities[3] = 0.25;
+  explanation.intent.source = core::IntentSource::kText;
   explanation.variant = "small";
   explanation.reason = "code, \"quoted\"";
   explanation.probe = "text";
@@ -46,6 +47,10 @@ TEST(RouteJsonTest, SaysNullWhereNoVariantFits) {
   ASSERT_TRUE(parsed);
   EXPECT_TRUE(parsed->at("variant").is_null());
   EXPECT_TRUE(parsed->at("candidates").as_array().empty());
+}
+
+TEST(RouteJsonTest, NamesNoIntentWhereNobodyWasAsked) {
+  EXPECT_TRUE(RouteJson({}).starts_with(R"({"intent":{"label":"unknown",)"));
 }
 
 }  // namespace
