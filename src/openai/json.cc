@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "openai/json.h"
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/json/parse_options.hpp>
 #include <charconv>
@@ -44,6 +45,21 @@ void AppendShortest(Float value, std::string* out) {
   out->append(buffer, end.ptr);
 }
 
+// Boost.JSON reads 1e999 as infinity and 0e405 as no number, and would write
+// both as what is not JSON. Depth is bounded by the parser.
+bool NumbersAreFinite(const json::value& value) {
+  if (const double* number = value.if_double()) return std::isfinite(*number);
+  if (const json::array* array = value.if_array()) {
+    return std::all_of(array->begin(), array->end(), NumbersAreFinite);
+  }
+  if (const json::object* object = value.if_object()) {
+    return std::all_of(object->begin(), object->end(), [](const auto& entry) {
+      return NumbersAreFinite(entry.value());
+    });
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<json::value> ParseJson(std::string_view text) {
@@ -58,6 +74,10 @@ Result<json::value> ParseJson(std::string_view text) {
     boost::system::error_code failed;
     json::value value =
         json::parse({text.data(), text.size()}, failed, {}, options);
+    if (!failed && !NumbersAreFinite(value)) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "the JSON has a number that is out of range", ""};
+    }
     if (!failed) return value;
     return Error{ErrorCode::kInvalidArgument,
                  "the JSON cannot be parsed: " + failed.message(), ""};

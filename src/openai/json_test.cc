@@ -67,6 +67,14 @@ TEST(JsonTest, WritesInvalidUtf8AsReplacementCharacters) {
   EXPECT_EQ(JsonString("a\xFFz"), "\"a\xEF\xBF\xBDz\"");
 }
 
+TEST(JsonTest, RefusesNumbersThatNoDoubleHolds) {
+  for (const char* text : {"0e405", "1e999", "[1, [-1e999]]",
+                           R"({"a": {"temperature": 0e405}})"}) {
+    EXPECT_FALSE(ParseJson(text)) << text;
+  }
+  EXPECT_TRUE(ParseJson("[1e308, 0e5, 1e-400, 18446744073709551615]"));
+}
+
 TEST(JsonTest, WritesNumbersJsonCannotSayAsTheGivenOne) {
   std::string out;
   AppendJsonNumber(-std::numeric_limits<float>::infinity(), -9999, &out);
