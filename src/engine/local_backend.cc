@@ -143,10 +143,4 @@ void LocalBackend::Score(core::ScoreRequest request, Time deadline,
   });
 }
 
-Result<std::vector<int32_t>> LocalBackend::LabelTokens(
-    std::string_view variant, const std::vector<std::string>& labels) const {
-  ASSIGN_OR_RETURN(const PromptBuilder* builder, text_->Find(variant));
-  return builder->LabelTokens(labels);
-}
-
 }  // namespace aio::engine

@@ -43,11 +43,6 @@ class LocalBackend : public core::Backend {
   void Score(core::ScoreRequest request, Time deadline,
              ScoreDone done) override;
 
-  // The ids of single-token labels, for checks at load. kInvalidArgument if one
-  // is not a single token of `variant`, or two are the same.
-  Result<std::vector<int32_t>> LabelTokens(
-      std::string_view variant, const std::vector<std::string>& labels) const;
-
  private:
   struct Text;  // what workers read: immutable, shared with tasks under way
 

@@ -34,7 +34,8 @@ struct PromptBuilder {
   // Not empty, and at least one token short of the context. kInvalidArgument
   // naming `messages` or `prompt`; kUnsupported if there is no template.
   Result<std::vector<int32_t>> Build(const core::Request& request) const;
-  // Ids of single-token labels; see LocalBackend::LabelTokens.
+  // Ids of single-token labels. kInvalidArgument if one is not a single token,
+  // or two are the same.
   Result<std::vector<int32_t>> LabelTokens(
       const std::vector<std::string>& labels) const;
 };

@@ -36,9 +36,6 @@ struct Parts {
   Metrics* metrics = nullptr;
   // Whether /ready says yes (draining says no by itself); empty: always.
   std::function<bool()> ready;
-  // Called before /metrics is written, for gauges that are read off; may be
-  // empty. Must not block.
-  std::function<void()> refresh_metrics;
   bool log_prompts = false;  // requests and answers go to the log
 };
 

@@ -303,7 +303,6 @@ Reply Session::Get(const Call& call) const {
       reply.body = R"({"status":"ready"})";
       return reply;
     case Action::kMetrics:
-      if (context_->parts.refresh_metrics) context_->parts.refresh_metrics();
       reply.type = "text/plain; version=0.0.4; charset=utf-8";
       reply.body = context_->parts.metrics->Export();
       return reply;
