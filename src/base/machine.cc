@@ -69,11 +69,10 @@ int64_t CgroupCpus(const std::string& root) {
   const std::string base = root + "/sys/fs/cgroup";
   for (const std::string& group : WithParents(GroupOf(root, ""))) {
     std::istringstream in(ReadFile(base + group + "/cpu.max"));
-    std::string quota;
+    int64_t quota = 0;  // "max" is no number: no limit
     int64_t period = 0;
-    if (in >> quota >> period && quota != "max" && period > 0) {
-      cpus = std::min(cpus,
-                      std::max<int64_t>(1, std::atoll(quota.c_str()) / period));
+    if (in >> quota >> period && quota > 0 && period > 0) {
+      cpus = std::min(cpus, CpusOf(quota, period));
     }
   }
   for (const std::string& group : WithParents(GroupOf(root, "cpu"))) {
