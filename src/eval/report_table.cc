@@ -1,33 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The readable half of report.h.
-#include <algorithm>
-#include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "eval/report.h"
+#include "eval/table.h"
 
 namespace aio::eval {
 namespace {
-
-template <typename... Arguments>
-std::string Format(const char* format, Arguments... arguments) {
-  char text[256];
-  std::snprintf(text, sizeof text, format, arguments...);
-  return text;
-}
-
-std::string Percent(double share) { return Format("%.1f %%", 100 * share); }
-
-// Bytes as people compare them.
-std::string Bytes(double bytes) {
-  if (bytes <= 0) return "-";
-  if (bytes >= 1e9) return Format("%.2f GB", bytes / 1e9);
-  if (bytes >= 1e6) return Format("%.2f MB", bytes / 1e6);
-  return Format("%.1f KB", bytes / 1e3);
-}
 
 std::vector<std::string> Row(const std::string& name, std::string_view intent,
                              const Cell& c) {
@@ -35,37 +17,16 @@ std::vector<std::string> Row(const std::string& name, std::string_view intent,
   return {name,
           std::string(intent),
           std::to_string(c.tasks),
-          Percent(c.accuracy()),
+          PercentText(c.accuracy()),
           Format("%.1f-%.1f", 100 * interval.low, 100 * interval.high),
           std::to_string(c.errors),
           std::to_string(c.completion_tokens),
           Format("%.2f", c.seconds),
           Format("%.1f", c.tokens_per_second()),
-          Bytes(c.weight_bytes_per_token()),
+          BytesText(c.weight_bytes_per_token()),
           c.sensed == 0 ? "-"
-                        : Percent(static_cast<double>(c.sensed_right) /
+                        : PercentText(static_cast<double>(c.sensed_right) /
                                   c.sensed)};
-}
-
-// Columns as wide as they must be; the first two to the left.
-std::string Align(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths(rows.front().size(), 0);
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], row[i].size());
-    }
-  }
-  std::string out;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      const std::string space(widths[i] - row[i].size(), ' ');
-      line += i == 0 ? "" : "  ";
-      line += i < 2 ? row[i] + space : space + row[i];
-    }
-    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  }
-  return out;
 }
 
 // What no row can say: where a policy sent its requests, and the whole time.
@@ -78,7 +39,7 @@ std::string Notes(const ContenderReport& c, int tasks) {
     std::string_view comma = " ";
     for (const auto& [variant, count] : all.served) {
       out += std::string(comma) +
-             Percent(static_cast<double>(count) / all.tasks) + " to " + variant;
+             PercentText(static_cast<double>(count) / all.tasks) + " to " + variant;
       comma = ", ";
     }
     out += Format("; probes took %.2f ms a request (%.1f %%)\n",
@@ -115,7 +76,7 @@ std::string ReportTable(const Report& report) {
     }
     notes += Notes(c, report.tasks);
   }
-  return Align(rows) + "\n" + notes;
+  return AlignColumns(rows, 2) + "\n" + notes;
 }
 
 }  // namespace aio::eval

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "eval/workload.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -90,6 +91,25 @@ Result<std::vector<size_t>> DrawWorkload(const std::vector<Task>& tasks,
   }
   Shuffle(&list, mix.seed, 0);
   return list;
+}
+
+std::vector<Task> LimitTasks(std::vector<Task> tasks, int limit) {
+  if (limit <= 0 || tasks.size() <= static_cast<size_t>(limit)) return tasks;
+  std::array<std::vector<size_t>, core::kLabels> by_label;
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    by_label[static_cast<size_t>(tasks[i].intent)].push_back(i);
+  }
+  std::vector<size_t> taken;
+  for (size_t turn = 0; taken.size() < static_cast<size_t>(limit); ++turn) {
+    for (const auto& of : by_label) {
+      if (turn < of.size()) taken.push_back(of[turn]);
+    }
+  }
+  taken.resize(static_cast<size_t>(limit));
+  std::sort(taken.begin(), taken.end());
+  std::vector<Task> out;
+  for (const size_t i : taken) out.push_back(std::move(tasks[i]));
+  return out;
 }
 
 std::string HashTasks(const std::vector<Task>& tasks) {

@@ -32,6 +32,10 @@ struct WorkloadMix {
 Result<std::vector<size_t>> DrawWorkload(const std::vector<Task>& tasks,
                                          const WorkloadMix& mix);
 
+// At most `limit` of the tasks, taken in turn from each intent that they have
+// and then in file order, so that a short run sees all intents. 0: all.
+std::vector<Task> LimitTasks(std::vector<Task> tasks, int limit);
+
 // A hash of everything in the tasks that can change a result, as 16 hex
 // digits: tells one task set from another, not from one made to collide.
 std::string HashTasks(const std::vector<Task>& tasks);
