@@ -55,8 +55,10 @@ class PythonRunner {
   // there is no Python or nothing isolates.
   static Result<std::unique_ptr<PythonRunner>> Make(Options options);
 
-  // An error only if no process could be started.
+  // An error only if no process could be started. The second has limits of its
+  // own instead of the options'.
   Result<PythonRun> Run(std::string_view program) const;
+  Result<PythonRun> Run(std::string_view program, const Limits& limits) const;
 
   Isolation isolation() const { return isolation_; }
 
@@ -65,7 +67,7 @@ class PythonRunner {
 
   Result<void> FindPython();
   Result<void> Probe() const;
-  Command MakeCommand(std::string program) const;
+  Command MakeCommand(std::string program, const Limits& limits) const;
 
   Options options_;
   Isolation isolation_ = Isolation::kNone;

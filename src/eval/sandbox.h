@@ -15,12 +15,12 @@
 #pragma once
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/executor.h"
 #include "base/result.h"
 
 namespace aio::eval {
@@ -31,7 +31,7 @@ std::string_view Name(Isolation isolation);
 
 struct Limits {
   // By the wall clock, and the same of processor time.
-  std::chrono::milliseconds time_max{10'000};
+  Duration time_max = std::chrono::seconds(10);
   // Of address space, per process.
   int64_t memory_bytes_max = int64_t{512} << 20;
   // Processes and threads at once. Without isolation not limited: the kernel
@@ -66,6 +66,11 @@ struct Finished {
 // Returns once the process, and with isolation all that it started, is gone.
 // kUnsupported if this way of isolation is not to be had here, kUnavailable if
 // no process could be started.
+// A folder is removed in which a program without isolation started.
 Result<Finished> RunCommand(const Command& command, const Limits& limits);
+
+// The absolute path of a program that PATH has, or of `name` itself if it has
+// a slash; empty if none can be run.
+std::string FindProgram(const std::string& name);
 
 }  // namespace aio::eval
