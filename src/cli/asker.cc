@@ -59,7 +59,9 @@ void Asker::Ask(orchestrator::Orchestrator* orchestrator,
    public:
     TimingSink(std::shared_ptr<Shared> shared, std::string id,
                eval::AskDone done)
-        : shared_(std::move(shared)), id_(std::move(id)), done_(std::move(done)) {
+        : shared_(std::move(shared)),
+          id_(std::move(id)),
+          done_(std::move(done)) {
       reply_.begun = shared_->Now();
     }
     void OnStart(const core::Served& served) override {
@@ -71,9 +73,11 @@ void Asker::Ask(orchestrator::Orchestrator* orchestrator,
     void OnDelta(core::Delta delta) override {
       if (std::exchange(first_, false)) {
         reply_.first_seconds = shared_->Now() - reply_.begun;
-        if (shared_->served_by_upstream) {
-          reply_.served = ModelOf(delta.raw_json);
-        }
+      }
+      if (shared_->served_by_upstream && !upstream_known_) {
+        const std::string model = ModelOf(delta.raw_json);
+        upstream_known_ = !model.empty();
+        if (upstream_known_) reply_.served = model;
       }
       if (delta.choice == 0) reply_.text += delta.text;
     }
@@ -97,6 +101,7 @@ void Asker::Ask(orchestrator::Orchestrator* orchestrator,
     eval::AskDone done_;
     eval::Reply reply_;
     bool first_ = true;
+    bool upstream_known_ = false;
   };
 
   auto request = std::make_shared<core::Request>();

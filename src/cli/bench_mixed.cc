@@ -222,7 +222,8 @@ Result<void> MixedBench::CheckAnswers(
 
 Result<eval::MixedReport> MixedBench::Measure(const Workload& workload) {
   std::vector<eval::MixedContender> contenders;
-  for (const std::string& policy : policies_) contenders.push_back({policy, {}});
+  for (const std::string& policy : policies_)
+    contenders.push_back({policy, {}});
   const int count = static_cast<int>(contenders.size());
   // Round -1 warms up and is thrown away. The order turns, so that no contender
   // always follows the same one.

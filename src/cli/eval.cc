@@ -75,8 +75,9 @@ constexpr const char* kUpstreamAuto = "server:auto";
 // A config of nothing but the server at `url`.
 Result<config::Config> ConfigOfUrl(const Flags& flags) {
   if (!flags.config.empty() || !flags.policy.empty()) {
-    return Wrong("--url asks a server, which has a config and a policy of its "
-                 "own: --config and --policy do not go with it");
+    return Wrong(
+        "--url asks a server, which has a config and a policy of its "
+        "own: --config and --policy do not go with it");
   }
   std::vector<std::string> models = flags.variants;
   if (models.empty()) models.push_back("auto");
@@ -184,9 +185,8 @@ Result<void> Evaluation::OpenResults() {
   const auto prints = VariantFingerprints(config_, *graph_);
   for (const Contender& c : contenders_) {
     const auto it = prints.find(c.model);
-    header_.fingerprints[c.name] = it == prints.end()
-                                       ? PolicyFingerprint(config_, *graph_)
-                                       : it->second;
+    header_.fingerprints[c.name] =
+        it == prints.end() ? PolicyFingerprint(config_, *graph_) : it->second;
   }
   header_.settings = {{"max_tokens", std::to_string(flags_.max_tokens)},
                       {"parallel", std::to_string(flags_.parallel)},
@@ -219,9 +219,9 @@ std::vector<eval::Job> Evaluation::JobsLeft() const {
 }
 
 const std::string& Evaluation::ModelOf(const std::string& contender) const {
-  const auto it = std::find_if(
-      contenders_.begin(), contenders_.end(),
-      [&](const Contender& c) { return c.name == contender; });
+  const auto it =
+      std::find_if(contenders_.begin(), contenders_.end(),
+                   [&](const Contender& c) { return c.name == contender; });
   return it->model;
 }
 
@@ -231,9 +231,9 @@ Result<void> Evaluation::Keep(const eval::Record& record) {
   errors_ += !record.error.empty();
   Result<void> kept;
   if (file_) kept = file_->Append(record);
-  progress_->Step(errors_ == 0 ? fmt::format("{} right", right_)
-                               : fmt::format("{} right, {} errors", right_,
-                                             errors_));
+  progress_->Step(errors_ == 0
+                      ? fmt::format("{} right", right_)
+                      : fmt::format("{} right, {} errors", right_, errors_));
   return kept;
 }
 
@@ -266,8 +266,8 @@ Result<void> Evaluation::Ask(const std::vector<eval::Job>& jobs) {
       if (!again) std::_Exit(128 + second);
     });
   });
-  const int before = static_cast<int>(contenders_.size() * tasks_.size() -
-                                      jobs.size());
+  const int before =
+      static_cast<int>(contenders_.size() * tasks_.size() - jobs.size());
   progress_ = std::make_unique<Progress>(
       before, before + static_cast<int>(jobs.size()));
   const IoThread io(graph_.get());
@@ -361,10 +361,9 @@ int Eval(const Flags& flags) {
   if (!config) return Fail(config.error());
   auto contenders = MakeContenders(flags, *config);
   if (!contenders) return Fail(contenders.error());
-  const auto code =
-      Evaluation(flags, *std::move(config), *std::move(contenders),
-                 *std::move(tasks))
-          .Run();
+  const auto code = Evaluation(flags, *std::move(config),
+                               *std::move(contenders), *std::move(tasks))
+                        .Run();
   return code ? *code : Fail(code.error());
 }
 

@@ -70,8 +70,8 @@ std::string PolicyFingerprint(const config::Config& config,
     text += fmt::format("; text probe of {} bytes", error ? 0 : bytes);
   }
   if (!config.probe.model.empty()) {
-    text += "; model probe " + config.probe.model + " '" +
-            config.probe.suffix + "'";
+    text += "; model probe " + config.probe.model + " '" + config.probe.suffix +
+            "'";
   }
   return text;
 }

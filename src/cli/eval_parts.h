@@ -32,7 +32,6 @@ std::map<std::string, std::string> VariantFingerprints(
 
 // The same of a policy over all variants: those, the rule's settings and the
 // probes.
-std::string PolicyFingerprint(const config::Config& config,
-                              const Graph& graph);
+std::string PolicyFingerprint(const config::Config& config, const Graph& graph);
 
 }  // namespace aio::cli

@@ -43,8 +43,9 @@ class Graph {
 
   orchestrator::Orchestrator& orchestrator() { return *orchestrator_; }
   // Another orchestrator over the same backends and probes, with a policy of
-  // its own (as policy.kind names it), no decision log and a seed for its random
-  // choices: who compares policies makes one for each. It goes before the graph.
+  // its own (as policy.kind names it), no decision log and a seed for its
+  // random choices: who compares policies makes one for each. It goes before
+  // the graph.
   Result<std::unique_ptr<orchestrator::Orchestrator>> WithPolicy(
       const std::string& kind, uint64_t seed) const;
   // variant -> build, file and instruction set of each local one; known after

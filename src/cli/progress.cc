@@ -44,7 +44,7 @@ std::string Progress::Line(double seconds, const std::string& note) const {
 void Progress::Step(const std::string& note) {
   ++done_;
   const double seconds = Seconds(std::chrono::steady_clock::now() - begin_);
-  const double wait = !terminal_       ? kLineSeconds
+  const double wait = !terminal_      ? kLineSeconds
                       : shown_ == 0.0 ? kQuietSeconds
                                       : kRedrawSeconds;
   if (seconds < kQuietSeconds || seconds - shown_ < wait) return;

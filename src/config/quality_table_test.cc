@@ -84,7 +84,7 @@ TEST(QualityTableTest, RefusesWhatIsNoQuality) {
 }
 
 TEST(QualityTableTest, RefusesWhatIsNoTable) {
-  for (const std::string bad :
+  for (const std::string& bad :
        {std::string(), std::string("[]"), std::string("1"), std::string("{"),
         std::string("{\"format\": 2}"), std::string("{\"variants\": {}}"),
         std::string("{\"format\": 1, \"variants\": []}"),

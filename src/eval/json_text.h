@@ -12,8 +12,8 @@
 namespace aio::eval {
 
 // Numbers that are not whole get six significant digits; what JSON cannot say
-// (infinities and NaN) becomes null. What lies deeper than three levels stands on
-// one line. Ends in a line break.
+// (infinities and NaN) becomes null. What lies deeper than three levels stands
+// on one line. Ends in a line break.
 std::string JsonText(const boost::json::value& value);
 
 }  // namespace aio::eval

@@ -138,9 +138,8 @@ Ceiling CeilingOf(const MixedNames& names,
                   const std::vector<MixedContender>& contenders,
                   const std::vector<MixedRow>& rows) {
   const auto row = [&](const std::string& name) -> const MixedRow& {
-    return *std::find_if(rows.begin(), rows.end(), [&](const MixedRow& r) {
-      return r.name == name;
-    });
+    return *std::find_if(rows.begin(), rows.end(),
+                         [&](const MixedRow& r) { return r.name == name; });
   };
   Ceiling c;
   const double small = row(names.all_small).request_seconds;
@@ -181,15 +180,14 @@ Result<void> CheckRounds(const MixedContender& contender) {
         continue;
       }
       const bool moved = here[i].served != first[i].served;
-      return Error{ErrorCode::kInternal,
-                   where + here[i].task + "' (request " +
-                       std::to_string(i + 1) + ") " +
-                       (moved ? "went to " + here[i].served +
-                                    " and in the first round to " +
-                                    first[i].served
-                              : "got another answer than in the first round") +
-                       ": the rounds did not measure the same work",
-                   ""};
+      return Error{
+          ErrorCode::kInternal,
+          where + here[i].task + "' (request " + std::to_string(i + 1) + ") " +
+              (moved ? "went to " + here[i].served +
+                           " and in the first round to " + first[i].served
+                     : "got another answer than in the first round") +
+              ": the rounds did not measure the same work",
+          ""};
     }
   }
   return {};

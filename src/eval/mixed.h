@@ -68,10 +68,10 @@ struct Ceiling {
 };
 
 struct MixedReport {
-  std::string name;      // "code-centric"
-  std::string baseline;  // the contender that ratios are to
+  std::string name;                // "code-centric"
+  std::string baseline;            // the contender that ratios are to
   std::map<std::string, int> mix;  // requests by intent
-  int distinct = 0;  // different tasks among them
+  int distinct = 0;                // different tasks among them
   std::vector<MixedRow> rows;
   Ceiling ceiling;
 };
@@ -81,7 +81,7 @@ struct MixedNames {
   std::string small;     // the variant
   std::string baseline;  // contenders: all large,
   std::string all_small;
-  std::string router;    // and whose share the ceiling is for
+  std::string router;  // and whose share the ceiling is for
   int parallel = 1;
   uint64_t seed = 1;
 };

@@ -29,8 +29,7 @@ std::string ClaimName(Claim claim) {
 }
 
 std::string RatioText(const Ratio& r) {
-  return Format("%.2fx [%.2f-%.2f]", r.median, r.interval.low,
-                r.interval.high);
+  return Format("%.2fx [%.2f-%.2f]", r.median, r.interval.low, r.interval.high);
 }
 
 std::vector<std::string> Row(const MixedRow& r, bool baseline) {
@@ -42,9 +41,9 @@ std::vector<std::string> Row(const MixedRow& r, bool baseline) {
           Format("%.2f", 1e3 * r.request_seconds),
           BytesText(r.weight_bytes_per_token),
           PercentText(r.small_share),
-          r.sensed == 0 ? "-"
-                        : PercentText(static_cast<double>(r.sensed_right) /
-                                      r.sensed),
+          r.sensed == 0
+              ? "-"
+              : PercentText(static_cast<double>(r.sensed_right) / r.sensed),
           Format("%.3f ms", 1e3 * r.probe_seconds),
           Format("%.2f %%", 100 * r.probe_share)};
 }
@@ -54,9 +53,10 @@ std::string CeilingText(const Ceiling& c) {
       "What routing can gain here, in seconds a request: all small %.2fx of "
       "static large, whatever the accuracy;\n",
       c.all_small);
-  text += Format("with the router's %.0f %% on small, %.2fx for average "
-                 "requests",
-                 100 * c.share, c.same_share);
+  text += Format(
+      "with the router's %.0f %% on small, %.2fx for average "
+      "requests",
+      100 * c.share, c.same_share);
   if (c.best_choice > 0) {
     text += Format(" and %.2fx for those that gain most", c.best_choice);
   }

@@ -2,10 +2,12 @@
 #include "eval/record.h"
 
 #include <boost/json.hpp>
-#include <cmath>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
+
+#include "base/utf8.h"
 
 namespace aio::eval {
 namespace {
@@ -15,9 +17,10 @@ namespace json = boost::json;
 // An answer may be as long as a context; a line that is longer is none of ours.
 constexpr size_t kLineBytesMax = size_t{64} << 20;
 
-// As `const char*` and lengths differ between Boost's and the standard's view.
+// What is no UTF-8 (a message that quotes somebody's bytes) would make a line
+// that cannot be read back.
 json::string Text(std::string_view text) {
-  return json::string(text.data(), text.size());
+  return json::string(ReplaceInvalidUtf8(text));
 }
 
 json::object UsageJson(const core::Usage& u) {
@@ -149,8 +152,7 @@ Result<std::map<std::string, std::string>> ParseMap(const json::object* from) {
 std::string HeaderLine(const Header& header) {
   const json::object line = {
       {"aio_eval", 1},
-      {"tasks",
-       {{"hash", Text(header.tasks_hash)}, {"count", header.tasks}}},
+      {"tasks", {{"hash", Text(header.tasks_hash)}, {"count", header.tasks}}},
       {"fingerprints", MapJson(header.fingerprints)},
       {"settings", MapJson(header.settings)}};
   return json::serialize(line) + "\n";

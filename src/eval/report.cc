@@ -84,10 +84,10 @@ json::object CellJson(const Cell& c) {
 }
 
 json::object HeaderJson(const Header& header) {
-  return {{"tasks", {{"hash", Text(header.tasks_hash)},
-                     {"count", header.tasks}}},
-          {"fingerprints", MapJson(header.fingerprints)},
-          {"settings", MapJson(header.settings)}};
+  return {
+      {"tasks", {{"hash", Text(header.tasks_hash)}, {"count", header.tasks}}},
+      {"fingerprints", MapJson(header.fingerprints)},
+      {"settings", MapJson(header.settings)}};
 }
 
 }  // namespace

@@ -31,15 +31,15 @@ struct Cell {
   double seconds = 0;        // of the requests, added up
   double first_seconds = 0;  // to the first tokens, added up
   double probe_seconds = 0;
-  int sensed = 0;        // requests of whose intent a probe spoke
-  int sensed_right = 0;  // and said what the task is labelled with
+  int sensed = 0;                     // requests of whose intent a probe spoke
+  int sensed_right = 0;               // and said what the task is labelled with
   std::map<std::string, int> served;  // by variant
 
   void Add(const Record& record);
   double accuracy() const;  // 0 of no tasks
   Interval interval() const { return Wilson95(right, tasks); }
-  double tokens_per_second() const;        // as a request sees it
-  double weight_bytes_per_token() const;   // 0: unknown
+  double tokens_per_second() const;       // as a request sees it
+  double weight_bytes_per_token() const;  // 0: unknown
 };
 
 struct ContenderReport {
@@ -60,7 +60,8 @@ struct Report {
 
 // Of the contenders, in that order. Of records of one (task, contender) the
 // last counts.
-Report Summarize(const Header& header, const std::vector<std::string>& contenders,
+Report Summarize(const Header& header,
+                 const std::vector<std::string>& contenders,
                  const std::vector<Record>& records);
 
 // For a terminal of 100 columns or more.

@@ -24,9 +24,9 @@ std::vector<std::string> Row(const std::string& name, std::string_view intent,
           Format("%.2f", c.seconds),
           Format("%.1f", c.tokens_per_second()),
           BytesText(c.weight_bytes_per_token()),
-          c.sensed == 0 ? "-"
-                        : PercentText(static_cast<double>(c.sensed_right) /
-                                  c.sensed)};
+          c.sensed == 0
+              ? "-"
+              : PercentText(static_cast<double>(c.sensed_right) / c.sensed)};
 }
 
 // What no row can say: where a policy sent its requests, and the whole time.
@@ -39,19 +39,21 @@ std::string Notes(const ContenderReport& c, int tasks) {
     std::string_view comma = " ";
     for (const auto& [variant, count] : all.served) {
       out += std::string(comma) +
-             PercentText(static_cast<double>(count) / all.tasks) + " to " + variant;
+             PercentText(static_cast<double>(count) / all.tasks) + " to " +
+             variant;
       comma = ", ";
     }
-    out += Format("; probes took %.2f ms a request (%.1f %%)\n",
-                  1e3 * all.probe_seconds / all.tasks,
-                  all.seconds > 0 ? 100 * all.probe_seconds / all.seconds : 0.0);
+    out +=
+        Format("; probes took %.2f ms a request (%.1f %%)\n",
+               1e3 * all.probe_seconds / all.tasks,
+               all.seconds > 0 ? 100 * all.probe_seconds / all.seconds : 0.0);
   }
-  out += c.name + ": " +
-         Format("%.1f s of wall clock, %.1f tokens/s in all", c.wall_seconds,
-                c.wall_seconds > 0
-                    ? static_cast<double>(all.completion_tokens) /
-                          c.wall_seconds
-                    : 0.0);
+  out +=
+      c.name + ": " +
+      Format("%.1f s of wall clock, %.1f tokens/s in all", c.wall_seconds,
+             c.wall_seconds > 0
+                 ? static_cast<double>(all.completion_tokens) / c.wall_seconds
+                 : 0.0);
   if (all.cut > 0) {
     out += Format("; %d answers were cut at max_tokens", all.cut);
   }

@@ -108,9 +108,8 @@ TEST(ReportTest, TheJsonHasTheSameNumbers) {
 }
 
 TEST(ReportTest, OfATaskThatRanAgainTheLastResultCounts) {
-  std::vector<Record> records = {
-      Make("small", "c1", core::Label::kCode, false),
-      Make("small", "c1", core::Label::kCode, true)};
+  std::vector<Record> records = {Make("small", "c1", core::Label::kCode, false),
+                                 Make("small", "c1", core::Label::kCode, true)};
   records[0].error = "Unavailable: gone";
   const Report report = Summarize(MakeHeader(), {"small"}, records);
   EXPECT_EQ(report.contenders[0].all.tasks, 1);
@@ -120,18 +119,15 @@ TEST(ReportTest, OfATaskThatRanAgainTheLastResultCounts) {
 
 // Two runs of the program each began their clock at 0.
 TEST(ReportTest, WallTimesOfSessionsAddUp) {
-  std::vector<Record> records = {
-      Make("small", "c1", core::Label::kCode, true),
-      Make("small", "c2", core::Label::kCode, true)};
-  EXPECT_EQ(Summarize(MakeHeader(), {"small"}, records)
-                .contenders[0]
-                .wall_seconds,
-            0.5);
+  std::vector<Record> records = {Make("small", "c1", core::Label::kCode, true),
+                                 Make("small", "c2", core::Label::kCode, true)};
+  EXPECT_EQ(
+      Summarize(MakeHeader(), {"small"}, records).contenders[0].wall_seconds,
+      0.5);
   records[1].session = 1;
-  EXPECT_EQ(Summarize(MakeHeader(), {"small"}, records)
-                .contenders[0]
-                .wall_seconds,
-            1.0);
+  EXPECT_EQ(
+      Summarize(MakeHeader(), {"small"}, records).contenders[0].wall_seconds,
+      1.0);
 }
 
 TEST(ReportTest, NoResultsIsNoDivision) {

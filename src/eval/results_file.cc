@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -63,7 +64,8 @@ std::string Difference(const Header& file, const Header& run) {
     }
     before.erase(key);
   }
-  for (const auto& [key, value] : before) {
+  if (!before.empty()) {
+    const auto& [key, value] = *before.begin();
     return "the results were made with another setting: " + key + " was '" +
            value + "' and is absent";
   }
@@ -78,6 +80,7 @@ struct ResultsFile::State {
   bool regular = false;
   off_t size = 0;  // of whole lines
   std::vector<Record> found;
+  std::set<std::string> contenders;  // that its headers name
   int session = 0;
 
   ~State() {
@@ -87,6 +90,8 @@ struct ResultsFile::State {
   Result<void> OpenFile();
   // Reads the file; false if it has no header yet.
   Result<bool> Read(const Header& header);
+  Result<void> ReadHeader(std::string_view line, const Header& header);
+  Result<void> ReadRecord(std::string_view line);
   Result<void> ReadLines(std::string_view text, const Header& header);
   Result<void> Write(std::string_view text);
 };
@@ -118,39 +123,61 @@ Result<bool> ResultsFile::State::Read(const Header& header) {
   return true;
 }
 
+Result<void> ResultsFile::State::ReadHeader(std::string_view line,
+                                            const Header& header) {
+  auto before = ParseHeader(line);
+  if (!before) {
+    return Error{ErrorCode::kCorrupt,
+                 before.error().message + "; --restart begins the file anew",
+                 ""};
+  }
+  const std::string difference = Difference(*before, header);
+  if (!difference.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 difference +
+                     "; name another file with --out, or begin this "
+                     "one anew with --restart",
+                 ""};
+  }
+  for (const auto& [contender, unused] : before->fingerprints) {
+    contenders.insert(contender);
+  }
+  return {};
+}
+
+Result<void> ResultsFile::State::ReadRecord(std::string_view line) {
+  auto record = ParseRecord(line);
+  if (!record) {
+    return Error{ErrorCode::kCorrupt,
+                 record.error().message +
+                     "; mend or remove the line, or begin the file anew with "
+                     "--restart",
+                 ""};
+  }
+  session = std::max(session, record->session + 1);
+  found.push_back(*std::move(record));
+  return {};
+}
+
+// A header stands first, and again wherever a later run brought contenders that
+// were not in it.
 Result<void> ResultsFile::State::ReadLines(std::string_view text,
                                            const Header& header) {
   size_t at = 0;
   for (int number = 1; at < text.size(); ++number) {
     const size_t end = text.find('\n', at);
-    if (end == std::string_view::npos && number > 1) break;
+    if (end == std::string_view::npos) {
+      if (number > 1) break;
+      return Refuse(path, "the header is cut; --restart begins the file anew");
+    }
     const std::string_view line = text.substr(at, end - at);
-    const std::string where = path + ":" + std::to_string(number) + ": ";
-    if (number == 1) {
-      auto before = ParseHeader(line);
-      if (!before || end == std::string_view::npos) {
-        return Error{ErrorCode::kCorrupt,
-                     where + (before ? "the header is cut"
-                                     : before.error().message) +
-                         "; --restart begins the file anew",
-                     ""};
-      }
-      const std::string difference = Difference(*before, header);
-      if (!difference.empty()) {
-        return Refuse(path, difference + "; name another file with --out, or "
-                                         "begin this one anew with --restart");
-      }
-    } else {
-      auto record = ParseRecord(line);
-      if (!record) {
-        return Error{ErrorCode::kCorrupt,
-                     where + record.error().message +
-                         "; mend or remove the line, or begin the file anew "
-                         "with --restart",
-                     ""};
-      }
-      session = std::max(session, record->session + 1);
-      found.push_back(*std::move(record));
+    Result<void> read =
+        line.starts_with(kMagic) ? ReadHeader(line, header) : ReadRecord(line);
+    if (!read) {
+      Error error = std::move(read).error();
+      error.message =
+          path + ":" + std::to_string(number) + ": " + error.message;
+      return error;
     }
     at = end + 1;
   }
@@ -192,6 +219,7 @@ Result<ResultsFile> ResultsFile::Open(const std::string& path,
           file.bytes().size());
       if (!read && !text.starts_with(kMagic)) return read.error();
       state->found.clear();
+      state->contenders.clear();
       state->session = 0;
       state->size = 0;
     } else if (!read) {
@@ -203,6 +231,9 @@ Result<ResultsFile> ResultsFile::Open(const std::string& path,
     if (lseek(state->fd, state->size, SEEK_SET) < 0) {
       return FromErrno(path, errno);
     }
+  }
+  for (const auto& [contender, unused] : header.fingerprints) {
+    begun = begun && state->contenders.count(contender) > 0;
   }
   if (!begun) RETURN_IF_ERROR(state->Write(HeaderLine(header)));
   return ResultsFile(std::move(state));

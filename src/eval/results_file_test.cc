@@ -87,6 +87,16 @@ TEST_F(ResultsFileTest, ARecordComesBackAsItWas) {
   EXPECT_EQ(back->seconds, record.seconds);
 }
 
+TEST_F(ResultsFileTest, BytesThatAreNoUtf8DoNotMakeALineUnreadable) {
+  Record record = Make("a");
+  record.error = "the server said \xff\xfe";
+  std::string line = RecordLine(record);
+  line.pop_back();
+  const auto back = ParseRecord(line);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->error, "the server said \xef\xbf\xbd\xef\xbf\xbd");
+}
+
 TEST_F(ResultsFileTest, GoesOnWhereTheRunBeforeStopped) {
   {
     auto file = ResultsFile::Open(path_, header_, false);
@@ -166,6 +176,18 @@ TEST_F(ResultsFileTest, OtherContendersAreNoContradiction) {
   EXPECT_EQ(file->found().size(), 1u);
 }
 
+TEST_F(ResultsFileTest, RemembersTheContendersThatCameLater) {
+  Header later = header_;
+  later.fingerprints = {{"policy:paper", "fp-1"}};
+  for (const Header& header : {header_, later, header_, later}) {
+    ASSERT_TRUE(ResultsFile::Open(path_, header, false));
+  }
+  EXPECT_EQ(Read(), HeaderLine(header_) + HeaderLine(later));
+  later.fingerprints = {{"policy:paper", "fp-2"}};
+  EXPECT_NE(Refused(later).find("'policy:paper' was fp-1 and is fp-2"),
+            std::string::npos);
+}
+
 TEST_F(ResultsFileTest, RestartBeginsOnlyAResultsFileAnew) {
   Header other = header_;
   other.tasks_hash = "00000000000000bb";
@@ -187,7 +209,7 @@ TEST_F(ResultsFileTest, RestartBeginsOnlyAResultsFileAnew) {
 
 TEST_F(ResultsFileTest, NamesTheLineThatIsNoRecord) {
   const std::string good = HeaderLine(header_) + RecordLine(Make("a"));
-  for (const std::string bad :
+  for (const std::string& bad :
        {std::string("{}"), std::string("null"), std::string("[1]"),
         std::string("{\"task\":1}"), std::string("\0", 1), std::string("\xff"),
         std::string(), std::string(100000, '['),
@@ -227,8 +249,7 @@ TEST_F(ResultsFileTest, RefusesAFormatItDoesNotKnow) {
 TEST_F(ResultsFileTest, RefusesASecondWriter) {
   const auto first = ResultsFile::Open(path_, header_, false);
   ASSERT_TRUE(first);
-  EXPECT_NE(Refused(header_).find("another run is writing"),
-            std::string::npos);
+  EXPECT_NE(Refused(header_).find("another run is writing"), std::string::npos);
 }
 
 TEST_F(ResultsFileTest, SaysThatTheDiskIsFull) {

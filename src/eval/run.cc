@@ -63,8 +63,8 @@ struct Runner::State {
   int answering = 0;  // requests that have not ended
   int checking = 0;   // answers that wait for or are with a checker
   bool cancelled = false;
-  bool full = false;  // nothing can be recorded any more
-  std::optional<Error> error;  // the first that ends the run
+  bool full = false;                    // nothing can be recorded any more
+  std::optional<Error> error;           // the first that ends the run
   std::map<std::string, int> failures;  // of a contender without an answer
   std::set<std::string> answers;        // contenders that have answered
 

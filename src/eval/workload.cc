@@ -17,8 +17,8 @@ namespace {
 // Fisher-Yates, keyed by (seed, stream).
 void Shuffle(std::vector<size_t>* items, uint64_t seed, uint64_t stream) {
   for (size_t i = items->size(); i > 1; --i) {
-    const auto at =
-        static_cast<size_t>(RandomUnit(seed, stream, i) * static_cast<double>(i));
+    const auto at = static_cast<size_t>(RandomUnit(seed, stream, i) *
+                                        static_cast<double>(i));
     std::swap((*items)[i - 1], (*items)[at]);
   }
 }
@@ -80,7 +80,8 @@ Result<std::vector<size_t>> DrawWorkload(const std::vector<Task>& tasks,
                      std::to_string(tasks.size() - by_label[main].size()),
                  ""};
   }
-  const int mains = static_cast<int>(std::lround(mix.requests * mix.main_share));
+  const int mains =
+      static_cast<int>(std::lround(mix.requests * mix.main_share));
   const int rest = mix.requests - mains;
   std::vector<size_t> list;
   Draw(by_label[main], mains, Mix(mix.seed ^ main), &list);
