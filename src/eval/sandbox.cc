@@ -218,8 +218,9 @@ class Launch {
   End Watch(const Limits& limits);
   int Reap();
   Result<void> ReadStatus(int wait_status);
-  bool namespaces() const { return plan_.namespaces; }
+  bool namespaces() const { return isolation_ == Isolation::kNamespaces; }
 
+  Isolation isolation_ = Isolation::kNone;
   std::vector<std::string> argv_, environment_;
   std::vector<char*> argv_pointers_, environment_pointers_;
   std::optional<NamespaceView> view_;
@@ -239,7 +240,8 @@ Result<std::unique_ptr<Launch>> Launch::Prepare(const Command& command,
                                                 const Limits& limits) {
   std::unique_ptr<Launch> launch(new Launch);
   ChildPlan& plan = launch->plan_;
-  plan.namespaces = command.isolation == Isolation::kNamespaces;
+  launch->isolation_ = command.isolation;
+  plan.namespaces = launch->namespaces();
   const bool bubblewrap = command.isolation == Isolation::kBubblewrap;
   if (command.isolation == Isolation::kNone) {
     if (!launch->folder_.Make()) return Unavailable("temporary folder", errno);
@@ -391,6 +393,12 @@ Result<void> Launch::ReadStatus(int wait_status) {
     finished_.code = WTERMSIG(wait_status);
   } else {
     finished_.code = WEXITSTATUS(wait_status);
+  }
+  // As a shell does, bubblewrap exits with 128 + the signal.
+  const bool told_by_code = isolation_ == Isolation::kBubblewrap;
+  if (told_by_code && finished_.code > 128 && finished_.code < 128 + NSIG) {
+    finished_.end = End::kSignal;
+    finished_.code -= 128;
   }
   return {};
 }

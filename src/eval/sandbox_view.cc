@@ -98,7 +98,8 @@ std::vector<std::string> BubblewrapArguments(const Command& command,
     add({link ? "--symlink" : "--ro-bind", part.source, part.target});
   }
   add({"--dev", "/dev", "--size", std::to_string(limits.file_bytes_max)});
-  add({"--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/", "--"});
+  add({"--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/dev"});
+  add({"--remount-ro", "/", "--"});
   arguments.insert(arguments.end(), command.argv.begin(), command.argv.end());
   return arguments;
 }
