@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """make_data.py OUT --prompts DEV.jsonl [--examples N] [--seed S]
 
-Writes OUT/tokenizer.json, the stream of training examples (OUT/stream.npz) and
-the test set: OUT/tasks/*.jsonl for `aio eval`, OUT/probe/*.jsonl for `aio bench
-probe`. One seed gives the same files everywhere."""
+Writes OUT/tokenizer.json, two streams of training examples (OUT/stream-1.npz
+and stream-2.npz) and the test set: OUT/tasks/*.jsonl for `aio eval`,
+OUT/probe/*.jsonl for `aio bench probe`. One seed gives the same files
+everywhere."""
 import argparse
 import json
 import os
@@ -26,8 +27,14 @@ VOCABULARY = 3072
 # Share of examples by family; what is left are questions for the probe.
 SHARES = [("qa", 0.42), ("code", 0.14), ("math", 0.17), ("extract", 0.09),
           ("summarize", 0.04), ("chat", 0.04), ("beyond", 0.02)]
+# Second stage. In the first, neither model had learned to copy digits; strings
+# to repeat teach that, and what needs it, math and finding, is worth more.
+SHARES_2 = [("qa", 0.30), ("code", 0.10), ("math", 0.25), ("extract", 0.12),
+            ("summarize", 0.04), ("chat", 0.03), ("beyond", 0.02),
+            ("repeat", 0.08)]
 SYSTEMS = ["You are a helpful assistant.", "Answer briefly.",
            "You are nano, a small and polite model."]
+EXAMPLES = {1: 700000, 2: 420000}
 TESTS_PER_FAMILY = 200
 
 
@@ -42,7 +49,8 @@ class Families:
         self.draws = {"code": code_tasks.example, "math": math_tasks.example,
                       "extract": text_tasks.extract,
                       "summarize": text_tasks.summarize,
-                      "chat": chat_tasks.example, "beyond": chat_tasks.beyond}
+                      "chat": chat_tasks.example, "beyond": chat_tasks.beyond,
+                      "repeat": text_tasks.repeat}
 
     def qa(self, test):
         question, answer, relation, _ = self.rng.choice(self.questions[test])
@@ -116,11 +124,12 @@ def sample_texts(families, rows, rng):
 class Stream:
     """One training example after the other."""
 
-    def __init__(self, families, encoder, rows, written, rng):
-        self.families, self.encoder, self.rng = families, encoder, rng
+    def __init__(self, families, encoder, rows, written, shares):
+        self.families, self.encoder = families, encoder
+        self.rng = families.rng
         self.rows, self.written = rows, written
-        self.names = [name for name, _ in SHARES] + ["probe"]
-        shares = [share for _, share in SHARES]
+        self.names = [name for name, _ in shares] + ["probe"]
+        shares = [share for _, share in shares]
         self.shares = shares + [1 - sum(shares)]
 
     def family(self):
@@ -216,7 +225,8 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--prompts", required=True,
                         help="intent/dev.jsonl of the public data")
-    parser.add_argument("--examples", type=int, default=650000)
+    parser.add_argument("--tests-only", action="store_true",
+                        help="leave out the streams")
     parser.add_argument("--seed", type=int, default=1)
     flags = parser.parse_args()
     os.makedirs(flags.out, exist_ok=True)
@@ -233,9 +243,15 @@ def main():
     own = os.path.join(here, "../../tools/probe_prompts.txt")
     passages = [r["text"] for r in rows if 150 < len(r["text"]) < 900]
     written = [probe_prompts.written(own, passages, rng) for _ in range(20)]
-    stream = Stream(families, Encoder(tokenizer), rows,
-                    lambda: rng.choice(written), rng)
-    write_stream(stream, flags.examples, os.path.join(flags.out, "stream.npz"))
+    for stage, shares in ((1, SHARES), (2, SHARES_2)):
+        if flags.tests_only:
+            break
+        if stage == 2:
+            families.rng = random.Random(flags.seed + 1)
+        stream = Stream(families, Encoder(tokenizer), rows,
+                        lambda: families.rng.choice(written), shares)
+        write_stream(stream, EXAMPLES[stage],
+                     os.path.join(flags.out, "stream-%d.npz" % stage))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ FILLERS = ["The plan has been discussed for years.",
            "Similar plans exist in other towns."]
 FIND = ["What is the {}?", "Extract the {} from the text.", "Find the {}.",
         "Give me the {}.", "Which {} is mentioned?"]
+AGAIN = ["Repeat: {}", "Write this again: {}", "Copy {}", "{}\n\nSay it again.",
+         "Repeat after me: {}", "Echo {}"]
 SHAPE = ["{q}\n\n{p}", "{p}\n\n{q}", "Text: {p}\n\n{q}", "{q}\n\nText: {p}"]
 BRIEF = ["Summarize in one sentence:\n\n{}", "{}\n\nSummarize this.",
          "Give a one-sentence summary.\n\n{}", "Summarize the following text:\n\n{}",
@@ -147,3 +149,20 @@ def summarize(rng, with_tests=False):
     if with_tests:
         made.update(checker="exact", reference=answer)
     return made
+
+
+def repeat(rng, with_tests=False):
+    """A string to write again: teaches copying, which finding needs. Strings
+    are random, so there is nothing to hold out; never a test."""
+    kind = rng.random()
+    if kind < 0.4:
+        text = digits(rng, rng.randint(2, 9))
+    elif kind < 0.6:
+        text = rng.choice("ABCDKQX") + digits(rng, rng.randint(3, 6))
+    elif kind < 0.8:
+        text = "%s-%s" % (digits(rng, 3), digits(rng, 4))
+    else:
+        text = " ".join(rng.sample(CITIES + ITEMS + JOBS + MONTHS,
+                                   rng.randint(2, 6)))
+    return {"label": "extract", "test": False, "answer": text,
+            "prompt": rng.choice(AGAIN).format(text)}

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""train.py DATA OUT --size s|l [--steps N] [--resume] [--threads N]
+"""train.py DATA OUT --size s|l --stage 1|2 [--steps N] [--stop N] [--resume]
 
-Trains one model of the pair on DATA/stream.npz and writes OUT as a Hugging
+Trains one model of the pair on DATA/stream-STAGE.npz and writes OUT as a Hugging
 Face checkpoint (config.json, model.safetensors in BF16, the tokenizer), which
 tools/checkpoint_to_gguf turns into a GGUF file. Every few minutes, and on
 SIGTERM, it also writes OUT/state.pt, from which --resume goes on, with another
@@ -306,7 +306,8 @@ class Run:
         return loss.item()
 
     def train(self):
-        batches = Batches(os.path.join(self.flags.data, "stream.npz"),
+        batches = Batches(os.path.join(
+            self.flags.data, "stream-%d.npz" % self.flags.stage),
                           self.flags.seed)
         print("%d parameters, %d batches a pass, %s" % (
             sum(p.numel() for p in self.model.parameters()),
@@ -317,7 +318,8 @@ class Run:
         begin, before = time.time(), self.seconds
         cpu_before = self.cpu_seconds
         mean, saved = None, time.time()
-        while self.step < self.flags.steps and not stop:
+        last = self.flags.stop or self.flags.steps
+        while self.step < last and not stop:
             loss = self.one_step(batches.get(self.step))
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
             self.seconds = before + time.time() - begin
@@ -343,7 +345,11 @@ def main():
     parser.add_argument("data")
     parser.add_argument("out")
     parser.add_argument("--size", choices=sorted(SIZES), required=True)
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--stage", type=int, choices=[1, 2], required=True)
+    parser.add_argument("--steps", type=int, default=3000,
+                        help="of the schedule, the earlier stage's included")
+    parser.add_argument("--stop", type=int, default=0,
+                        help="the step to stop at; 0: the schedule's end")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
