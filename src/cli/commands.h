@@ -11,11 +11,16 @@ class App;
 
 namespace aio::cli {
 
+void AddBench(CLI::App& app, int* exit_code);
 void AddChat(CLI::App& app, int* exit_code);
+void AddEval(CLI::App& app, int* exit_code);
 void AddGenerate(CLI::App& app, int* exit_code);
 void AddInspect(CLI::App& app, int* exit_code);
 void AddRoute(CLI::App& app, int* exit_code);
 void AddServe(CLI::App& app, int* exit_code);
 void AddTokenize(CLI::App& app, int* exit_code);
+
+// The subcommands of `aio bench`.
+void AddBenchMixed(CLI::App& bench, int* exit_code);
 
 }  // namespace aio::cli

@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "cli/load_device.h"
-#include "policy/policies.h"
 #include "upstream/openai_backend.h"
 
 namespace aio::cli {
@@ -42,6 +41,7 @@ Graph::Graph()
 // Backends first: their callbacks use everything else.
 Graph::~Graph() {
   orchestrator_.reset();
+  parts_ = {};
   model_probe_.reset();
   variants_.clear();
   workers_.join();
@@ -124,28 +124,36 @@ void Graph::OrderVariants(const config::Config& config) {
 }
 
 Result<void> Graph::AddOrchestrator(const config::Config& config) {
-  policy::Options rule;
   for (const core::Variant& variant : variants_) {
-    rule.variants.push_back({variant.name, variant.bytes_per_token});
+    rule_.variants.push_back({variant.name, variant.bytes_per_token});
   }
-  rule.small = config.policy.small;
-  rule.large = config.policy.large;
-  rule.entropy_max = config.policy.entropy_max;
-  rule.context_tokens_max = config.policy.context_tokens_max;
-  orchestrator::Parts parts;
-  ASSIGN_OR_RETURN(parts.policy, policy::Make(config.policy.kind, rule));
-  parts.executor = &strand_;
-  parts.metrics = &metrics_;
-  parts.variants = variants_;
+  rule_.small = config.policy.small;
+  rule_.large = config.policy.large;
+  rule_.entropy_max = config.policy.entropy_max;
+  rule_.context_tokens_max = config.policy.context_tokens_max;
+  parts_.executor = &strand_;
+  parts_.metrics = &metrics_;
+  parts_.variants = variants_;
+  parts_.quality = config.policy.quality;
+  RETURN_IF_ERROR(AddProbes(config, &parts_));
+  options_.requests_max = config.server.requests_max;
+  options_.probe_deadline = config.probe.deadline;
+  orchestrator::Parts parts = parts_;
+  ASSIGN_OR_RETURN(parts.policy, policy::Make(config.policy.kind, rule_));
   parts.random_seed = RandomSeed();
-  RETURN_IF_ERROR(AddProbes(config, &parts));
   RETURN_IF_ERROR(AddDecisionLog(config, &parts));
-  orchestrator::Options options;
-  options.requests_max = config.server.requests_max;
-  options.probe_deadline = config.probe.deadline;
   orchestrator_ =
-      std::make_unique<orchestrator::Orchestrator>(std::move(parts), options);
+      std::make_unique<orchestrator::Orchestrator>(std::move(parts), options_);
   return {};
+}
+
+Result<std::unique_ptr<orchestrator::Orchestrator>> Graph::WithPolicy(
+    const std::string& kind, uint64_t seed) const {
+  orchestrator::Parts parts = parts_;
+  ASSIGN_OR_RETURN(parts.policy, policy::Make(kind, rule_));
+  parts.random_seed = seed;
+  return std::make_unique<orchestrator::Orchestrator>(std::move(parts),
+                                                      options_);
 }
 
 Result<void> Graph::AddDecisionLog(const config::Config& config,
@@ -184,6 +192,7 @@ Result<void> Graph::WarmUp() {
     request->max_tokens = 1;
     const auto answer = RunOne(this, request, nullptr);
     if (!answer) return answer.error();
+    fingerprints_[variant.name] = answer->served.fingerprint;
   }
   return PrepareProbe();
 }

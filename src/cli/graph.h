@@ -26,6 +26,7 @@
 #include "core/backend.h"
 #include "engine/local_backend.h"
 #include "orchestrator/orchestrator.h"
+#include "policy/policies.h"
 #include "probe/model_probe.h"
 
 namespace aio::cli {
@@ -41,6 +42,17 @@ class Graph {
   ~Graph();
 
   orchestrator::Orchestrator& orchestrator() { return *orchestrator_; }
+  // Another orchestrator over the same backends and probes, with a policy of
+  // its own (as policy.kind names it), no decision log and a seed for its
+  // random choices: who compares policies makes one for each. It goes before
+  // the graph.
+  Result<std::unique_ptr<orchestrator::Orchestrator>> WithPolicy(
+      const std::string& kind, uint64_t seed) const;
+  // variant -> build, file and instruction set of each local one; known after
+  // WarmUp.
+  const std::map<std::string, std::string>& fingerprints() const {
+    return fingerprints_;
+  }
   Metrics& metrics() { return metrics_; }
   boost::asio::io_context& io() { return io_; }
   // Where work of milliseconds goes that must not hold up io().
@@ -73,6 +85,10 @@ class Graph {
   std::vector<core::Variant> variants_;
   std::shared_ptr<probe::ModelProbe> model_probe_;  // null: none
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> decision_log_;
+  policy::Options rule_;
+  orchestrator::Parts parts_;  // of every orchestrator of this graph
+  orchestrator::Options options_;
+  std::map<std::string, std::string> fingerprints_;
   std::unique_ptr<orchestrator::Orchestrator> orchestrator_;
 };
 

@@ -40,6 +40,8 @@ int main(int argc, char** argv) {
   aio::cli::AddChat(app, &exit_code);
   aio::cli::AddGenerate(app, &exit_code);
   aio::cli::AddRoute(app, &exit_code);
+  aio::cli::AddEval(app, &exit_code);
+  aio::cli::AddBench(app, &exit_code);
   aio::cli::AddTokenize(app, &exit_code);
   aio::cli::AddInspect(app, &exit_code);
   if (ExplainUnknownCommand(app, argc, argv)) return 2;

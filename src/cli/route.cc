@@ -45,13 +45,15 @@ std::string Table(const orchestrator::Explanation& e) {
     }
     text += "\n";
   }
-  text += fmt::format("\n{:<12} {:>7} {:>8} {:>9} {:>10}  {}\n", "variant",
-                      "prompt", "output", "seconds", "MB read", "why");
+  text += fmt::format("\n{:<12} {:>7} {:>8} {:>9} {:>10} {:>8}  {}\n",
+                      "variant", "prompt", "output", "seconds", "MB read",
+                      "quality", "why");
   for (const auto& c : e.candidates) {
     text += fmt::format(
-        "{:<12} {:>7} {:>8.0f} {:>9.3f} {:>10.1f}  {}\n", c.variant,
+        "{:<12} {:>7} {:>8.0f} {:>9.3f} {:>10.1f} {:>8}  {}\n", c.variant,
         c.estimate.prompt_tokens, c.estimate.output_tokens, c.estimate.seconds,
-        static_cast<double>(c.estimate.bytes_read) / 1e6, c.why);
+        static_cast<double>(c.estimate.bytes_read) / 1e6,
+        c.quality ? fmt::format("{:.3f}", *c.quality) : "-", c.why);
   }
   return text;
 }

@@ -6,18 +6,15 @@
 #include <algorithm>
 #include <exception>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
+#include "config/quality_table.h"
 #include "config/section.h"
+#include "config/text_file.h"
 #include "config/validate.h"
 
 namespace aio::config {
 namespace {
-
-// A configuration is some 60 lines; more than this is not one.
-constexpr size_t kFileBytesMax = size_t{1} << 20;
 
 Server ReadServer(Section s) {
   Server server;
@@ -100,6 +97,7 @@ Policy ReadPolicy(Section s) {
   s.String("large", &policy.large);
   s.Number("entropy_max", 0, 10, &policy.entropy_max);
   s.Count("context_tokens_max", 1, &policy.context_tokens_max);
+  s.Path("quality_table", &policy.quality_table);
   s.Finish();
   return policy;
 }
@@ -175,6 +173,21 @@ Result<void> Apply(const Override& override, YAML::Node* root) {
   }
 }
 
+Result<void> ReadQualityTable(Config* config) {
+  const std::string& file = config->policy.quality_table;
+  if (file.empty()) return {};
+  std::vector<std::string> variants;
+  for (const auto& [name, variant] : config->variants) variants.push_back(name);
+  auto table = LoadQualityTable(file, variants);
+  if (!table) {
+    return Error{table.error().code,
+                 "policy.quality_table: " + table.error().message,
+                 "policy.quality_table"};
+  }
+  config->policy.quality = *std::move(table);
+  return {};
+}
+
 Result<Config> ParseAs(const std::string& source, std::string_view yaml,
                        const std::string& folder,
                        const std::vector<Override>& overrides) {
@@ -192,6 +205,7 @@ Result<Config> ParseAs(const std::string& source, std::string_view yaml,
     Config config = ReadConfig(&reading, root);
     if (!reading.error) Validate(root, &reading, &config);
     if (reading.error) return *reading.error;
+    RETURN_IF_ERROR(ReadQualityTable(&config));
     return config;
   } catch (const YAML::Exception& e) {
     const std::string line =
@@ -206,16 +220,7 @@ Result<Config> ParseAs(const std::string& source, std::string_view yaml,
 
 Result<Config> Load(const std::string& file,
                     const std::vector<Override>& overrides) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) {
-    return Error{ErrorCode::kNotFound, "cannot open '" + file + "'", ""};
-  }
-  std::string text(kFileBytesMax + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(in.gcount()));
-  if (in.bad()) {
-    return Error{ErrorCode::kUnavailable, "cannot read '" + file + "'", ""};
-  }
+  ASSIGN_OR_RETURN(const std::string text, ReadTextFile(file));
   return ParseAs(file, text, std::filesystem::path(file).parent_path().string(),
                  overrides);
 }

@@ -17,6 +17,7 @@
 
 #include "base/executor.h"
 #include "base/result.h"
+#include "core/quality.h"
 
 namespace aio::config {
 
@@ -83,6 +84,10 @@ struct Policy {
   std::string large;  // empty: the one with the most
   double entropy_max = 0.45;  // nats, over code / math / other
   int context_tokens_max = 2048;
+  // A JSON file as `aio eval --quality-table` writes it, read with the config;
+  // empty: none, and no expected quality is known.
+  std::string quality_table;
+  core::QualityTable quality;  // what that file says
 };
 
 struct Log {

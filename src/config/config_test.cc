@@ -2,7 +2,10 @@
 #include "config/config.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -245,6 +248,34 @@ TEST(UnitsTest, ReadsAddresses) {
                            "[a]:80", "[]:80", "a:-1", "a:80 "}) {
     EXPECT_FALSE(ParseEndpoint(text)) << text;
   }
+}
+
+TEST(ConfigTest, ReadsTheQualityTableThatItNames) {
+  const auto folder = std::filesystem::temp_directory_path() /
+                      ("aio-config-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  const auto write = [&](const char* name, const char* text) {
+    std::ofstream(folder / name) << text;
+  };
+  const std::string file = (folder / "aio.yaml").string();
+  write("aio.yaml",
+        "variants:\n  small: { model: m/s.gguf }\n"
+        "policy: { kind: random, quality_table: q.json }\n");
+  write("q.json",
+        R"({"format": 1, "variants": {"small": {"code": {"quality": 0.5}}}})");
+  const auto config = Load(file, {});
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->policy.quality.at("small")[0]->value, 0.5);
+  write("q.json", R"({"format": 1, "variants": {"smal": {}}})");
+  const auto wrong = Load(file, {});
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().message,
+            "policy.quality_table: " + (folder / "q.json").string() +
+                ":1: variants.smal: the configuration has no variant of this "
+                "name, did you mean 'small'?");
+  std::filesystem::remove(folder / "q.json");
+  EXPECT_FALSE(Load(file, {}));
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

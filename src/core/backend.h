@@ -64,6 +64,9 @@ struct Served {
   std::string intent;
   std::string reason;
   uint64_t seed = 0;
+  // What sensing the intent took: the text probe's work, and the wait for the
+  // model probe where one was asked.
+  Duration probe{};
 };
 
 struct TokenLogprob {

@@ -24,6 +24,7 @@ struct Usage {
   int drafted_tokens = 0;   // proposed by speculation
   int accepted_tokens = 0;  // of those, kept
   int64_t bytes_read = 0;   // weights and KV, this request's share of a step
+  int64_t weight_bytes_read = 0;  // of those, weights
 };
 
 // One per request, at its end: what `cost` learns from and the decision log

@@ -105,9 +105,10 @@ void Engine::Account(State* s) {
     kv_bytes += kv;
     const auto it = s->sequences.find(slice.id);
     if (it == s->sequences.end()) continue;
-    it->second.request->usage.bytes_read +=
-        forward.weight_bytes() * slice.count / columns +
-        static_cast<int64_t>(kv);
+    const int64_t weights = forward.weight_bytes() * slice.count / columns;
+    core::Usage& usage = it->second.request->usage;
+    usage.weight_bytes_read += weights;
+    usage.bytes_read += weights + static_cast<int64_t>(kv);
   }
   s->series.steps->Increment();
   s->series.columns->Increment(columns);

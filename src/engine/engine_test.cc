@@ -384,6 +384,7 @@ TEST_F(EngineTest, UsageCountsWeightsOncePerStepAndKvPerContext) {
   ASSERT_EQ((*sink->done)->usage.completion_tokens, 3);
   // Steps of 2, 1 and 1 columns: contexts 2, 3 and 4.
   EXPECT_EQ((*sink->done)->usage.bytes_read, 3 * 1000 + (2 + 3 + 4) * 10);
+  EXPECT_EQ((*sink->done)->usage.weight_bytes_read, 3 * 1000);
 }
 
 TEST_F(EngineTest, StopEndsEveryRequestOnce) {

@@ -57,12 +57,14 @@ json::object Estimate(const cost::Estimate& e) {
 }
 
 json::object Candidate(const policy::Candidate& c) {
-  return {{"variant", Text(c.variant)},
-          {"unfit", Text(c.unfit)},
-          {"bytes_per_token", c.bytes_per_token},
-          {"context_tokens_max", c.context_tokens_max},
-          {"estimate", Estimate(c.estimate)},
-          {"view", View(c.view)}};
+  json::object out = {{"variant", Text(c.variant)},
+                      {"unfit", Text(c.unfit)},
+                      {"bytes_per_token", c.bytes_per_token},
+                      {"context_tokens_max", c.context_tokens_max},
+                      {"estimate", Estimate(c.estimate)},
+                      {"view", View(c.view)}};
+  if (c.quality) out["quality"] = Text(HexFloat(*c.quality));
+  return out;
 }
 
 json::object RoundOf(const Round& round) {
@@ -115,6 +117,7 @@ std::string DecisionLine(const LogEntry& entry) {
       {"policy", Text(entry.policy)},
       {"pinned", flight.pinned >= 0},
       {"probe", Text(Name(flight.probe))},
+      {"probe_ns", flight.probing.count()},
       {"seed", flight.seed},
       {"rounds", std::move(rounds)},
       {"outcome", Ending(entry)}};

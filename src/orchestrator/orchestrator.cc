@@ -54,6 +54,9 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   flight->stage = Flight::Stage::kDeciding;
   policy::Input input =
       Candidates(parts_.variants, learner_, &ledger_, flight.get());
+  for (policy::Candidate& c : input.candidates) {
+    c.quality = core::ExpectedQuality(parts_.quality, c.variant, input.intent);
+  }
   input.can_ask = CanAsk(*flight);
   const policy::Decision decision = Decide(*flight, input);
   if (parts_.decision_log && !flight->explained) {
@@ -128,7 +131,9 @@ void Orchestrator::Impl::Sense(Flight* flight) {
   if (request.hints.intent) {
     flight->intent = Certain(*request.hints.intent);
   } else if (parts_.text_probe) {
+    const Time begun = parts_.executor->Now();
     const core::Intent intent = parts_.text_probe(request);
+    flight->probing = parts_.executor->Now() - begun;
     if (IsDistribution(intent)) {
       flight->intent = intent;
       flight->probe = ProbeState::kText;

@@ -18,6 +18,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@
 #include "base/result.h"
 #include "core/backend.h"
 #include "core/intent.h"
+#include "core/quality.h"
 #include "core/request.h"
 #include "policy/policy.h"
 
@@ -42,6 +44,7 @@ struct Explanation {
     std::string variant;
     std::string why;  // why or why not
     cost::Estimate estimate;
+    std::optional<double> quality;  // expected, 0..1; absent: not known
   };
   std::vector<Candidate> candidates;
 };
@@ -61,6 +64,7 @@ struct Parts {
   Metrics* metrics = nullptr;
   std::vector<core::Variant> variants;  // config order; not empty
   std::shared_ptr<const policy::Policy> policy;
+  core::QualityTable quality;       // may be empty
   TextProbe text_probe;             // may be empty
   ModelProbe model_probe;           // may be empty
   std::string model_probe_variant;  // whose Prepared the probe takes

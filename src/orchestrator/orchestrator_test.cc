@@ -317,6 +317,25 @@ TEST_F(OrchestratorTest, ExplainsByTheSameCodeAndRunsNothing) {
   backend_->runs[0].Finish();
 }
 
+TEST_F(OrchestratorTest, ExplainsTheExpectedQualityWhereATableKnowsIt) {
+  constexpr size_t kCode = static_cast<size_t>(core::Label::kCode);
+  parts_.quality["small"][kCode] = core::Quality{0.8, 0.7, 0.9, 100};
+  parts_.decision_log = [this](std::string line) { lines_.push_back(line); };
+  Build();
+  const Result<Explanation> e = Route(Ask("r"));
+  ASSERT_TRUE(e);
+  ASSERT_TRUE(e->candidates[0].quality);
+  EXPECT_NEAR(*e->candidates[0].quality, 0.8, 1e-12);
+  EXPECT_FALSE(e->candidates[1].quality);
+  Handle(Ask("r"));
+  backend_->runs.at(0).Finish();
+  executor_.Run();
+  // What a policy may have decided by is in the log.
+  EXPECT_NE(lines_.at(0).find("\"quality\":\"" + HexFloat(0.8)),
+            std::string::npos)
+      << lines_.at(0);
+}
+
 TEST_F(OrchestratorTest, ExplainsWhyNobodyCanServe) {
   backend_->prompt_tokens = 9999;
   Build();
@@ -351,6 +370,32 @@ TEST_F(OrchestratorTest, LearnsFromOutcomes) {
   EXPECT_NEAR(estimate.prefill_seconds, 0.1, 1e-6);
   EXPECT_NEAR(estimate.seconds_per_token, 0.02, 1e-6);
   EXPECT_LT(estimate.output_tokens, 60);  // from 300
+}
+
+TEST_F(ProbeTest, MeasuresWhatSensingTook) {
+  parts_.text_probe = [this](const core::Request&) {
+    executor_.Advance(2ms);
+    return text_;
+  };
+  Build();
+  auto sink = Handle(Ask("a"));
+  executor_.Advance(15ms);
+  probes_.at(0)(Says(core::Label::kCode, 0.99));
+  executor_.Run();
+  executor_.Advance(40ms);  // the answer's own time
+  backend_->runs.at(0).Finish();
+  executor_.Run();
+  EXPECT_EQ(sink->served->probe, 17ms);
+  EXPECT_NE(lines_.at(0).find("\"probe_ns\":17000000"), std::string::npos);
+}
+
+TEST_F(ProbeTest, AProbeThatIsLateHasTakenItsDeadline) {
+  Build();
+  auto sink = Handle(Ask("a"));
+  executor_.Advance(100ms);
+  backend_->runs.at(0).Finish();
+  executor_.Run();
+  EXPECT_EQ(sink->served->probe, 100ms);
 }
 
 // Reads the inputs back from the line alone and decides again.

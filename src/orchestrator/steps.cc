@@ -111,7 +111,7 @@ void Orchestrator::Impl::Explain(const FlightPtr& flight,
   for (size_t i = 0; i < input.candidates.size(); ++i) {
     const policy::Candidate& c = input.candidates[i];
     explanation.candidates.push_back(
-        {std::string(c.variant), decision.why[i], c.estimate});
+        {std::string(c.variant), decision.why[i], c.estimate, c.quality});
   }
   if (flight->asked) DropProbe(*flight);
   const auto explained = std::exchange(flight->explained, nullptr);
@@ -129,6 +129,7 @@ bool Orchestrator::Impl::CanAsk(const Flight& flight) const {
 void Orchestrator::Impl::Ask(const FlightPtr& flight) {
   flight->stage = Stage::kProbing;
   flight->asked = true;
+  flight->asked_at = parts_.executor->Now();
   const uint64_t number = ++flight->probe_number;
   const auto answer = [weak = weak_from_this(), flight,
                        number](Result<core::Intent> intent) {
@@ -163,6 +164,7 @@ void Orchestrator::Impl::Asked(const FlightPtr& flight, uint64_t number,
   if (flight->stage != Stage::kProbing || flight->probe_number != number) {
     return;
   }
+  flight->probing += parts_.executor->Now() - flight->asked_at;
   if (intent && IsDistribution(*intent)) {
     flight->intent = *intent;
     flight->probe = ProbeState::kModel;
@@ -207,8 +209,8 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   flight->started = parts_.executor->Now();
   ledger_.Reserve(variant, flight->number, backend(variant).View(name));
 
-  core::Served served{name,   decision.strategy, "",
-                      intent, decision.reason,   flight->seed};
+  core::Served served{name,           decision.strategy, "", intent,
+                      decision.reason, flight->seed,      flight->probing};
   auto attempt = std::make_shared<Attempt>(
       flight->answer, std::move(served), parts_.executor,
       [weak = weak_from_this(), flight](End end) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,9 @@ struct Candidate {
   std::string unfit;
   int64_t bytes_per_token = 0;
   int context_tokens_max = 0;
+  // Expected for this request: the sum over labels of p * Q(variant, label);
+  // absent without a quality table that knows it (core/quality.h).
+  std::optional<double> quality;
 };
 
 struct Input {

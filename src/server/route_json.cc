@@ -82,6 +82,7 @@ std::string RouteJson(const orchestrator::Explanation& explanation) {
     out += out.back() == '[' ? "{" : ",{";
     AppendText("variant", candidate.variant, &out);
     AppendText("why", candidate.why, &out);
+    if (candidate.quality) AppendNumber("quality", *candidate.quality, &out);
     AppendEstimate(candidate.estimate, &out);
     out += "}";
   }

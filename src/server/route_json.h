@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The answer of /v1/route: {intent: {label, probabilities, entropy}, variant,
-// strategy, reason, probe, candidates: [{variant, why, estimate}]}.
+// strategy, reason, probe, candidates: [{variant, why, quality, estimate}]}.
+// `quality` is there only where a quality table tells it.
 //
 // Thread safety: a free function, no state.
 #pragma once

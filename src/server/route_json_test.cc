@@ -23,6 +23,7 @@ TEST(RouteJsonTest, SaysEverythingThatDecidedAndStaysJson) {
   explanation.candidates[0].variant = "small";
   explanation.candidates[0].why = "chosen";
   explanation.candidates[0].estimate.bytes_read = 1000000000;
+  explanation.candidates[0].quality = 0.875;
   explanation.candidates[1].variant = "large";
   explanation.candidates[1].estimate.seconds =
       std::numeric_limits<double>::infinity();
@@ -40,6 +41,8 @@ TEST(RouteJsonTest, SaysEverythingThatDecidedAndStaysJson) {
   ASSERT_EQ(candidates.size(), 2u);
   EXPECT_NE(text.find("\"bytes_read\":1000000000}"), std::string::npos);
   EXPECT_EQ(openai::AsInteger(candidates[1].at("estimate").at("seconds")), 0);
+  EXPECT_EQ(openai::AsNumber(candidates[0].at("quality")), 0.875);
+  EXPECT_FALSE(candidates[1].get_object().contains("quality"));
 }
 
 TEST(RouteJsonTest, SaysNullWhereNoVariantFits) {

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `aio bench mixed`: is routing worth it? Two workloads drawn from labelled
+// tasks go through all-small, all-large, random and the paper's rule, the same
+// requests in the same order, round by round. See docs/eval.md.
+#include <fmt/format.h>
+#include <prometheus/counter.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "cli/asker.h"
+#include "cli/commands.h"
+#include "cli/eval_parts.h"
+#include "cli/graph.h"
+#include "cli/progress.h"
+#include "eval/mixed.h"
+#include "eval/run.h"
+#include "eval/task.h"
+#include "eval/workload.h"
+
+namespace aio::cli {
+namespace {
+
+struct Flags {
+  std::string config;
+  std::vector<std::string> sets;
+  std::string tasks;
+  int requests = 50;
+  int rounds = 20;
+  uint64_t seed = 1;
+  int parallel = 1;
+  int max_tokens = 256;
+  bool as_json = false;
+  bool unsafe_python = false;
+};
+
+struct Workload {
+  std::string name;
+  std::vector<eval::Task> requests;  // tasks whose id begins with a position
+};
+
+int Fail(const Error& error) {
+  std::cerr << "aio bench mixed: " << error.message << "\n";
+  return 1;
+}
+
+// A request's task: "17 humaneval-3" is the task humaneval-3 at place 17.
+std::string TaskOf(const std::string& request) {
+  return request.substr(request.find(' ') + 1);
+}
+
+class MixedBench {
+ public:
+  MixedBench(const Flags& flags, config::Config config,
+             std::vector<eval::Task> tasks)
+      : flags_(flags), config_(std::move(config)), tasks_(std::move(tasks)) {}
+
+  Result<void> Run();
+
+ private:
+  Result<void> Load();
+  Result<void> FindEnds();
+  Result<void> Draw(const std::string& name, core::Label main);
+  Result<eval::MixedReport> Measure(const Workload& workload);
+  Result<eval::Pass> PassThrough(const Workload& workload,
+                                 const std::string& policy);
+  Result<void> CheckAnswers(const Workload& workload,
+                            std::vector<eval::MixedContender>* contenders);
+  int64_t WeightBytes();
+  std::map<std::string, std::string> Settings() const;
+
+  const Flags& flags_;
+  config::Config config_;
+  std::vector<eval::Task> tasks_;
+  std::unique_ptr<eval::PythonRunner> python_;
+  std::unique_ptr<Graph> graph_;
+  std::string small_;
+  std::string large_;
+  std::vector<std::string> policies_;
+  std::vector<Workload> workloads_;
+  std::unique_ptr<Asker> asker_;
+  std::unique_ptr<Progress> progress_;
+};
+
+Result<void> MixedBench::Load() {
+  RETURN_IF_ERROR(Draw("code-centric", core::Label::kCode));
+  RETURN_IF_ERROR(Draw("knowledge-centric", core::Label::kQa));
+  ASSIGN_OR_RETURN(python_, MakePython(tasks_, flags_.unsafe_python));
+  config_.server.requests_max =
+      std::max(config_.server.requests_max, flags_.parallel);
+  ASSIGN_OR_RETURN(graph_, Graph::Build(config_, [](const std::string&) {}));
+  RETURN_IF_ERROR(graph_->WarmUp());
+  return FindEnds();
+}
+
+// The small and the large variant, as the paper's rule takes them.
+Result<void> MixedBench::FindEnds() {
+  small_ = config_.policy.small;
+  large_ = config_.policy.large;
+  const auto& variants = graph_->orchestrator().variants();
+  const auto [least, most] = std::minmax_element(
+      variants.begin(), variants.end(), [](const auto& a, const auto& b) {
+        return a.bytes_per_token < b.bytes_per_token;
+      });
+  if (small_.empty()) small_ = least->name;
+  if (large_.empty()) large_ = most->name;
+  if (small_ == large_) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "the config has one variant, '" + small_ +
+                     "': there is nothing to route between",
+                 ""};
+  }
+  policies_ = {"static:" + small_, "static:" + large_, "random", "paper"};
+  return {};
+}
+
+Result<void> MixedBench::Draw(const std::string& name, core::Label main) {
+  eval::WorkloadMix mix;
+  mix.main = main;
+  mix.requests = flags_.requests;
+  mix.seed = flags_.seed;
+  ASSIGN_OR_RETURN(const std::vector<size_t> list,
+                   eval::DrawWorkload(tasks_, mix));
+  Workload workload;
+  workload.name = name;
+  for (size_t i = 0; i < list.size(); ++i) {
+    eval::Task task = tasks_[list[i]];
+    task.id = std::to_string(i) + " " + task.id;
+    workload.requests.push_back(std::move(task));
+  }
+  workloads_.push_back(std::move(workload));
+  return {};
+}
+
+// Of all local variants so far; counts what the engine reads, probes included.
+int64_t MixedBench::WeightBytes() {
+  double sum = 0;
+  for (const core::Variant& v : graph_->orchestrator().variants()) {
+    sum += graph_->metrics()
+               .Counter("aio_engine_weight_bytes_total", "Weight bytes read",
+                        {{"variant", v.name}})
+               ->Value();
+  }
+  return static_cast<int64_t>(sum);
+}
+
+// A fresh orchestrator, so that every pass begins with the same knowledge and
+// draws the same random numbers.
+Result<eval::Pass> MixedBench::PassThrough(const Workload& workload,
+                                           const std::string& policy) {
+  ASSIGN_OR_RETURN(const auto orchestrator,
+                   graph_->WithPolicy(policy, flags_.seed));
+  std::map<std::string, eval::Record> records;
+  eval::Parts parts;
+  parts.ask = [&](const eval::Task& task, const std::string&,
+                  eval::AskDone done) {
+    asker_->Ask(orchestrator.get(), "auto", task, std::move(done));
+  };
+  parts.cancel = [&] { asker_->CancelAll(); };
+  // Checked after the last round: a Python program takes the cores that are
+  // being measured.
+  parts.check = [](const eval::Task&, std::string_view) {
+    return eval::Verdict();
+  };
+  parts.record = [&](const eval::Record& record) -> Result<void> {
+    records[record.task] = record;
+    progress_->Step("requests");
+    return {};
+  };
+  eval::RunOptions options;
+  options.parallel = flags_.parallel;
+  options.checkers = 0;
+  eval::Runner runner(std::move(parts), options);
+  std::vector<eval::Job> jobs;
+  for (const eval::Task& task : workload.requests) {
+    jobs.push_back({&task, policy});
+  }
+  eval::Pass pass;
+  const int64_t bytes = WeightBytes();
+  const double begun = asker_->Now();
+  RETURN_IF_ERROR(runner.Run(jobs));
+  pass.seconds = asker_->Now() - begun;
+  pass.weight_bytes = WeightBytes() - bytes;
+  for (const eval::Task& task : workload.requests) {
+    eval::Record record = std::move(records[task.id]);
+    record.task = TaskOf(task.id);
+    pass.records.push_back(std::move(record));
+  }
+  return pass;
+}
+
+// The first pass of each; the others have the same answers.
+Result<void> MixedBench::CheckAnswers(
+    const Workload& workload, std::vector<eval::MixedContender>* contenders) {
+  std::map<std::tuple<std::string, std::string>, bool> known;
+  for (eval::MixedContender& contender : *contenders) {
+    std::vector<eval::Record>& records = contender.passes.front().records;
+    for (size_t i = 0; i < records.size(); ++i) {
+      eval::Record& record = records[i];
+      const auto key = std::make_tuple(record.task, record.answer);
+      const auto it = known.find(key);
+      if (it == known.end()) {
+        ASSIGN_OR_RETURN(
+            const eval::Verdict verdict,
+            eval::Check(workload.requests[i], record.answer, python_.get()));
+        known[key] = verdict.right;
+      }
+      record.right = known[key];
+    }
+  }
+  return {};
+}
+
+Result<eval::MixedReport> MixedBench::Measure(const Workload& workload) {
+  std::vector<eval::MixedContender> contenders;
+  for (const std::string& policy : policies_)
+    contenders.push_back({policy, {}});
+  const int count = static_cast<int>(contenders.size());
+  // Round -1 warms up and is thrown away. The order turns, so that no contender
+  // always follows the same one.
+  for (int round = -1; round < flags_.rounds; ++round) {
+    for (int k = 0; k < count; ++k) {
+      eval::MixedContender& c = contenders[(round + 1 + k) % count];
+      ASSIGN_OR_RETURN(eval::Pass pass, PassThrough(workload, c.name));
+      if (round >= 0) c.passes.push_back(std::move(pass));
+    }
+  }
+  for (const eval::MixedContender& c : contenders) {
+    RETURN_IF_ERROR(eval::CheckRounds(c));
+  }
+  RETURN_IF_ERROR(CheckAnswers(workload, &contenders));
+  eval::MixedNames names;
+  names.workload = workload.name;
+  names.small = small_;
+  names.all_small = policies_[0];
+  names.baseline = policies_[1];
+  names.router = "paper";
+  names.parallel = flags_.parallel;
+  names.seed = flags_.seed;
+  return eval::SummarizeMixed(names, contenders);
+}
+
+std::map<std::string, std::string> MixedBench::Settings() const {
+  std::map<std::string, std::string> out = {
+      {"tasks", std::to_string(tasks_.size())},
+      {"tasks_hash", eval::HashTasks(tasks_)},
+      {"requests", std::to_string(flags_.requests)},
+      {"rounds", std::to_string(flags_.rounds)},
+      {"parallel", std::to_string(flags_.parallel)},
+      {"max_tokens", std::to_string(flags_.max_tokens)},
+      {"seed", std::to_string(flags_.seed)},
+      {"small", small_},
+      {"large", large_}};
+  for (const auto& [name, print] : VariantFingerprints(config_, *graph_)) {
+    out["fingerprint " + name] = print;
+  }
+  return out;
+}
+
+Result<void> MixedBench::Run() {
+  RETURN_IF_ERROR(Load());
+  asker_ = std::make_unique<Asker>(Asker::Options{flags_.max_tokens, false});
+  std::vector<eval::MixedReport> reports;
+  {
+    const IoThread io(graph_.get());
+    progress_ = std::make_unique<Progress>(
+        0, static_cast<int>(workloads_.size() * policies_.size()) *
+               flags_.requests * (flags_.rounds + 1));
+    for (const Workload& workload : workloads_) {
+      ASSIGN_OR_RETURN(eval::MixedReport report, Measure(workload));
+      reports.push_back(std::move(report));
+    }
+    progress_.reset();
+  }
+  if (flags_.as_json) {
+    std::cout << eval::MixedJson(Settings(), reports);
+  } else {
+    std::cout << fmt::format(
+        "{} rounds of {} requests after one to warm up, {} at once, greedy, "
+        "at most {} tokens, seed {}\n",
+        flags_.rounds, flags_.requests, flags_.parallel, flags_.max_tokens,
+        flags_.seed);
+    for (const eval::MixedReport& report : reports) {
+      std::cout << "\n" << eval::MixedTable(report);
+    }
+  }
+  std::cout << std::flush;
+  if (!std::cout) return Error{ErrorCode::kUnavailable, "cannot write", ""};
+  return {};
+}
+
+int Mixed(const Flags& flags) {
+  SetLogLevel(LogLevel::kError);
+  auto tasks = eval::LoadTasks(flags.tasks);
+  if (!tasks) return Fail(tasks.error());
+  auto config = FindConfig(flags.config, flags.sets);
+  if (!config) return Fail(config.error());
+  const auto ran =
+      MixedBench(flags, *std::move(config), *std::move(tasks)).Run();
+  return ran ? 0 : Fail(ran.error());
+}
+
+}  // namespace
+
+void AddBenchMixed(CLI::App& bench, int* exit_code) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* c = bench.add_subcommand(
+      "mixed",
+      "Compare all-small, all-large, random and the paper's rule on two mixes "
+      "of tasks");
+  c->add_option("--tasks,-t", flags->tasks,
+                "JSONL file, published benchmark file, or a folder of them; "
+                "with code and qa among the intents")
+      ->required();
+  c->add_option("--config,-c", flags->config, "YAML file; default ./aio.yaml");
+  c->add_option("--set", flags->sets, "key.path=value, over the file");
+  c->add_option("--requests", flags->requests, "Of each workload")
+      ->check(CLI::Range(10, 100000))
+      ->capture_default_str();
+  c->add_option("--rounds", flags->rounds,
+                "Passes of each contender; under 20 nothing is claimed")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  c->add_option("--seed", flags->seed, "Of the workloads and random choices")
+      ->capture_default_str();
+  c->add_option("--parallel,-j", flags->parallel, "Requests at once")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  c->add_option("--max-tokens,-n", flags->max_tokens,
+                "Of an answer, where the task does not say")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  c->add_flag("--json", flags->as_json, "The tables as JSON");
+  c->add_flag("--unsafe-python", flags->unsafe_python,
+              "Run Python tests even without isolation");
+  c->callback([flags, exit_code] { *exit_code = Mixed(*flags); });
+}
+
+}  // namespace aio::cli

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How far a long command is, on standard error: a bar that is drawn again on a
+// terminal, a line every ten seconds elsewhere, and nothing from a command that
+// is over within two seconds.
+//
+// Thread safety: none; used on one thread.
+#pragma once
+
+#include <string>
+
+#include "base/executor.h"
+
+namespace aio::cli {
+
+class Progress {
+ public:
+  // `done` of `total` were there before the command began.
+  Progress(int done, int total);
+  // Takes the bar away.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // One more is done; `note` stands behind the count: "41 right, 2 errors".
+  void Step(const std::string& note);
+
+ private:
+  std::string Line(double seconds, const std::string& note) const;
+
+  const bool terminal_;
+  const Time begin_;
+  const int before_;
+  const int total_;
+  int done_;
+  double shown_ = 0;  // seconds from the begin
+  bool drawn_ = false;
+};
+
+// "45 s", "3:07", "2:03:07".
+std::string ClockText(double seconds);
+
+}  // namespace aio::cli

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads the quality table that `aio eval --quality-table` writes:
+//
+//   {"format": 1,
+//    "variants": {"small": {"code": {"quality": 0.93, "low": 0.88,
+//                                    "high": 0.96, "n": 200}, …}, …},
+//    "source": {…}}
+//
+// It is part of the configuration, so it is read like it: JSON is YAML, and
+// errors name the file, the line and the nearest known name. `low`, `high` and
+// `n` may be left out, `source` is for people. A (variant, label) that is
+// absent is not known; a variant that the configuration lacks is an error.
+//
+// Thread safety: free functions, no state.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "core/quality.h"
+
+namespace aio::config {
+
+Result<core::QualityTable> LoadQualityTable(
+    const std::string& file, const std::vector<std::string>& variants);
+
+// The same from memory; `source` stands in errors.
+Result<core::QualityTable> ParseQualityTable(
+    std::string_view text, const std::string& source,
+    const std::vector<std::string>& variants);
+
+}  // namespace aio::config
