@@ -31,7 +31,8 @@ Result<Experiment> Read(const std::string& data, const std::string& prompts) {
 Result<void> FitAll(const Experiment& e, const std::string& out) {
   std::vector<core::Label> labels;
   for (const Sample& s : e.samples) labels.push_back(s.label);
-  const double temperature = FitTemperature(CrossValidate(e, kFolds), labels);
+  const double temperature =
+      probe::FitTemperature(CrossValidate(e, kFolds), labels);
   std::vector<const Sample*> train;
   for (const Sample& s : e.samples) train.push_back(&s);
   const std::vector<Sample> written = Fill(e.templates, train);
