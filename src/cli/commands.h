@@ -11,11 +11,15 @@ class App;
 
 namespace aio::cli {
 
+void AddBench(CLI::App& app, int* exit_code);
 void AddChat(CLI::App& app, int* exit_code);
 void AddGenerate(CLI::App& app, int* exit_code);
 void AddInspect(CLI::App& app, int* exit_code);
 void AddRoute(CLI::App& app, int* exit_code);
 void AddServe(CLI::App& app, int* exit_code);
 void AddTokenize(CLI::App& app, int* exit_code);
+
+// The subcommands of `aio bench`.
+void AddBenchProbe(CLI::App& bench, int* exit_code);
 
 }  // namespace aio::cli

@@ -124,16 +124,10 @@ void Graph::OrderVariants(const config::Config& config) {
 }
 
 Result<void> Graph::AddOrchestrator(const config::Config& config) {
-  policy::Options rule;
-  for (const core::Variant& variant : variants_) {
-    rule.variants.push_back({variant.name, variant.bytes_per_token});
-  }
-  rule.small = config.policy.small;
-  rule.large = config.policy.large;
-  rule.entropy_max = config.policy.entropy_max;
-  rule.context_tokens_max = config.policy.context_tokens_max;
   orchestrator::Parts parts;
-  ASSIGN_OR_RETURN(parts.policy, policy::Make(config.policy.kind, rule));
+  ASSIGN_OR_RETURN(parts.policy,
+                   policy::Make(config.policy.kind,
+                                PolicyOptions(config.policy, variants_)));
   parts.executor = &strand_;
   parts.metrics = &metrics_;
   parts.variants = variants_;
@@ -206,6 +200,19 @@ Result<config::Config> FindConfig(const std::string& path,
                  ""};
   }
   return config::Load(file, overrides);
+}
+
+policy::Options PolicyOptions(const config::Policy& config,
+                              const std::vector<core::Variant>& variants) {
+  policy::Options options;
+  for (const core::Variant& variant : variants) {
+    options.variants.push_back({variant.name, variant.bytes_per_token});
+  }
+  options.small = config.small;
+  options.large = config.large;
+  options.entropy_max = config.entropy_max;
+  options.context_tokens_max = config.context_tokens_max;
+  return options;
 }
 
 config::Config ConfigOfModel(const std::string& file) {

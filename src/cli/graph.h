@@ -26,6 +26,7 @@
 #include "core/backend.h"
 #include "engine/local_backend.h"
 #include "orchestrator/orchestrator.h"
+#include "policy/policies.h"
 #include "probe/model_probe.h"
 
 namespace aio::cli {
@@ -93,6 +94,11 @@ Result<Answer> RunOne(Graph* graph,
 // do.
 Result<config::Config> FindConfig(const std::string& path,
                                   const std::vector<std::string>& sets);
+
+// What the config says of the policy, and of the model probe.
+policy::Options PolicyOptions(const config::Policy& config,
+                              const std::vector<core::Variant>& variants);
+probe::ModelProbe::Options ProbeOptions(const config::Probe& config);
 
 // A config of one local variant named after nothing but the file, for
 // `generate --model F` and `chat --model F`.

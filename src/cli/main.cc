@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   aio::cli::AddRoute(app, &exit_code);
   aio::cli::AddTokenize(app, &exit_code);
   aio::cli::AddInspect(app, &exit_code);
+  aio::cli::AddBench(app, &exit_code);
   if (ExplainUnknownCommand(app, argc, argv)) return 2;
   CLI11_PARSE(app, argc, argv);
   return exit_code;
