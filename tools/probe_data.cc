@@ -1,124 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/probe_data.h"
 
-#include <boost/json.hpp>
-#include <cctype>
 #include <cstdint>
-#include <cstdlib>
 #include <fstream>
-#include <set>
+#include <utility>
 
 #include "base/random.h"
 #include "probe/normalize.h"
 
 namespace aio::tools {
-namespace {
-
-// "thirty_days" and "thirtyDays" alike.
-std::string Plain(std::string_view identifier) {
-  std::string out;
-  for (const char c : identifier) {
-    if (c != '_') out += static_cast<char>(std::tolower(c));
-  }
-  return out;
-}
-
-bool IsIdentifier(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
-}
-
-// The function that a HumanEval prompt asks for: the name after its last "def".
-std::string EntryPoint(const std::string& text) {
-  const size_t def = text.rfind("def ");
-  if (def == std::string::npos) return "";
-  size_t end = def + 4;
-  while (end < text.size() && IsIdentifier(text[end])) ++end;
-  return Plain(std::string_view(text).substr(def + 4, end - def - 4));
-}
-
-std::string Number(const std::string& id) {
-  return id.substr(id.find_last_of(":/_") + 1);
-}
-
-// A prompt in another programming language names the same function.
-std::string TranslatedEntryPoint(const std::string& text,
-                                 const std::set<std::string>& known) {
-  std::string found, word;
-  for (const char c : text + " ") {
-    if (IsIdentifier(c)) {
-      word += c;
-      continue;
-    }
-    if (known.count(Plain(word)) > 0) found = Plain(word);
-    word.clear();
-  }
-  return found;
-}
-
-std::string GroupOf(const Sample& s, const std::set<std::string>& known) {
-  if (s.source == "humaneval") return "humaneval:" + EntryPoint(s.text);
-  if (s.source == "humaneval_xl_zh") {
-    const std::string entry = TranslatedEntryPoint(s.text, known);
-    return entry.empty() ? "humaneval_xl:" + Number(s.id)
-                         : "humaneval:" + entry;
-  }
-  // The Chinese MT-Bench counts from 1000.
-  if (s.source == "mt_bench_zh") {
-    return "mt_bench:" + std::to_string(std::atoi(Number(s.id).c_str()) - 1000);
-  }
-  if (s.source == "vicuna_bench_zh") return "vicuna_bench:" + Number(s.id);
-  if (s.source == "p3_wiki_bio") return "p3_wiki_bio:" + Number(s.id);
-  if (s.source == "cmrc2018") return s.id.substr(0, s.id.find("_QUERY"));
-  return s.id;
-}
-
-Result<Sample> Parse(const std::string& line) {
-  boost::system::error_code error;
-  const boost::json::value value = boost::json::parse(line, error);
-  const boost::json::object* object = value.if_object();
-  if (error || object == nullptr) {
-    return Error{ErrorCode::kCorrupt, "is not a JSON object", ""};
-  }
-  const auto text = [object](const char* key) {
-    const boost::json::value* v = object->if_contains(key);
-    return v != nullptr && v->is_string() ? std::string(v->as_string()) : "";
-  };
-  Sample s;
-  s.id = text("id");
-  s.text = text("text");
-  s.source = text("source");
-  const auto label = core::LabelNamed(text("label"));
-  if (s.text.empty() || !label) {
-    return Error{ErrorCode::kCorrupt, "lacks a text or a known label", ""};
-  }
-  s.label = *label;
-  s.line = probe::Line(probe::Normalize(s.text));
-  return s;
-}
-
-}  // namespace
 
 Result<std::vector<Sample>> ReadSamples(const std::string& file) {
-  std::ifstream in(file);
-  if (!in) return Error{ErrorCode::kNotFound, "cannot read " + file, ""};
+  ASSIGN_OR_RETURN(auto prompts, probe::ReadLabelledPrompts(file));
   std::vector<Sample> samples;
-  std::set<std::string> entry_points;
-  int number = 0;
-  for (std::string line; std::getline(in, line);) {
-    ++number;
-    Result<Sample> s = Parse(line);
-    if (!s) {
-      return Error{
-          s.error().code,
-          file + ":" + std::to_string(number) + " " + s.error().message, ""};
-    }
-    samples.push_back(*std::move(s));
-    if (samples.back().source == "humaneval") {
-      entry_points.insert(EntryPoint(samples.back().text));
-    }
+  for (probe::LabelledPrompt& p : prompts) {
+    std::string line = probe::Line(probe::Normalize(p.text));
+    samples.push_back({std::move(p), std::move(line)});
   }
-  entry_points.erase("");
-  for (Sample& s : samples) s.group = GroupOf(s, entry_points);
   return samples;
 }
 
@@ -196,20 +94,6 @@ std::vector<Sample> Fill(const std::vector<Template>& templates,
     }
   }
   return out;
-}
-
-bool IsNatural(const std::string& source) {
-  for (const char* prefix : {"arena_hard", "mt_bench", "vicuna_bench",
-                             "chinese_llama_alpaca", "self_instruct"}) {
-    if (source.rfind(prefix, 0) == 0) return true;
-  }
-  return false;
-}
-
-int FoldOf(const std::string& group, int folds) {
-  uint64_t hash = 0;
-  for (const char c : group) hash = Mix(hash ^ static_cast<uint8_t>(c));
-  return static_cast<int>(hash % static_cast<uint64_t>(folds));
 }
 
 }  // namespace aio::tools

@@ -28,8 +28,9 @@ std::vector<const Sample*> Weighted(const std::vector<const Sample*>& samples,
   double total = 0;
   for (const Sample* s : samples) {
     const int n = count[{s->label, s->source}];
-    weight.push_back(std::pow(n, options.source_power - 1) *
-                     (IsNatural(s->source) ? options.natural_weight : 1));
+    weight.push_back(
+        std::pow(n, options.source_power - 1) *
+        (probe::IsNatural(s->source) ? options.natural_weight : 1));
     total += weight.back();
   }
   std::vector<std::pair<uint64_t, const Sample*>> order;
@@ -120,11 +121,11 @@ Fitted::Fitted(const std::vector<const Sample*>& samples,
 
 Fitted::~Fitted() = default;
 
-Logits Fitted::Predict(const std::string& line) const {
+probe::Logits Fitted::Predict(const std::string& line) const {
   std::istringstream in(line + "\n");
   std::vector<std::pair<float, std::string>> found;
   model_->predictLine(in, found, core::kLabels, 0);
-  Logits logits;
+  probe::Logits logits;
   logits.fill(-20);
   for (const auto& [p, name] : found) {
     const auto label =
@@ -135,34 +136,5 @@ Logits Fitted::Predict(const std::string& line) const {
 }
 
 void Fitted::Save(const std::string& file) { model_->saveModel(file); }
-
-Logits Softmax(const Logits& logits, double temperature) {
-  const double most = *std::max_element(logits.begin(), logits.end());
-  Logits p;
-  double sum = 0;
-  for (size_t i = 0; i < p.size(); ++i) {
-    p[i] = std::exp((logits[i] - most) / temperature);
-    sum += p[i];
-  }
-  for (double& x : p) x /= sum;
-  return p;
-}
-
-double FitTemperature(const std::vector<Logits>& logits,
-                      const std::vector<core::Label>& labels) {
-  double best = 1, least = 1e300;
-  for (double t = 0.4; t < 6; t *= 1.02) {
-    double loss = 0;
-    for (size_t i = 0; i < logits.size(); ++i) {
-      const double p = Softmax(logits[i], t)[static_cast<size_t>(labels[i])];
-      loss -= std::log(std::max(p, 1e-9));
-    }
-    if (loss < least) {
-      least = loss;
-      best = t;
-    }
-  }
-  return best;
-}
 
 }  // namespace aio::tools

@@ -6,12 +6,11 @@
 // Thread safety: none.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "core/intent.h"
+#include "probe/calibration.h"
 #include "tools/probe_data.h"
 
 namespace fasttext {
@@ -35,23 +34,16 @@ struct FitOptions {
   double natural_weight = 4;
 };
 
-using Logits = std::array<double, core::kLabels>;  // natural, up to a constant
-
 class Fitted {
  public:
   Fitted(const std::vector<const Sample*>& samples, const FitOptions& options,
          double temperature = 1);
   ~Fitted();
-  Logits Predict(const std::string& line) const;
+  probe::Logits Predict(const std::string& line) const;
   void Save(const std::string& file);
 
  private:
   std::unique_ptr<fasttext::FastText> model_;
 };
-
-// The temperature with the least negative log likelihood.
-double FitTemperature(const std::vector<Logits>& logits,
-                      const std::vector<core::Label>& labels);
-Logits Softmax(const Logits& logits, double temperature);
 
 }  // namespace aio::tools

@@ -2,17 +2,23 @@
 #include "tools/probe_report.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
 #include <map>
 #include <set>
 #include <utility>
 
+#include "probe/scoreboard.h"
+
 namespace aio::tools {
 namespace {
 
 using core::kLabels;
+using probe::Distribution;
+using probe::FoldOf;
+using probe::IsNatural;
+using probe::Logits;
+using probe::Tally;
 
 // A label counts among those held out if it has this many sources of this size.
 constexpr size_t kSourcesMin = 3;
@@ -20,9 +26,7 @@ constexpr int kPromptsMin = 20;
 
 size_t Index(core::Label label) { return static_cast<size_t>(label); }
 
-size_t Best(const Logits& x) {
-  return std::max_element(x.begin(), x.end()) - x.begin();
-}
+size_t Best(const Distribution& p) { return Index(probe::Best(p)); }
 
 double EntropyOf(const double* p, size_t n) {
   double sum = 0;
@@ -32,112 +36,34 @@ double EntropyOf(const double* p, size_t n) {
   return sum;
 }
 
-struct Share {
-  int right = 0, all = 0;
-  void Add(bool ok) {
-    right += ok;
-    ++all;
-  }
-  double value() const { return all == 0 ? 0 : double{1} * right / all; }
-};
-
 // Each fold is calibrated with what the models of the other folds said.
-std::vector<Logits> Calibrated(const Experiment& e,
-                               const std::vector<Logits>& logits, int folds) {
-  std::vector<Logits> p(logits.size());
-  for (int fold = 0; fold < folds; ++fold) {
-    std::vector<Logits> others;
-    std::vector<core::Label> labels;
-    for (size_t i = 0; i < logits.size(); ++i) {
-      if (FoldOf(e.samples[i].group, folds) == fold) continue;
-      others.push_back(logits[i]);
-      labels.push_back(e.samples[i].label);
-    }
-    const double temperature = FitTemperature(others, labels);
-    for (size_t i = 0; i < logits.size(); ++i) {
-      if (FoldOf(e.samples[i].group, folds) == fold) {
-        p[i] = Softmax(logits[i], temperature);
-      }
-    }
+std::vector<Distribution> Calibrated(const Experiment& e,
+                                     const std::vector<Logits>& logits,
+                                     int folds) {
+  std::vector<core::Label> labels;
+  std::vector<int> fold;
+  for (const Sample& s : e.samples) {
+    labels.push_back(s.label);
+    fold.push_back(FoldOf(s.group, folds));
   }
-  return p;
+  return probe::CrossCalibrate(logits, labels, fold);
 }
 
-void PrintShares(const char* title,
-                 const std::map<std::string, Share>& shares) {
-  std::printf("\n| %s | prompts | right |\n|---|---:|---:|\n", title);
-  for (const auto& [name, share] : shares) {
-    std::printf("| %s | %d | %.1f %% |\n", name.c_str(), share.all,
-                100 * share.value());
-  }
-}
-
-void PrintAccuracy(const Experiment& e, const std::vector<Logits>& p) {
-  Share all, natural, other;
-  std::map<std::string, Share> labels, sources;
+probe::Scoreboard BoardOf(const Experiment& e,
+                          const std::vector<Distribution>& p) {
+  std::vector<probe::Judgement> judgements;
   for (size_t i = 0; i < p.size(); ++i) {
-    const Sample& s = e.samples[i];
-    const bool ok = Best(p[i]) == Index(s.label);
-    all.Add(ok);
-    (IsNatural(s.source) ? natural : other).Add(ok);
-    labels[std::string(core::Name(s.label))].Add(ok);
-    sources[s.source + (IsNatural(s.source) ? " (natural)" : "")].Add(ok);
+    judgements.push_back({e.samples[i].label, e.samples[i].source, p[i]});
   }
-  double macro = 0;
-  for (const auto& [name, share] : labels) macro += share.value() / kLabels;
-  std::printf(
-      "\naccuracy %.1f %% of %d; mean over labels %.1f %%; natural "
-      "prompts %.1f %% of %d; benchmark prompts %.1f %% of %d\n",
-      100 * all.value(), all.all, 100 * macro, 100 * natural.value(),
-      natural.all, 100 * other.value(), other.all);
-  PrintShares("label", labels);
-  PrintShares("source", sources);
+  return probe::ScoreboardOf(judgements);
 }
 
-void PrintConfusion(const Experiment& e, const std::vector<Logits>& p) {
-  std::array<std::array<int, kLabels>, kLabels> count{};
-  for (size_t i = 0; i < p.size(); ++i) {
-    ++count[Index(e.samples[i].label)][Best(p[i])];
-  }
-  std::printf("\n| is \\ said |");
-  for (const auto name : core::kLabelNames) std::printf(" %s |", name.data());
-  std::printf("\n|---|");
-  for (size_t i = 0; i < kLabels; ++i) std::printf("---:|");
-  for (size_t i = 0; i < kLabels; ++i) {
-    std::printf("\n| %s |", core::kLabelNames[i].data());
-    for (const int n : count[i]) std::printf(" %d |", n);
-  }
-  std::printf("\n");
-}
-
-// Expected calibration error: |confidence - accuracy| by tenths of confidence,
-// weighted by how many fall into each.
-void PrintCalibration(const Experiment& e, const std::vector<Logits>& p) {
-  std::array<Share, 10> bins;
-  std::array<double, 10> confidence{};
-  for (size_t i = 0; i < p.size(); ++i) {
-    const double most = p[i][Best(p[i])];
-    const size_t bin = std::min<size_t>(9, static_cast<size_t>(most * 10));
-    bins[bin].Add(Best(p[i]) == Index(e.samples[i].label));
-    confidence[bin] += most;
-  }
-  double error = 0;
-  std::printf(
-      "\n| said | prompts | mean said | right |\n|---|---:|---:|---:|\n");
-  for (size_t b = 0; b < bins.size(); ++b) {
-    if (bins[b].all == 0) continue;
-    const double mean = confidence[b] / bins[b].all;
-    error += std::abs(mean - bins[b].value()) * bins[b].all / p.size();
-    std::printf("| %.1f-%.1f | %d | %.2f | %.2f |\n", b / 10.0, (b + 1) / 10.0,
-                bins[b].all, mean, bins[b].value());
-  }
-  std::printf("\nexpected calibration error %.3f\n", error);
-}
+void Print(const std::string& text) { std::fputs(text.c_str(), stdout); }
 
 // What the paper's policy makes of it: code / math / other, threshold 0.45.
-void PrintRouting(const Experiment& e, const std::vector<Logits>& p,
+void PrintRouting(const Experiment& e, const std::vector<Distribution>& p,
                   bool natural) {
-  Share three;
+  Tally three;
   int certain = 0, small = 0, small_right = 0, code = 0, all = 0;
   for (size_t i = 0; i < p.size(); ++i) {
     const Sample& s = e.samples[i];
@@ -157,7 +83,7 @@ void PrintRouting(const Experiment& e, const std::vector<Logits>& p,
       "%s: code / math / other right %.1f %%; entropy <= 0.45 for "
       "%.1f %%; sent small %d, of which code %d (%.1f %%), of %d code "
       "prompts\n",
-      natural ? "natural" : "all", 100 * three.value(), 100.0 * certain / all,
+      natural ? "natural" : "all", 100 * three.share(), 100.0 * certain / all,
       small, small_right, 100.0 * small_right / std::max(1, small), code);
 }
 
@@ -182,16 +108,16 @@ void PrintHeldOut(const Experiment& e) {
         said[source] = HoldOut(
             e, [&s = source](const Sample& x) { return x.source == s; });
       }
-      Share recall;
+      Tally recall;
       for (size_t i = 0; i < e.samples.size(); ++i) {
         const Sample& s = e.samples[i];
         if (s.source != source || Index(s.label) != label) continue;
         recall.Add(Best(said[source][i]) == label);
       }
-      mean += recall.value() / sources.size();
+      mean += recall.share() / sources.size();
       std::printf("| %s | %s | %d | %.1f %% |\n",
                   core::kLabelNames[label].data(), source.c_str(), recall.all,
-                  100 * recall.value());
+                  100 * recall.share());
     }
     if (counts) {
       std::printf("| **%s** | mean of %zu | | **%.1f %%** |\n",
@@ -210,13 +136,13 @@ void PrintHeldOut(const Experiment& e) {
 void PrintNaturalHeldOut(const Experiment& e) {
   const std::vector<Logits> said =
       HoldOut(e, [](const Sample& s) { return IsNatural(s.source); });
-  Share share;
+  Tally share;
   for (size_t i = 0; i < said.size(); ++i) {
     if (!IsNatural(e.samples[i].source)) continue;
     share.Add(Best(said[i]) == Index(e.samples[i].label));
   }
   std::printf("\nall natural sources held out at once: %.1f %% of %d right\n",
-              100 * share.value(), share.all);
+              100 * share.share(), share.all);
 }
 
 }  // namespace
@@ -257,10 +183,11 @@ std::vector<Logits> CrossValidate(const Experiment& e, int folds) {
 
 void Report(const Experiment& e, int folds) {
   const std::vector<Logits> logits = CrossValidate(e, folds);
-  const std::vector<Logits> p = Calibrated(e, logits, folds);
-  PrintAccuracy(e, p);
-  PrintConfusion(e, p);
-  PrintCalibration(e, p);
+  const std::vector<Distribution> p = Calibrated(e, logits, folds);
+  const probe::Scoreboard board = BoardOf(e, p);
+  Print(probe::AccuracyTables(board));
+  Print(probe::ConfusionTable(board));
+  Print(probe::CalibrationTable(board.reliability));
   std::printf("\n");
   PrintRouting(e, p, false);
   PrintRouting(e, p, true);

@@ -23,12 +23,14 @@ struct Experiment {
 
 // What models say of each sample that saw neither it nor any of its group:
 // `folds` models, each trained without one fold. [sample]
-std::vector<Logits> CrossValidate(const Experiment& experiment, int folds);
+std::vector<probe::Logits> CrossValidate(const Experiment& experiment,
+                                         int folds);
 
 // The same of the samples that `held` picks, from one model trained without
 // them and without their groups; others stay 0. [sample]
-std::vector<Logits> HoldOut(const Experiment& experiment,
-                            const std::function<bool(const Sample&)>& held);
+std::vector<probe::Logits> HoldOut(
+    const Experiment& experiment,
+    const std::function<bool(const Sample&)>& held);
 
 // Prints accuracy per label and source, confusion and calibration of a
 // cross-validation, then recall on sources held out.

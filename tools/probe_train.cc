@@ -6,13 +6,19 @@
 //   temperature,
 //                                       fits on everything, writes OUT
 //   probe_train report DATA PROMPTS     prints the tables of docs/probe.md
+//   probe_train said DATA PROMPTS OUT   cross-validates; writes what models say
+//                                       of prompts they were not trained on,
+//                                       for `aio bench probe --text-said`
 //   probe_train time MODEL DATA         prints the cost per request
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/atomic_file.h"
+#include "probe/said_file.h"
 #include "probe/text_probe.h"
 #include "tools/probe_report.h"
 
@@ -31,7 +37,8 @@ Result<Experiment> Read(const std::string& data, const std::string& prompts) {
 Result<void> FitAll(const Experiment& e, const std::string& out) {
   std::vector<core::Label> labels;
   for (const Sample& s : e.samples) labels.push_back(s.label);
-  const double temperature = FitTemperature(CrossValidate(e, kFolds), labels);
+  const double temperature =
+      probe::FitTemperature(CrossValidate(e, kFolds), labels);
   std::vector<const Sample*> train;
   for (const Sample& s : e.samples) train.push_back(&s);
   const std::vector<Sample> written = Fill(e.templates, train);
@@ -42,6 +49,16 @@ Result<void> FitAll(const Experiment& e, const std::string& out) {
   std::printf("%zu prompts, %zu written ones, temperature %.2f: %s\n",
               e.samples.size(), written.size(), temperature, out.c_str());
   return {};
+}
+
+Result<void> WriteSaid(const Experiment& e, const std::string& file) {
+  const std::vector<probe::Logits> said = CrossValidate(e, kFolds);
+  ASSIGN_OR_RETURN(auto out, AtomicFile::Create(file));
+  for (size_t i = 0; i < said.size(); ++i) {
+    const std::string line = probe::SaidLine(e.samples[i].id, said[i]);
+    RETURN_IF_ERROR(out.Append(std::as_bytes(std::span(line))));
+  }
+  return out.Commit();
 }
 
 // The whole of Classify, per prompt; the median and the 99th percentile of all
@@ -83,12 +100,16 @@ Result<void> Run(const std::vector<std::string>& args) {
     Report(e, kFolds);
     return {};
   }
+  if (args.size() == 4 && args[0] == "said") {
+    ASSIGN_OR_RETURN(const Experiment e, Read(args[1], args[2]));
+    return WriteSaid(e, args[3]);
+  }
   if (args.size() == 3 && args[0] == "time") {
     return PrintTime(args[1], args[2]);
   }
   return Error{ErrorCode::kInvalidArgument,
                "usage: probe_train fit DATA PROMPTS OUT | report DATA PROMPTS "
-               "| time MODEL DATA",
+               "| said DATA PROMPTS OUT | time MODEL DATA",
                ""};
 }
 

@@ -13,6 +13,7 @@ void AddBench(CLI::App& app, int* exit_code) {
       "bench", "Compare policies and probes on this machine");
   bench->require_subcommand(1);
   AddBenchMixed(*bench, exit_code);
+  AddBenchProbe(*bench, exit_code);
 }
 
 }  // namespace aio::cli

@@ -22,5 +22,6 @@ void AddTokenize(CLI::App& app, int* exit_code);
 
 // The subcommands of `aio bench`.
 void AddBenchMixed(CLI::App& bench, int* exit_code);
+void AddBenchProbe(CLI::App& bench, int* exit_code);
 
 }  // namespace aio::cli

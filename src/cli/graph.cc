@@ -124,13 +124,7 @@ void Graph::OrderVariants(const config::Config& config) {
 }
 
 Result<void> Graph::AddOrchestrator(const config::Config& config) {
-  for (const core::Variant& variant : variants_) {
-    rule_.variants.push_back({variant.name, variant.bytes_per_token});
-  }
-  rule_.small = config.policy.small;
-  rule_.large = config.policy.large;
-  rule_.entropy_max = config.policy.entropy_max;
-  rule_.context_tokens_max = config.policy.context_tokens_max;
+  rule_ = PolicyOptions(config.policy, variants_);
   parts_.executor = &strand_;
   parts_.metrics = &metrics_;
   parts_.variants = variants_;
@@ -215,6 +209,19 @@ Result<config::Config> FindConfig(const std::string& path,
                  ""};
   }
   return config::Load(file, overrides);
+}
+
+policy::Options PolicyOptions(const config::Policy& config,
+                              const std::vector<core::Variant>& variants) {
+  policy::Options options;
+  for (const core::Variant& variant : variants) {
+    options.variants.push_back({variant.name, variant.bytes_per_token});
+  }
+  options.small = config.small;
+  options.large = config.large;
+  options.entropy_max = config.entropy_max;
+  options.context_tokens_max = config.context_tokens_max;
+  return options;
 }
 
 config::Config ConfigOfModel(const std::string& file) {

@@ -110,6 +110,11 @@ Result<Answer> RunOne(Graph* graph,
 Result<config::Config> FindConfig(const std::string& path,
                                   const std::vector<std::string>& sets);
 
+// What the config says of the policy, and of the model probe.
+policy::Options PolicyOptions(const config::Policy& config,
+                              const std::vector<core::Variant>& variants);
+probe::ModelProbe::Options ProbeOptions(const config::Probe& config);
+
 // A config of one local variant named after nothing but the file, for
 // `generate --model F` and `chat --model F`.
 config::Config ConfigOfModel(const std::string& file);

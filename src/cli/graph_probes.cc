@@ -20,6 +20,20 @@ Error About(const std::string& key, Error error) {
 
 }  // namespace
 
+probe::ModelProbe::Options ProbeOptions(const config::Probe& config) {
+  probe::ModelProbe::Options options;
+  options.variant = config.model;
+  options.suffix = config.suffix;
+  options.tokens_max = config.tokens_max;
+  options.temperature = config.temperature;
+  options.prior = config.prior;
+  for (const auto& [name, token] : config.labels) {
+    const auto label = core::LabelNamed(name);
+    if (label) options.labels[static_cast<size_t>(*label)] = token;
+  }
+  return options;
+}
+
 Result<void> Graph::AddProbes(const config::Config& config,
                               orchestrator::Parts* parts) {
   if (!config.probe.text.empty()) {
@@ -30,17 +44,10 @@ Result<void> Graph::AddProbes(const config::Config& config,
     };
   }
   if (config.probe.model.empty()) return {};
-  probe::ModelProbe::Options options;
-  options.variant = config.probe.model;
-  options.suffix = config.probe.suffix;
-  options.tokens_max = config.probe.tokens_max;
-  for (const auto& [name, token] : config.probe.labels) {
-    const auto label = core::LabelNamed(name);
-    if (label) options.labels[static_cast<size_t>(*label)] = token;
-  }
   for (const core::Variant& variant : variants_) {
     if (variant.name != config.probe.model) continue;
-    auto made = probe::ModelProbe::Make(variant.backend, &worker_, options);
+    auto made = probe::ModelProbe::Make(variant.backend, &worker_,
+                                        ProbeOptions(config.probe));
     if (!made) return About("probe", made.error());
     model_probe_ = *made;
   }

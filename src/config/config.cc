@@ -83,6 +83,8 @@ Probe ReadProbe(Section s) {
   s.Count("tokens_max", 1, &probe.tokens_max);
   s.Time("deadline", &probe.deadline);
   s.String("suffix", &probe.suffix);
+  s.Number("temperature", 0.01, 100, &probe.temperature);
+  s.Bool("prior", &probe.prior);
   for (auto& [label, token] : s.Strings("labels")) {
     probe.labels.emplace(std::move(label), std::move(token));
   }

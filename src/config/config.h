@@ -74,6 +74,12 @@ struct Probe {
   int tokens_max = 256;
   Duration deadline = 2s;
   std::string suffix = "Category:";
+  // Of the model probe's answer, fitted by `aio bench probe`; > 1: less sure
+  // than the model says.
+  double temperature = 1;
+  // Whether what the model says of a request without content is divided out; a
+  // model that was trained to answer may do better without.
+  bool prior = true;
   // label name -> the single token that stands for it; empty: chosen at load.
   std::map<std::string, std::string> labels;
 };

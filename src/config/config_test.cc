@@ -71,6 +71,7 @@ variants:
   z: { model: /abs/z.gguf, device: cpu1, context_max: 512, kv_memory: 1GiB }
   a: { upstream: "http://npu:8000/v1", model: org/model, api_key_env: KEY }
 probe: { text: p.ftz, model: z, tokens_max: 99, deadline: 1s, suffix: "C:",
+         temperature: 1.7, prior: false,
          labels: { code: " code", math: " math" } }
 policy: { kind: "static:a", small: z, large: a, entropy_max: 0.3,
           context_tokens_max: 100 }
@@ -91,6 +92,8 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.variants[0].second.kv_memory, int64_t{1} << 30);
   EXPECT_EQ(config.variants[1].second.model, "org/model");  // a name
   EXPECT_EQ(config.probe.labels.at("code"), " code");
+  EXPECT_DOUBLE_EQ(config.probe.temperature, 1.7);
+  EXPECT_FALSE(config.probe.prior);
   EXPECT_EQ(config.policy.kind, "static:a");
   EXPECT_DOUBLE_EQ(config.policy.entropy_max, 0.3);
   EXPECT_EQ(config.log.decisions, "/etc/aio/out/d.jsonl");
@@ -124,6 +127,11 @@ TEST(ConfigTest, NamesTheLineOfAWrongValue) {
                            "devices: { d: { memory_limit: lots } }",
                            "probe: { model: smal }",
                            "probe: { labels: { coding: x } }",
+                           "probe: { temperature: 0 }",
+                           "probe: { temperature: -1 }",
+                           "probe: { temperature: .nan }",
+                           "probe: { temperature: warm }",
+                           "probe: { prior: maybe }",
                            "policy: { kind: magic }",
                            "policy: { kind: 'static:' }",
                            "policy: { kind: 'static:smal' }",

@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include "probe/calibration.h"
+
 namespace aio::probe {
 namespace {
 
@@ -209,19 +211,13 @@ void ModelProbe::Ask(std::shared_ptr<const core::Request> request,
 Result<core::Intent> ModelProbe::Calibrate(const Known& known,
                                            const core::Scores& scores) const {
   if (!Usable(scores)) return kUnusable;
-  std::array<double, core::kLabels> x;
+  Logits x;
   for (size_t i = 0; i < core::kLabels; ++i) {
-    x[i] = (double{scores.logits[i]} - double{known.prior[i]}) /
-           options_.temperature;
+    x[i] = scores.logits[i];
+    if (options_.prior) x[i] -= known.prior[i];
   }
-  const double most = *std::max_element(x.begin(), x.end());
   core::Intent intent;
-  double sum = 0;
-  for (size_t i = 0; i < core::kLabels; ++i) {
-    intent.probabilities[i] = std::exp(x[i] - most);
-    sum += intent.probabilities[i];
-  }
-  for (double& p : intent.probabilities) p /= sum;
+  intent.probabilities = Softmax(x, options_.temperature);
   intent.source = core::IntentSource::kModel;
   return intent;
 }

@@ -8,6 +8,8 @@
 // ICML 2021): a request about nothing is scored once, and what the model says
 // of it is what it says anyway. Then
 //   p = softmax((logits - logits of the prior) / temperature).
+// A model that was trained to answer this very question may need no such
+// correction; Options::prior leaves it out.
 //
 // Labels are configured or chosen: sets of words, then of letters explained in
 // the suffix, are tried in turn on the content-free request until the backend
@@ -43,6 +45,7 @@ class ModelProbe : public std::enable_shared_from_this<ModelProbe> {
     LabelTexts labels;                 // all empty: chosen; else all set
     int tokens_max = 256;              // longer prompts: head and tail
     double temperature = 1;            // > 1: less sure than the model says
+    bool prior = true;                 // whether it is divided out
   };
   using Done = std::function<void(Result<core::Intent>)>;
 

@@ -114,6 +114,16 @@ TEST_F(ModelProbeTest, DividesOutWhatTheModelSaysOfNothing) {
   EXPECT_NEAR(P(Label::kCode), P(Label::kQa), 1e-12);
 }
 
+TEST_F(ModelProbeTest, ThePriorMayBeLeftIn) {
+  backend_->prior = {5, 0, 0, 3, 0, 0, 0, 0};
+  backend_->logits = {5, 2, 0, 3, 0, 0, 0, 0};
+  options_.prior = false;
+  Build();
+  Ask();
+  EXPECT_EQ((*answer_)->Best(), Label::kCode);
+  EXPECT_NEAR(P(Label::kCode) / P(Label::kMath), std::exp(3.0), 1e-9);
+}
+
 TEST_F(ModelProbeTest, TemperatureFlattens) {
   backend_->logits = {2, 0, 0, 0, 0, 0, 0, 0};
   options_.temperature = 2;
