@@ -34,8 +34,8 @@ struct Limits {
   Duration time_max = std::chrono::seconds(10);
   // Of address space, per process.
   int64_t memory_bytes_max = int64_t{512} << 20;
-  // Processes and threads at once. Without isolation not limited: the kernel
-  // would count all that the user runs.
+  // Processes and threads at once. Not limited without isolation, since the
+  // kernel would count all that the user runs, nor where root uses bubblewrap.
   int processes_max = 16;
   // Per file, and for all files together where /tmp is in memory.
   int64_t file_bytes_max = int64_t{64} << 20;
@@ -63,7 +63,9 @@ struct Finished {
   std::string note;
 };
 
-// Returns once the process, and with isolation all that it started, is gone.
+// Returns once the process is gone, and all that it started: with kNamespaces
+// before, with kBubblewrap at the latest a moment later, with kNone unless it
+// left the process's session.
 // kUnsupported if this way of isolation is not to be had here, kUnavailable if
 // no process could be started.
 // A folder is removed in which a program without isolation started.
