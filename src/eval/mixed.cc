@@ -81,9 +81,7 @@ MixedRow RowOf(const MixedNames& names, const MixedContender& contender,
   }
   row.small_share = static_cast<double>(small) / row.requests;
   // A task that comes twice is answered alike twice: it tells nothing new.
-  const int distinct = DistinctTasks(first);
-  row.accuracy = Wilson95(
-      static_cast<int>(std::lround(row.accuracy_share() * distinct)), distinct);
+  row.accuracy = WilsonOfShare95(row.accuracy_share(), DistinctTasks(first));
   row.tokens_per_second = Median(Each(contender, TokensPerSecond));
   row.request_seconds = Median(Each(contender, RequestSeconds));
   const std::vector<double> own = Each(contender, TokensPerSecond);
@@ -116,8 +114,17 @@ const MixedContender& Named(const std::vector<MixedContender>& contenders,
   return *it;
 }
 
-// The time of all on large over that of the same with the `count` requests on
-// small that gain most by it.
+// The time of the whole list: of its requests, where each has a time of its
+// own, so that every ratio of a ceiling is of the same numbers.
+double ListSeconds(const MixedContender& contender, int parallel) {
+  if (parallel > 1) return Median(Each(contender, RequestSeconds));
+  double sum = 0;
+  for (const double seconds : SecondsByRequest(contender)) sum += seconds;
+  return sum;
+}
+
+// All on large over the same with the `count` requests on small that gain most
+// by it.
 double BestChoice(const MixedContender& small, const MixedContender& large,
                   size_t count) {
   const std::vector<double> s = SecondsByRequest(small);
@@ -136,25 +143,23 @@ double BestChoice(const MixedContender& small, const MixedContender& large,
 
 Ceiling CeilingOf(const MixedNames& names,
                   const std::vector<MixedContender>& contenders,
-                  const std::vector<MixedRow>& rows) {
-  const auto row = [&](const std::string& name) -> const MixedRow& {
-    return *std::find_if(rows.begin(), rows.end(),
-                         [&](const MixedRow& r) { return r.name == name; });
-  };
+                  const MixedRow& router) {
+  const MixedContender& all_small = Named(contenders, names.all_small);
+  const MixedContender& all_large = Named(contenders, names.baseline);
+  const double small = ListSeconds(all_small, names.parallel);
+  const double large = ListSeconds(all_large, names.parallel);
+  const double routed =
+      ListSeconds(Named(contenders, names.router), names.parallel);
   Ceiling c;
-  const double small = row(names.all_small).request_seconds;
-  const double large = row(names.baseline).request_seconds;
-  const double router = row(names.router).request_seconds;
-  c.share = row(names.router).small_share;
-  if (small <= 0 || large <= 0 || router <= 0) return c;
+  c.share = router.small_share;
+  if (small <= 0 || large <= 0 || routed <= 0) return c;
   c.all_small = large / small;
   c.same_share = large / (c.share * small + (1 - c.share) * large);
-  c.router = large / router;
+  c.router = large / routed;
   if (names.parallel > 1) return c;
   const auto count =
-      static_cast<size_t>(std::lround(c.share * row(names.router).requests));
-  c.best_choice = BestChoice(Named(contenders, names.all_small),
-                             Named(contenders, names.baseline), count);
+      static_cast<size_t>(std::lround(c.share * router.requests));
+  c.best_choice = BestChoice(all_small, all_large, count);
   return c;
 }
 
@@ -207,7 +212,11 @@ MixedReport SummarizeMixed(const MixedNames& names,
   for (const MixedContender& c : contenders) {
     report.rows.push_back(RowOf(names, c, baseline));
   }
-  report.ceiling = CeilingOf(names, contenders, report.rows);
+  const auto router =
+      std::find_if(report.rows.begin(), report.rows.end(),
+                   [&](const MixedRow& r) { return r.name == names.router; });
+  CHECK(router != report.rows.end());
+  report.ceiling = CeilingOf(names, contenders, *router);
   return report;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One answered task, as data and as a line of JSON. docs/eval.md has the fields.
+// One answered task, as data and as a line of JSON. docs/eval.md has the
+// fields.
 //
 // Thread safety: plain data and pure functions.
 #pragma once
@@ -23,16 +24,16 @@ struct Record {
   std::string contender;  // a variant's name, or "policy:<kind>"
   core::Label intent = core::Label::kChat;  // the task's own
   bool right = false;
-  std::string why;      // the checker's line, where the answer is wrong
-  std::string error;    // of the request or the checker; empty: none
+  std::string why;    // the checker's line, where the answer is wrong
+  std::string error;  // of the request or the checker; empty: none
   std::string answer;
-  std::string served;   // the variant that answered; empty: unknown
-  std::string sensed;   // the intent as the probes said it; empty: unknown
-  std::string finish;   // "stop" or "length"
+  std::string served;  // the variant that answered; empty: unknown
+  std::string sensed;  // the intent as the probes said it; empty: unknown
+  std::string finish;  // "stop" or "length"
   core::Usage usage;
-  int session = 0;      // which run of the program measured it, from 0
-  double begun = 0;     // seconds from the session's begin
-  double seconds = 0;   // to the last token
+  int session = 0;           // which run of the program measured it, from 0
+  double begun = 0;          // seconds from the session's begin
+  double seconds = 0;        // to the last token
   double first_seconds = 0;  // to the first token
   double probe_seconds = 0;
 };

@@ -31,17 +31,22 @@ double MedianInPlace(std::vector<double>* values) {
 
 Interval Wilson95(int right, int total) {
   CHECK(right >= 0 && right <= total);
+  return WilsonOfShare95(total == 0 ? 0 : static_cast<double>(right) / total,
+                         total);
+}
+
+Interval WilsonOfShare95(double share, int total) {
+  CHECK(share >= 0 && share <= 1);
   if (total == 0) return {0, 1};
   const double n = total;
-  const double share = right / n;
   const double z2 = kZ95 * kZ95;
   const double middle = share + z2 / (2 * n);
   const double half =
       kZ95 * std::sqrt(share * (1 - share) / n + z2 / (4 * n * n));
   const double scale = 1 + z2 / n;
   // At the ends the formula gives 0 and 1 but for the last bit.
-  const double low = right == 0 ? 0 : (middle - half) / scale;
-  const double high = right == total ? 1 : (middle + half) / scale;
+  const double low = share == 0 ? 0 : (middle - half) / scale;
+  const double high = share == 1 ? 1 : (middle + half) / scale;
   return {low, high};
 }
 
@@ -77,8 +82,7 @@ Ratio CompareRatios(std::span<const double> ratios, uint64_t seed) {
   if (ratio.pairs < kPairsMin) return ratio;
   const bool holds_one = ratio.interval.low <= 1 && ratio.interval.high >= 1;
   const bool small = std::abs(ratio.median - 1) < kDifferenceMin;
-  ratio.claim =
-      holds_one || small ? Claim::kNoDifference : Claim::kDifference;
+  ratio.claim = holds_one || small ? Claim::kNoDifference : Claim::kDifference;
   return ratio;
 }
 

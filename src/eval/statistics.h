@@ -20,6 +20,9 @@ struct Interval {
 // tasks and for shares near 0 and 1, where the normal approximation does not.
 // 0..1 where total is 0: nothing is known. REQUIRES: 0 <= right <= total.
 Interval Wilson95(int right, int total);
+// The same where the share is no whole number of `total`, as of tasks that were
+// asked several times each. REQUIRES: 0 <= share <= 1.
+Interval WilsonOfShare95(double share, int total);
 
 // The middle value; of an even count the mean of the two in the middle. 0 for
 // none.
@@ -32,7 +35,7 @@ Interval BootstrapMedian95(std::span<const double> values, uint64_t seed);
 
 // What a comparison of two programs may claim, in words.
 enum class Claim : uint8_t {
-  kTooFewPairs,  // under 20
+  kTooFewPairs,   // under 20
   kNoDifference,  // the interval holds 1, or the ratio is within 5 % of it
   kDifference,
 };

@@ -2,19 +2,8 @@
 #include "eval/table.h"
 
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
 
 namespace aio::eval {
-
-std::string Format(const char* format, ...) {
-  char text[256];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  return text;
-}
 
 std::string PercentText(double share) { return Format("%.1f %%", 100 * share); }
 
@@ -22,7 +11,8 @@ std::string BytesText(double bytes) {
   if (bytes <= 0) return "-";
   if (bytes >= 1e9) return Format("%.2f GB", bytes / 1e9);
   if (bytes >= 1e6) return Format("%.2f MB", bytes / 1e6);
-  return Format("%.1f KB", bytes / 1e3);
+  if (bytes >= 1e3) return Format("%.1f KB", bytes / 1e3);
+  return Format("%.0f B", bytes);
 }
 
 std::string AlignColumns(const std::vector<std::vector<std::string>>& rows,

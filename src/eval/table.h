@@ -5,13 +5,20 @@
 // Thread safety: pure functions.
 #pragma once
 
+#include <cstddef>
+#include <cstdio>
 #include <string>
 #include <vector>
 
 namespace aio::eval {
 
-// printf into a string of at most 255 bytes.
-[[gnu::format(printf, 1, 2)]] std::string Format(const char* format, ...);
+// snprintf into a string of at most 255 bytes.
+template <typename... Arguments>
+std::string Format(const char* format, Arguments... arguments) {
+  char text[256];
+  std::snprintf(text, sizeof text, format, arguments...);
+  return text;
+}
 
 std::string PercentText(double share);  // "80.0 %"
 std::string BytesText(double bytes);    // "1.25 MB"; "-" for none

@@ -18,8 +18,10 @@ import unittest
 
 AIO, CONFIG, TASKS = (str(pathlib.Path(p).resolve()) for p in sys.argv[1:4])
 TASK_LINES = pathlib.Path(TASKS).read_text().splitlines(keepends=True)
-# Long answers, so that there is time to interrupt a run.
-USUAL = ["eval", "--config", CONFIG, "--tasks", TASKS, "-n", "120"]
+BARE = ["eval", "--config", CONFIG, "--tasks", TASKS]
+USUAL = [*BARE, "-n", "120"]
+# Long answers one after the other, so that there is time to interrupt a run.
+LONG = [*BARE, "-n", "400", "-j", "1"]
 
 
 def run(*arguments, code=0, **kwargs):
@@ -52,7 +54,7 @@ class Folder(unittest.TestCase):
     def interrupt(self, how, lines):
         """Starts a run, sends the signal once the file has that many lines."""
         process = subprocess.Popen(
-            [AIO, *USUAL, "-j", "1", "--out", self.out], text=True,
+            [AIO, *LONG, "--out", self.out], text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         while process.poll() is None:
             try:
@@ -67,7 +69,7 @@ class Folder(unittest.TestCase):
 
 class Resume(Folder):
     def test_a_killed_run_goes_on_to_the_same_table(self):
-        whole = json.loads(run(*USUAL, "-j", "1", "--json").stdout)
+        whole = json.loads(run(*LONG, "--json").stdout)
         self.assertTrue(whole["complete"])
         code, _, _ = self.interrupt(signal.SIGKILL, 4)
         self.assertEqual(code, -signal.SIGKILL)
@@ -76,12 +78,12 @@ class Resume(Folder):
         # As if the kill had hit the middle of a line.
         with open(self.out, "ab") as file:
             file.write(b'{"task":"s1","contender":"sm')
-        done = run(*USUAL, "-j", "1", "--json", "--out", self.out)
+        done = run(*LONG, "--json", "--out", self.out)
         self.assertIn("results are there", done.stderr)
         self.assertEqual(steady(json.loads(done.stdout)), steady(whole))
         # Nothing that was there ran again, and nothing is left to run.
         self.assertTrue(pathlib.Path(self.out).read_bytes().startswith(there))
-        again = run(*USUAL, "-j", "1", "--json", "--out", self.out)
+        again = run(*LONG, "--json", "--out", self.out)
         self.assertIn(", 0 left to run", again.stderr)
         self.assertEqual(steady(json.loads(again.stdout)), steady(whole))
 
@@ -104,8 +106,8 @@ class Resume(Folder):
         self.assertIn("another task set", done.stderr)
         self.assertIn("--restart", done.stderr)
         self.assertEqual(pathlib.Path(self.out).read_bytes(), before)
-        done = run(*USUAL, "-v", "small", "--out", self.out, "--limit", "3",
-                   "-n", "121", code=1)
+        done = run(*BARE, "-n", "121", "-v", "small", "--out", self.out,
+                   "--limit", "3", code=1)
         self.assertIn("max_tokens was '120' and is '121'", done.stderr)
         run(*arguments, "--restart")
         # The same model under the same name goes on with more tasks.
