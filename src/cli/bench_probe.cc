@@ -323,7 +323,8 @@ int BenchProbe(const Flags& flags) {
   } else {
     std::cout << Markdown(*report);
   }
-  return 0;
+  if (std::cout.flush()) return 0;
+  return Fail({ErrorCode::kUnavailable, "cannot write the report", ""});
 }
 
 }  // namespace
