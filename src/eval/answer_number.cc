@@ -169,21 +169,20 @@ class Scanner {
 
   // "-5", "-$5" and "$-5", but not "3-5" and "x-5".
   WrittenNumber WithSign(Number number, size_t begin) {
-    constexpr std::string_view kSigns[] = {"$", "\\", "\u20AC", "\u00A3",
-                                           "\u00A5"};
+    constexpr std::string_view kSigns[] = {"frac{",  "\\d",    "\\t", "\u20AC",
+                                           "\u00A3", "\u00A5", "$",   "\\"};
     constexpr std::string_view kMinus[] = {"-", "\u2212"};
     const std::string_view before = text_.substr(0, begin);
     std::string_view left = before;
     for (const std::string_view sign : kSigns) {
       if (left.ends_with(sign)) left.remove_suffix(sign.size());
     }
-    if (left.ends_with('$')) left.remove_suffix(1);
     for (const std::string_view minus : kMinus) {
       if (!left.ends_with(minus)) continue;
       left.remove_suffix(minus.size());
       const char last = left.empty() ? ' ' : left.back();
-      number.negative = !IsDigit(last) && !IsLetter(last) && last != ')' &&
-                        last != '-' && !left.ends_with("frac{");
+      number.negative =
+          !IsDigit(last) && !IsLetter(last) && last != ')' && last != '-';
       if (number.negative) begin = left.size();
       break;
     }

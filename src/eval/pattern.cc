@@ -13,12 +13,13 @@ namespace {
 constexpr size_t kBytesMax = size_t{64} << 10;
 // Steps of backtracking over a whole search: about half a second.
 constexpr uint32_t kMatchLimit = 5'000'000;
+constexpr uint32_t kGroupsMax = 15;  // that Match::group looks at
 constexpr uint32_t kHeapKibMax = 64 * 1024;
 
 // Freed with the scope of a search.
 struct MatchState {
   MatchState()
-      : data(pcre2_match_data_create(4, nullptr)),
+      : data(pcre2_match_data_create(kGroupsMax + 1, nullptr)),
         context(pcre2_match_context_create(nullptr)) {
     CHECK(data != nullptr && context != nullptr);
     pcre2_set_match_limit(context, kMatchLimit);
@@ -76,10 +77,11 @@ Pattern::Match Pattern::Search(std::string_view text, size_t from) const {
   if (count == PCRE2_ERROR_NOMATCH) return match;
   match.found = count < 0 ? Found::kGaveUp : Found::kYes;
   if (count < 0) return match;
-  // Count 0: more groups than there is room for, which these do not need.
+  // Count 0: there are more groups than there is room for.
   const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(state.data);
   match.end = ends[1];
-  for (int i = 1; i < count; ++i) {
+  const int groups = count == 0 ? kGroupsMax + 1 : count;
+  for (int i = 1; i < groups; ++i) {
     if (ends[2 * i] == PCRE2_UNSET) continue;
     match.group = text.substr(ends[2 * i], ends[2 * i + 1] - ends[2 * i]);
     break;

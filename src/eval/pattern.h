@@ -18,7 +18,7 @@ namespace aio::eval {
 class Pattern {
  public:
   enum class Found : unsigned char { kYes, kNo, kGaveUp };
-  // kYes: what matched, and the first group that did, as parts of the text.
+  // kYes: where what matched ends, and the first of up to 15 groups that did.
   struct Match {
     Found found = Found::kNo;
     size_t end = 0;

@@ -63,7 +63,9 @@ struct Finished {
   std::string note;
 };
 
-// Returns once the process, and with isolation all that it started, is gone.
+// Returns once the process is gone, and all that it started: with kNamespaces
+// before, with kBubblewrap at the latest a moment later, with kNone unless it
+// left the process's session.
 // kUnsupported if this way of isolation is not to be had here, kUnavailable if
 // no process could be started.
 // A folder is removed in which a program without isolation started.
