@@ -240,17 +240,18 @@ Result<std::unique_ptr<PythonRunner>> PythonRunner::Make(Options options) {
     runner->isolation_ = way;
     const auto works = runner->Probe();
     if (works) return runner;
-    reasons += std::string(Name(way)) + ": " + works.error().message + "; ";
+    if (!reasons.empty()) reasons += "; ";
+    reasons += std::string(Name(way)) + ": " + works.error().message;
   }
   runner->isolation_ = Isolation::kNone;
   if (runner->options_.allow_unisolated) return runner;
-  return Error{ErrorCode::kUnsupported,
-               "Python tests are refused, since nothing here isolates them (" +
-                   reasons +
-                   "allow user namespaces, with sysctl "
-                   "user.max_user_namespaces or, in a container, its seccomp "
-                   "profile; or install bubblewrap)",
-               ""};
+  return Error{
+      ErrorCode::kUnsupported,
+      "Python tests are refused, since nothing here isolates them (" + reasons +
+          "): allow user namespaces (sysctl user.max_user_namespaces; in "
+          "a container, its seccomp profile), or install bubblewrap, "
+          "or run them unprotected with --unsafe-python",
+      ""};
 }
 
 Result<PythonRun> PythonRunner::Run(std::string_view program) const {

@@ -34,8 +34,8 @@ struct Limits {
   Duration time_max = std::chrono::seconds(10);
   // Of address space, per process.
   int64_t memory_bytes_max = int64_t{512} << 20;
-  // Processes and threads at once. Without isolation not limited: the kernel
-  // would count all that the user runs.
+  // Processes and threads at once. Not limited without isolation, since the
+  // kernel would count all that the user runs, nor where root uses bubblewrap.
   int processes_max = 16;
   // Per file, and for all files together where /tmp is in memory.
   int64_t file_bytes_max = int64_t{64} << 20;

@@ -90,12 +90,13 @@ void MakeView(const ChildPlan& plan) {
   if (syscall(SYS_pivot_root, "/tmp", "/tmp/.old") != 0 || chdir("/") != 0) {
     Fail(Step::kPivot);
   }
-  for (const ViewEntry& entry : plan.view) {
-    if (!Show(entry)) Fail(Step::kView);
-  }
+  // Before the view, of which parts may lie in it.
   if (!MakeFolder("/tmp") ||
       mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, plan.tmp_options)) {
     Fail(Step::kTmp);
+  }
+  for (const ViewEntry& entry : plan.view) {
+    if (!Show(entry)) Fail(Step::kView);
   }
   // The first process that the kernel ends if memory runs out is this one, and
   // a program cannot get the rights of a namespace of its own.

@@ -93,13 +93,14 @@ std::vector<std::string> BubblewrapArguments(const Command& command,
   const auto add = [&](std::initializer_list<std::string> words) {
     arguments.insert(arguments.end(), words);
   };
+  // Before the folders, of which some may lie in it.
+  add({"--size", std::to_string(limits.file_bytes_max), "--tmpfs", "/tmp"});
   for (const Part& part : Parts(command.folders)) {
     const bool link = part.kind == ViewEntry::Kind::kLink;
     add({link ? "--symlink" : "--ro-bind", part.source, part.target});
   }
-  add({"--dev", "/dev", "--size", std::to_string(limits.file_bytes_max)});
-  add({"--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/dev"});
-  add({"--remount-ro", "/", "--"});
+  add({"--dev", "/dev", "--remount-ro", "/dev", "--remount-ro", "/"});
+  add({"--chdir", "/tmp", "--"});
   arguments.insert(arguments.end(), command.argv.begin(), command.argv.end());
   return arguments;
 }
