@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """make_data.py OUT --prompts DEV.jsonl [--examples N] [--seed S]
 
-Writes OUT/tokenizer.json, two streams of training examples (OUT/stream-1.npz
-and stream-2.npz) and the test set: OUT/tasks/*.jsonl for `aio eval`,
+Writes OUT/tokenizer.json, three streams of training examples (OUT/stream-1.npz
+to stream-3.npz) and the test set: OUT/tasks/*.jsonl for `aio eval`,
 OUT/probe/*.jsonl for `aio bench probe`. One seed gives the same files
 everywhere."""
 import argparse
@@ -32,9 +32,13 @@ SHARES = [("qa", 0.42), ("code", 0.14), ("math", 0.17), ("extract", 0.09),
 SHARES_2 = [("qa", 0.30), ("code", 0.10), ("math", 0.25), ("extract", 0.12),
             ("summarize", 0.04), ("chat", 0.03), ("beyond", 0.02),
             ("repeat", 0.08)]
+# Third stage: mostly copying and arithmetic, the rest so as not to be lost.
+SHARES_3 = [("qa", 0.16), ("code", 0.08), ("math", 0.34), ("extract", 0.16),
+            ("summarize", 0.02), ("chat", 0.02), ("beyond", 0.01),
+            ("repeat", 0.16)]
 SYSTEMS = ["You are a helpful assistant.", "Answer briefly.",
            "You are nano, a small and polite model."]
-EXAMPLES = {1: 700000, 2: 420000}
+EXAMPLES = {1: 700000, 2: 420000, 3: 260000}
 TESTS_PER_FAMILY = 200
 
 
@@ -178,8 +182,10 @@ def write_stream(stream, examples, path):
     print("\n%d examples, %d tokens" % (examples, sum(ends)), file=sys.stderr)
 
 
-def write_tasks(families, folder):
+def write_tasks(families, folder, most):
     os.makedirs(folder, exist_ok=True)
+    # The test's arithmetic is that of the last stage.
+    before, math_tasks.most = math_tasks.most, most
     names = [name for name, _ in SHARES if name != "beyond"]
     for family in names:
         seen, lines = set(), []
@@ -201,6 +207,7 @@ def write_tasks(families, folder):
         with open(os.path.join(folder, family + ".jsonl"), "w",
                   encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
+    math_tasks.most = before
 
 
 def write_prompts(families, rows, folder):
@@ -232,22 +239,25 @@ def main():
     os.makedirs(flags.out, exist_ok=True)
     rng = random.Random(flags.seed)
     families = Families(rng)
+    math_tasks.most, most = 99, math_tasks.most
     rows, held_out_rows = probe_prompts.public(flags.prompts)
     merges = bpe.train(sample_texts(families, rows, rng), VOCABULARY,
                        probe_prompts.WORDS.values())
     tokenizer = bpe.Tokenizer(merges)
     tokenizer.save(flags.out)
-    write_tasks(families, os.path.join(flags.out, "tasks"))
+    write_tasks(families, os.path.join(flags.out, "tasks"), most)
     write_prompts(families, held_out_rows, os.path.join(flags.out, "probe"))
     here = os.path.dirname(os.path.abspath(__file__))
     own = os.path.join(here, "../../tools/probe_prompts.txt")
     passages = [r["text"] for r in rows if 150 < len(r["text"]) < 900]
     written = [probe_prompts.written(own, passages, rng) for _ in range(20)]
-    for stage, shares in ((1, SHARES), (2, SHARES_2)):
+    for stage, shares in ((1, SHARES), (2, SHARES_2), (3, SHARES_3)):
         if flags.tests_only:
             break
-        if stage == 2:
-            families.rng = random.Random(flags.seed + 1)
+        if stage > 1:
+            families.rng = random.Random(flags.seed + stage - 1)
+        if stage > 2:
+            math_tasks.most = most
         stream = Stream(families, Encoder(tokenizer), rows,
                         lambda: families.rng.choice(written), shares)
         write_stream(stream, EXAMPLES[stage],

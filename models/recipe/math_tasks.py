@@ -36,6 +36,11 @@ BARE = ["What is {}?", "Compute {}.", "{} = ?", "Calculate {}.", "How much is {}
 SHOWN = {"*": "*", "/": "/", "+": "+", "-": "-"}
 
 
+# The largest number a problem begins with. The first stage of training used
+# 99, which is more arithmetic than models of this size learn in two hours.
+most = 30
+
+
 def apply(op, a, b):
     return {"+": a + b, "-": a - b, "*": a * b, "/": a // b if b else 0}[op]
 
@@ -43,11 +48,11 @@ def apply(op, a, b):
 def second(rng, op, a):
     """A b that keeps (a op b) a small whole number, or None."""
     if op == "+":
-        return rng.randint(2, 99)
+        return rng.randint(2, most)
     if op == "-":
         return rng.randint(1, a) if a >= 1 else None
     if op == "*":
-        return rng.randint(2, 12) if a <= 30 else None
+        return rng.randint(2, 12 if most > 30 else 9) if a <= 30 else None
     divisors = [d for d in range(2, 13) if a % d == 0]
     return rng.choice(divisors) if divisors else None
 
@@ -55,9 +60,10 @@ def second(rng, op, a):
 def numbers(rng, ops):
     while True:
         small = ops[0] == "*" or len(ops) > 1 and ops[1] == "*"
-        a = rng.randint(2, 14 if small else 99)
+        a = rng.randint(2, 14 if small else most)
         if ops[0] == "/":
-            a = rng.randint(2, 12) * rng.randint(2, 12)
+            top = 12 if most > 30 else 9
+            a = rng.randint(2, top) * rng.randint(2, top)
         values, at = [a], a
         for op in ops:
             b = second(rng, op, at)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""train.py DATA OUT --size s|l --stage 1|2 [--steps N] [--stop N] [--resume]
+"""train.py DATA OUT --size s|l --stage 1|2|3 [--steps N] [--stop N] [--resume]
 
 Trains one model of the pair on DATA/stream-STAGE.npz and writes OUT as a Hugging
 Face checkpoint (config.json, model.safetensors in BF16, the tokenizer), which
@@ -345,7 +345,7 @@ def main():
     parser.add_argument("data")
     parser.add_argument("out")
     parser.add_argument("--size", choices=sorted(SIZES), required=True)
-    parser.add_argument("--stage", type=int, choices=[1, 2], required=True)
+    parser.add_argument("--stage", type=int, choices=[1, 2, 3], required=True)
     parser.add_argument("--steps", type=int, default=3000,
                         help="of the schedule, the earlier stage's included")
     parser.add_argument("--stop", type=int, default=0,

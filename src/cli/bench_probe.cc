@@ -2,7 +2,6 @@
 //
 // aio bench probe: the text probe and the model probe on labelled prompts.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -22,6 +21,7 @@
 #include "cli/commands.h"
 #include "cli/graph.h"
 #include "cli/probe_bench_report.h"
+#include "cli/progress.h"
 #include "probe/said_file.h"
 #include "probe/text_probe.h"
 
@@ -139,14 +139,6 @@ Result<Said> AskText(const std::string& file, const Requests& requests,
 
 // ---- The model probe --------------------------------------------------------
 
-std::function<void(int)> Progress(size_t all) {
-  if (isatty(STDERR_FILENO) == 0) return nullptr;
-  return [all](int done) {
-    std::cerr << fmt::format("\r{} of {} prompts asked", done, all)
-              << (static_cast<size_t>(done) == all ? "\n" : "") << std::flush;
-  };
-}
-
 Said Logits(const ProbeAnswers& answers, bool divide) {
   Said said;
   for (const ProbeAnswer& answer : answers.requests) {
@@ -244,7 +236,8 @@ class Bench {
   Result<void> Model() {
     AskOptions options;
     options.in_flight = flags_.parallel;
-    options.progress = Progress(requests_.size());
+    Progress progress(0, report_.prompts);
+    options.progress = [&progress](int) { progress.Step("asked"); };
     ASSIGN_OR_RETURN(answers_,
                      AskProbe(graph_, config_.probe, requests_, options));
     if (config_.probe.model.empty()) return {};
@@ -323,7 +316,8 @@ int BenchProbe(const Flags& flags) {
   } else {
     std::cout << Markdown(*report);
   }
-  return 0;
+  if (std::cout.flush()) return 0;
+  return Fail({ErrorCode::kUnavailable, "cannot write the report", ""});
 }
 
 }  // namespace

@@ -70,6 +70,10 @@ std::string RoutingRows(const ProbeBenchReport& report) {
         "; {} left out, as the quality table does not know their intent",
         report.routing->unknown);
   }
+  if (report.routing->unserved > 0) {
+    text += fmt::format("; {} left out, as no variant can take them",
+                        report.routing->unserved);
+  }
   text += "\n\n| decided by | quality | quality lost | MB a token | MB lost |";
   std::string line = "|---|---:|---:|---:|---:|";
   for (const std::string& name : report.variants) {
@@ -157,6 +161,7 @@ json::object RoutingJson(const RoutingReport& routing,
   }
   return {{"prompts", routing.prompts},
           {"unknown", routing.unknown},
+          {"unserved", routing.unserved},
           {"lines", std::move(lines)}};
 }
 

@@ -93,7 +93,7 @@ class ReportTest : public testing::Test {
     line.shares = {0.25, 0.75};
     line.quality_lost = {0.01, 0.005, 0.02};
     line.bytes_lost = {1e5, -1e5, 3e5};
-    report_.routing = RoutingReport{{line}, 38, 2};
+    report_.routing = RoutingReport{{line}, 38, 2, 0};
   }
 
   ProbeBenchReport report_;

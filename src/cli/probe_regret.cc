@@ -5,9 +5,11 @@
 #include <functional>
 #include <utility>
 
+#include "base/check.h"
 #include "base/random.h"
 #include "cost/learner.h"
 #include "orchestrator/candidates.h"
+#include "policy/static.h"
 
 namespace aio::cli {
 namespace {
@@ -33,8 +35,8 @@ class Router {
   explicit Router(const RoutingSetup& setup)
       : setup_(setup), learner_(Names(setup)), ledger_(setup.variants.size()) {}
 
-  policy::Decision Decide(const RoutedPrompt& prompt,
-                          const core::Intent& intent, bool can_ask) {
+  policy::Input InputOf(const RoutedPrompt& prompt,
+                        const core::Intent& intent) {
     orchestrator::Flight flight;
     flight.request = prompt.request;
     flight.intent = intent;
@@ -50,6 +52,12 @@ class Router {
     for (policy::Candidate& c : input.candidates) {
       c.quality = core::ExpectedQuality(setup_.quality, c.variant, intent);
     }
+    return input;
+  }
+
+  policy::Decision Decide(const RoutedPrompt& prompt,
+                          const core::Intent& intent, bool can_ask) {
+    policy::Input input = InputOf(prompt, intent);
     input.can_ask = can_ask;
     return setup_.policy->Decide(input);
   }
@@ -110,13 +118,12 @@ class Counter {
     const double each = 1.0 / static_cast<double>(prompts_.size());
     for (const RoutedPrompt* prompt : prompts_) {
       const Choice choice = choose(*prompt);
-      double quality = 0, bytes = 0;  // of what nobody answers
-      if (choice.variant >= 0) {
-        const auto v = static_cast<size_t>(choice.variant);
-        quality = Qualities(setup_, prompt->is)[v];
-        bytes = static_cast<double>(setup_.variants[v].bytes_per_token);
-        line.shares[v] += each;
-      }
+      CHECK(choice.variant >= 0);  // prompts that nobody takes are left out
+      const auto v = static_cast<size_t>(choice.variant);
+      const double quality = Qualities(setup_, prompt->is)[v];
+      const auto bytes =
+          static_cast<double>(setup_.variants[v].bytes_per_token);
+      line.shares[v] += each;
       line.asked += choice.asked ? each : 0;
       line.quality += quality * each;
       line.bytes_per_token += bytes * each;
@@ -155,12 +162,14 @@ class Counter {
   Outcome reference_;  // the first line's
 };
 
-// The best variant for the prompt; of equals the one that reads least.
-int BestVariant(const RoutingSetup& setup, const RoutedPrompt& prompt) {
+// The best variant that can take the prompt; of equals the one that reads
+// least.
+int BestVariant(const RoutingSetup& setup, const RoutedPrompt& prompt,
+                const policy::Input& input) {
   const std::vector<double> quality = Qualities(setup, prompt.is);
   int best = -1;
   for (size_t v = 0; v < quality.size(); ++v) {
-    if (!prompt.sizes[v]) continue;
+    if (!input.candidates[v].unfit.empty()) continue;
     const auto b = static_cast<size_t>(best);
     if (best < 0 || quality[v] > quality[b] ||
         (quality[v] == quality[b] && setup.variants[v].bytes_per_token <
@@ -176,11 +185,16 @@ int BestVariant(const RoutingSetup& setup, const RoutedPrompt& prompt) {
 Result<RoutingReport> RoutingRegret(const RoutingSetup& setup,
                                     const std::vector<RoutedPrompt>& prompts) {
   RoutingReport report;
+  Router router(setup);
   std::vector<const RoutedPrompt*> known;
   bool text = true, model = false;
   for (const RoutedPrompt& prompt : prompts) {
     if (Qualities(setup, prompt.is).empty()) {
       ++report.unknown;
+      continue;
+    }
+    if (router.With(prompt, Certain(prompt.is)).variant < 0) {
+      ++report.unserved;
       continue;
     }
     known.push_back(&prompt);
@@ -189,11 +203,11 @@ Result<RoutingReport> RoutingRegret(const RoutingSetup& setup,
   }
   if (known.empty()) {
     return Error{ErrorCode::kInvalidArgument,
-                 "the quality table knows no prompt's intent for every variant",
+                 "the quality table knows the intent of no prompt that a "
+                 "variant can take, for every variant",
                  "policy.quality_table"};
   }
   report.prompts = static_cast<int>(known.size());
-  Router router(setup);
   Counter counter(setup, std::move(known));
   const auto add = [&](const std::string& name, const Chooser& choose) {
     report.lines.push_back(counter.Count(name, choose));
@@ -216,12 +230,13 @@ Result<RoutingReport> RoutingRegret(const RoutingSetup& setup,
         [&](const RoutedPrompt& p) { return router.TextThenModel(p); });
   }
   for (size_t v = 0; v < setup.variants.size(); ++v) {
-    add("always " + setup.variants[v].name, [v](const RoutedPrompt& p) {
-      return Choice{p.sizes[v] ? static_cast<int>(v) : -1, false};
+    const policy::StaticPolicy always(setup.variants[v].name);
+    add("always " + setup.variants[v].name, [&](const RoutedPrompt& p) {
+      return Choice{always.Decide(router.InputOf(p, Certain(p.is))).candidate};
     });
   }
   add("best variant", [&](const RoutedPrompt& p) {
-    return Choice{BestVariant(setup, p), false};
+    return Choice{BestVariant(setup, p, router.InputOf(p, Certain(p.is)))};
   });
   return report;
 }

@@ -59,13 +59,14 @@ struct RoutingReport {
   int prompts = 0;
   // Prompts left out: the table lacks their intent for some variant.
   int unknown = 0;
+  int unserved = 0;  // left out too: no variant can take them
 };
 
 // Lines, where their probes exist: true intent, text probe, model probe, text
-// then model (as serving does it), each variant alone, and the best variant for
-// each prompt, which nobody could know. The first is what regret is counted
-// against. kInvalidArgument if the table knows no prompt's intent for all
-// variants.
+// then model (as serving does it), each variant alone (the static policy), and
+// the best variant for each prompt, which nobody could know. The first is what
+// regret is counted against. kInvalidArgument if the table knows no prompt's
+// intent for all variants.
 Result<RoutingReport> RoutingRegret(const RoutingSetup& setup,
                                     const std::vector<RoutedPrompt>& prompts);
 

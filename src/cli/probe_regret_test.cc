@@ -174,6 +174,25 @@ TEST_F(ProbeRegretTest, StaticLinesAndTheBestVariantSetTheScale) {
   EXPECT_DOUBLE_EQ(Line(report, "best variant").bytes_per_token, 550);
 }
 
+TEST_F(ProbeRegretTest, APromptThatNobodyCanTakeIsLeftOut) {
+  RoutedPrompt huge = Prompt(Label::kQa, 5000);
+  RoutedPrompt failed = Prompt(Label::kQa);
+  failed.sizes = {Error{ErrorCode::kInvalidArgument, "too long", ""},
+                  Error{ErrorCode::kInvalidArgument, "too long", ""}};
+  const auto report = Regret({Prompt(Label::kCode), huge, failed});
+  EXPECT_EQ(report.prompts, 1);
+  EXPECT_EQ(report.unserved, 2);
+}
+
+TEST_F(ProbeRegretTest, AVariantThatCannotIsStoodInForAsInServing) {
+  RoutedPrompt prompt = Prompt(Label::kCode);
+  prompt.sizes[0] = Error{ErrorCode::kInvalidArgument, "too long", ""};
+  const auto report = Regret({prompt});
+  EXPECT_EQ(Line(report, "always small").shares[1], 1);
+  EXPECT_EQ(Line(report, "best variant").shares[1], 1);
+  EXPECT_EQ(report.lines.front().shares[1], 1);
+}
+
 TEST_F(ProbeRegretTest, TheIntervalHoldsTheMeanAndShrinksWithMorePrompts) {
   const core::Intent code = Says(Label::kCode, 0.99), qa = Says(Label::kQa, 1);
   const auto width = [&](int prompts) {

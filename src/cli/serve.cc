@@ -37,8 +37,8 @@ std::string Invitation(const std::string& address, bool keys) {
       "  curl -N http://{0}/v1/chat/completions "
       "-H 'content-type: application/json' {1}-d '{{\"model\": \"auto\", "
       "\"stream\": true, \"max_tokens\": 120, \"messages\": [{{\"role\": "
-      "\"user\", \"content\": \"Once upon a time, there was a little "
-      "dragon\"}}]}}'\n",
+      "\"user\", \"content\": \"What is the capital of "
+      "Kenya?\"}}]}}'\n",
       address, keys ? "-H \"authorization: Bearer $KEY\" " : "");
 }
 
