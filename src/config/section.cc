@@ -101,7 +101,8 @@ void Section::Fail(std::string_view key, const std::string& message) {
   const YAML::Node& map = node_;
   const YAML::Node value =
       map.IsDefined() && map.IsMap() ? map[std::string(key)] : map;
-  reading_->Fail(value, PathOf(key), message);
+  // What is missing has no line; the map that lacks it has.
+  reading_->Fail(value.IsDefined() ? value : map, PathOf(key), message);
 }
 
 void Section::String(std::string_view key, std::string* out) {
