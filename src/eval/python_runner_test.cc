@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -350,6 +351,12 @@ TEST_P(PythonRunnerTest, RunsTheInterpreterOfAVirtualEnvironment) {
   const auto run = (*runner)->Run("import sys\nprint(sys.prefix)", limits_);
   EXPECT_EQ(run->out, folder + "\n") << run->err;
   fs::remove_all(folder);
+}
+
+TEST_P(PythonRunnerTest, RunsUnderAStrictUmask) {
+  const mode_t before = umask(077);
+  EXPECT_EQ(Print("print(1)"), "1\n");
+  umask(before);
 }
 
 TEST_P(PythonRunnerTest, StartsEachProgramInAnEmptyFolder) {

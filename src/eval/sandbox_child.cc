@@ -210,6 +210,7 @@ const char* Name(Step step) {
 
 void RunChild(const ChildPlan& plan) {
   KeepOnly(plan);
+  umask(022);  // a stricter one would hide the view's folders from nobody
   if (!plan.namespaces) {
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -15,8 +15,8 @@
 
 namespace aio::eval {
 
-// Host names and ids of the user that programs run as, inside; outside as well
-// if root starts them.
+// The user and group that programs run as, inside; outside as well if root
+// starts them.
 inline constexpr unsigned kNobody = 65534;
 
 // One entry of the file system that the program sees. Targets are absolute;
