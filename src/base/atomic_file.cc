@@ -11,9 +11,8 @@
 #include <utility>
 
 namespace aio {
-namespace {
 
-Error FromErrno(const std::string& path, int error) {
+Error WriteError(const std::string& path, int error) {
   ErrorCode code = ErrorCode::kUnavailable;
   if (error == ENOENT || error == ENOTDIR) code = ErrorCode::kNotFound;
   if (error == EACCES || error == EPERM || error == EROFS) {
@@ -24,6 +23,8 @@ Error FromErrno(const std::string& path, int error) {
       "cannot write " + path + ": " + std::generic_category().message(error),
       ""};
 }
+
+namespace {
 
 // So that the new name itself is on the disk. Some file systems refuse to
 // flush a folder; the file's bytes are safe by then, so that is no error.
@@ -67,7 +68,7 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path) {
     const int fd =
         open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno == EEXIST) continue;
-    if (fd < 0) return FromErrno(path, errno);
+    if (fd < 0) return WriteError(path, errno);
     auto state = std::make_unique<State>();
     state->path = path;
     state->temporary = std::move(temporary);
@@ -80,20 +81,20 @@ Result<void> AtomicFile::Append(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = write(state_->fd, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return FromErrno(state_->path, errno);
+    if (written < 0) return WriteError(state_->path, errno);
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
   return {};
 }
 
 Result<void> AtomicFile::Commit() {
-  if (fsync(state_->fd) != 0) return FromErrno(state_->path, errno);
+  if (fsync(state_->fd) != 0) return WriteError(state_->path, errno);
   // close() reports writes that a network file system had put off.
   if (close(std::exchange(state_->fd, -1)) != 0) {
-    return FromErrno(state_->path, errno);
+    return WriteError(state_->path, errno);
   }
   if (rename(state_->temporary.c_str(), state_->path.c_str()) != 0) {
-    return FromErrno(state_->path, errno);
+    return WriteError(state_->path, errno);
   }
   state_->committed = true;
   FlushFolderOf(state_->path);

@@ -16,6 +16,9 @@
 
 namespace aio {
 
+// Why writing `path` failed, by errno: kNotFound, kDenied or kUnavailable.
+Error WriteError(const std::string& path, int error);
+
 class AtomicFile {
  public:
   // kNotFound (no such folder), kDenied, kUnavailable; so do the others.

@@ -20,14 +20,6 @@ struct Choice {
 };
 using Chooser = std::function<Choice(const RoutedPrompt&)>;
 
-core::Intent Certain(core::Label label) {
-  core::Intent intent;
-  intent.probabilities.fill(0);
-  intent.probabilities[static_cast<size_t>(label)] = 1;
-  intent.source = core::IntentSource::kPinned;
-  return intent;
-}
-
 // The policy with the orchestrator's own candidates. Nothing is learned, so
 // that the order of the prompts does not matter.
 class Router {
@@ -193,7 +185,7 @@ Result<RoutingReport> RoutingRegret(const RoutingSetup& setup,
       ++report.unknown;
       continue;
     }
-    if (router.With(prompt, Certain(prompt.is)).variant < 0) {
+    if (router.With(prompt, core::Intent::Pinned(prompt.is)).variant < 0) {
       ++report.unserved;
       continue;
     }
@@ -212,8 +204,9 @@ Result<RoutingReport> RoutingRegret(const RoutingSetup& setup,
   const auto add = [&](const std::string& name, const Chooser& choose) {
     report.lines.push_back(counter.Count(name, choose));
   };
-  add("true intent",
-      [&](const RoutedPrompt& p) { return router.With(p, Certain(p.is)); });
+  add("true intent", [&](const RoutedPrompt& p) {
+    return router.With(p, core::Intent::Pinned(p.is));
+  });
   if (text) {
     add("text probe",
         [&](const RoutedPrompt& p) { return router.With(p, *p.text); });
@@ -232,11 +225,13 @@ Result<RoutingReport> RoutingRegret(const RoutingSetup& setup,
   for (size_t v = 0; v < setup.variants.size(); ++v) {
     const policy::StaticPolicy always(setup.variants[v].name);
     add("always " + setup.variants[v].name, [&](const RoutedPrompt& p) {
-      return Choice{always.Decide(router.InputOf(p, Certain(p.is))).candidate};
+      return Choice{always.Decide(router.InputOf(p, core::Intent::Pinned(p.is)))
+                        .candidate};
     });
   }
   add("best variant", [&](const RoutedPrompt& p) {
-    return Choice{BestVariant(setup, p, router.InputOf(p, Certain(p.is)))};
+    return Choice{
+        BestVariant(setup, p, router.InputOf(p, core::Intent::Pinned(p.is)))};
   });
   return report;
 }

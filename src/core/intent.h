@@ -50,6 +50,14 @@ struct Intent {
     for (double& x : p) x = 1.0 / kLabels;
     return p;
   }
+  // What somebody who knows has said.
+  static Intent Pinned(Label label) {
+    Intent intent;
+    intent.probabilities.fill(0);
+    intent.probabilities[static_cast<size_t>(label)] = 1;
+    intent.source = IntentSource::kPinned;
+    return intent;
+  }
   // The most probable label; the first of equals.
   Label Best() const {
     size_t best = 0;

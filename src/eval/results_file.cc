@@ -10,9 +10,9 @@
 #include <cerrno>
 #include <set>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "base/mapped_file.h"
 
 namespace aio::eval {
@@ -20,18 +20,6 @@ namespace {
 
 // How every results file begins, whatever its version.
 constexpr std::string_view kMagic = "{\"aio_eval\":";
-
-Error FromErrno(const std::string& path, int error) {
-  ErrorCode code = ErrorCode::kUnavailable;
-  if (error == ENOENT || error == ENOTDIR) code = ErrorCode::kNotFound;
-  if (error == EACCES || error == EPERM || error == EROFS) {
-    code = ErrorCode::kDenied;
-  }
-  return {
-      code,
-      "cannot write " + path + ": " + std::generic_category().message(error),
-      ""};
-}
 
 Error Refuse(const std::string& path, const std::string& why) {
   return {ErrorCode::kInvalidArgument, path + ": " + why, ""};
@@ -98,9 +86,9 @@ struct ResultsFile::State {
 
 Result<void> ResultsFile::State::OpenFile() {
   fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) return FromErrno(path, errno);
+  if (fd < 0) return WriteError(path, errno);
   struct stat status {};
-  if (fstat(fd, &status) != 0) return FromErrno(path, errno);
+  if (fstat(fd, &status) != 0) return WriteError(path, errno);
   regular = S_ISREG(status.st_mode);
   if (regular && flock(fd, LOCK_EX | LOCK_NB) != 0) {
     return Error{ErrorCode::kUnavailable,
@@ -195,7 +183,7 @@ Result<void> ResultsFile::State::Write(std::string_view text) {
       // Without the piece that did fit, the file still ends with a whole line;
       // if even that fails, the next run drops it.
       if (regular && ftruncate(fd, size) == 0) lseek(fd, size, SEEK_SET);
-      return FromErrno(path, error);
+      return WriteError(path, error);
     }
     left.remove_prefix(static_cast<size_t>(n));
   }
@@ -227,9 +215,9 @@ Result<ResultsFile> ResultsFile::Open(const std::string& path,
     } else {
       begun = *read;
     }
-    if (ftruncate(state->fd, state->size) != 0) return FromErrno(path, errno);
+    if (ftruncate(state->fd, state->size) != 0) return WriteError(path, errno);
     if (lseek(state->fd, state->size, SEEK_SET) < 0) {
-      return FromErrno(path, errno);
+      return WriteError(path, errno);
     }
   }
   for (const auto& [contender, unused] : header.fingerprints) {
@@ -254,7 +242,7 @@ Result<void> ResultsFile::Append(const Record& record) {
 
 Result<void> ResultsFile::Flush() {
   if (state_->regular && fdatasync(state_->fd) != 0) {
-    return FromErrno(state_->path, errno);
+    return WriteError(state_->path, errno);
   }
   return {};
 }

@@ -26,14 +26,6 @@ int IndexOf(const std::vector<core::Variant>& variants,
   return -1;
 }
 
-core::Intent Certain(core::Label label) {
-  core::Intent intent;
-  intent.probabilities.fill(0);
-  intent.probabilities[static_cast<size_t>(label)] = 1;
-  intent.source = core::IntentSource::kPinned;
-  return intent;
-}
-
 }  // namespace
 
 // ---- The life of a request --------------------------------------------------
@@ -129,7 +121,7 @@ Result<int> Orchestrator::Impl::Pinned(const core::Request& request) const {
 void Orchestrator::Impl::Sense(Flight* flight) {
   const core::Request& request = *flight->request;
   if (request.hints.intent) {
-    flight->intent = Certain(*request.hints.intent);
+    flight->intent = core::Intent::Pinned(*request.hints.intent);
   } else if (parts_.text_probe) {
     const Time begun = parts_.executor->Now();
     const core::Intent intent = parts_.text_probe(request);
