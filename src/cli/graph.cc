@@ -38,8 +38,13 @@ Graph::Graph()
       worker_(workers_.get_executor()),
       decision_log_(nullptr, std::fclose) {}
 
-// Backends first: their callbacks use everything else.
+// Backends first: their callbacks use everything else. Engines stop before
+// anybody lets go of them, as their last callbacks may still hold them.
 Graph::~Graph() {
+  for (const core::Variant& variant : variants_) {
+    auto* local = dynamic_cast<engine::LocalBackend*>(variant.backend.get());
+    if (local != nullptr) local->Stop();
+  }
   orchestrator_.reset();
   parts_ = {};
   model_probe_.reset();

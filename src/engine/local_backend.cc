@@ -77,9 +77,11 @@ LocalBackend::LocalBackend(std::vector<Resident> residents,
   thread_ = std::thread([engine = engine_] { engine->Run(); });
 }
 
-LocalBackend::~LocalBackend() {
+LocalBackend::~LocalBackend() { Stop(); }
+
+void LocalBackend::Stop() {
   engine_->Stop();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 core::Snapshot LocalBackend::View(std::string_view variant) const {

@@ -3,7 +3,7 @@
 // The embedded engine as a core::Backend: one device, many variants. Rendering
 // and tokenizing run on a worker, never on the caller's or the engine's thread.
 //
-// Thread safety: any thread.
+// Thread safety: any thread; Stop and the destructor are the owner's.
 #pragma once
 
 #include <map>
@@ -32,7 +32,13 @@ class LocalBackend : public core::Backend {
   // object. Starts the engine's thread.
   LocalBackend(std::vector<Resident> residents, const Options& options,
                Executor* worker, Metrics* metrics);
-  ~LocalBackend() override;  // ends what runs with kUnavailable
+  ~LocalBackend() override;  // as Stop
+
+  // Ends what runs with kUnavailable and waits until the engine's thread has
+  // returned; what comes later fails alike. The owner calls it before it lets
+  // go, and not from a callback: a callback that is just returning may hold the
+  // last reference, and the engine's thread cannot wait for itself.
+  void Stop();
 
   core::Snapshot View(std::string_view variant) const override;
   void Peek(std::shared_ptr<const core::Request> request,
