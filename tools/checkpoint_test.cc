@@ -353,7 +353,7 @@ TEST_F(CheckpointTest, ATokenizerThatContradictsItselfIsRefused) {
             "tokenizer.json: model.type is not BPE");
   EXPECT_NE(refusal("{\"model\"", R"({"pre_tokenizer": {"type": "Split",
                     "pattern": {"Regex": "\\s+"}}, "model")")
-                .find("Qwen2's pattern"),
+                .find("neither by Qwen2's pattern nor by Llama 3's"),
             std::string::npos);
   Checkpoint end;
   end.settings = With(end.settings, "<|im_end|>", "<|im_ned|>");
@@ -362,14 +362,39 @@ TEST_F(CheckpointTest, ATokenizerThatContradictsItselfIsRefused) {
             "tokenizer.json");
 }
 
-TEST_F(CheckpointTest, QwensOwnPreTokenizerIsAccepted) {
-  Checkpoint c;
-  c.tokenizer = With(c.tokenizer, "{\"model\"",
-                     R"raw({"pre_tokenizer": {"type": "Sequence",
+// tokenizer.json with a pattern for `digits` as the published ones write it.
+std::string WithDigits(const Checkpoint& c, const std::string& digits,
+                       bool ignore_merges) {
+  std::string text = With(
+      c.tokenizer, "{\"model\"",
+      R"raw({"pre_tokenizer": {"type": "Sequence",
       "pretokenizers": [{"type": "Split", "pattern": {"Regex":
-      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|DIGITS| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
       "behavior": "Isolated"}, {"type": "ByteLevel"}]}, "model")raw");
-  EXPECT_EQ(Refusal(c), "");
+  text = With(text, "DIGITS", digits);
+  return ignore_merges
+             ? With(text, "\"BPE\"", "\"BPE\", \"ignore_merges\": true")
+             : text;
+}
+
+TEST_F(CheckpointTest, ThePatternDecidesTheNameOfThePreTokenizer) {
+  const struct {
+    const char* digits;
+    bool ignore_merges;
+    const char* pre;
+  } cases[] = {{R"(\\p{N})", false, "qwen2"},
+               {R"(\\p{N}{1,3})", true, "llama-bpe"},
+               {R"(\\p{N}{1,3})", false, "smaug-bpe"}};
+  for (const auto& one : cases) {
+    Checkpoint c;
+    c.tokenizer = WithDigits(c, one.digits, one.ignore_merges);
+    EXPECT_EQ(Convert(c).String("tokenizer.ggml.pre").value(), one.pre);
+  }
+  Checkpoint c;
+  c.tokenizer = WithDigits(c, R"(\\p{N})", true);
+  EXPECT_EQ(Refusal(c),
+            "tokenizer.json: ignore_merges with Qwen2's pattern has no name in "
+            "GGUF");
 }
 
 TEST_F(CheckpointTest, EveryTruncatedFileIsRefused) {

@@ -20,10 +20,20 @@ namespace json = boost::json;
 constexpr char kTokenizerName[] = "tokenizer.json";
 constexpr char kSettingsName[] = "tokenizer_config.json";
 
-// How Qwen2's tokenizer.json writes what GGUF calls "qwen2".
-constexpr std::string_view kQwen2Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
-    R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// How tokenizer.json writes the patterns that GGUF knows by a name: Llama 3's
+// and Qwen2's differ in how many digits make a word. Where a word that is a
+// token is taken whole, whatever the merges say, the name is another one.
+struct Pattern {
+  std::string_view regex;
+  const char *name, *name_if_merges_are_ignored;
+};
+constexpr Pattern kPatterns[] = {
+    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
+     R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+     "qwen2", nullptr},
+    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
+     R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+     "smaug-bpe", "llama-bpe"}};
 
 // GGUF's numbers of token types.
 enum TokenType : int32_t {
@@ -105,11 +115,23 @@ class Vocabulary {
   std::unordered_map<std::string, int64_t> ids_;
 };
 
-// A pre-tokenizer is a pattern, possibly inside a sequence. A file without one
-// is taken to mean Qwen2's, as its config says.
-Result<void> CheckPreTokenizer(const json::object& tokenizer) {
+Result<std::string> PreName(const Pattern& pattern, const json::object& model) {
+  const bool ignore_merges = FlagAt(model, "ignore_merges");
+  const char* name =
+      ignore_merges ? pattern.name_if_merges_are_ignored : pattern.name;
+  if (name) return std::string(name);
+  return Error{ErrorCode::kUnsupported,
+               std::string(kTokenizerName) +
+                   ": ignore_merges with Qwen2's pattern has no name in GGUF",
+               ""};
+}
+
+// GGUF's name of the pre-tokenizer: of its pattern, possibly inside a sequence.
+// A file without one is taken to mean Qwen2's, as its config says.
+Result<std::string> PreTokenizer(const json::object& tokenizer,
+                                 const json::object& model) {
   const json::object* pre = ObjectAt(tokenizer, "pre_tokenizer");
-  if (pre == nullptr) return {};
+  if (pre == nullptr) return PreName(kPatterns[0], model);
   json::array only{*pre};
   const json::array* parts = ArrayAt(*pre, "pretokenizers");
   for (const json::value& part : parts ? *parts : only) {
@@ -118,13 +140,16 @@ Result<void> CheckPreTokenizer(const json::object& tokenizer) {
       continue;
     }
     const json::object* pattern = ObjectAt(*object, "pattern");
-    if (pattern && openai::StringAt(*pattern, "Regex") == kQwen2Pattern) {
-      return {};
+    for (const Pattern& known : kPatterns) {
+      if (pattern && openai::StringAt(*pattern, "Regex") == known.regex) {
+        return PreName(known, model);
+      }
     }
   }
   return Error{ErrorCode::kUnsupported,
                std::string(kTokenizerName) +
-                   ": pre_tokenizer does not split by Qwen2's pattern",
+                   ": pre_tokenizer splits neither by Qwen2's pattern nor by "
+                   "Llama 3's",
                ""};
 }
 
@@ -247,12 +272,12 @@ Result<void> AddTokenizer(std::string_view tokenizer, std::string_view settings,
     return Error{ErrorCode::kUnsupported,
                  std::string(kTokenizerName) + ": model.type is not BPE", ""};
   }
-  RETURN_IF_ERROR(CheckPreTokenizer(root));
+  ASSIGN_OR_RETURN(std::string pre, PreTokenizer(root, *model));
   Vocabulary vocabulary(tokens);
   RETURN_IF_ERROR(ReadPieces(*model, root, &vocabulary));
   ASSIGN_OR_RETURN(auto merges, ReadMerges(*model, vocabulary));
   writer->Add("tokenizer.ggml.model", "gpt2");
-  writer->Add("tokenizer.ggml.pre", "qwen2");
+  writer->Add("tokenizer.ggml.pre", std::move(pre));
   writer->Add("tokenizer.ggml.merges", std::move(merges));
   RETURN_IF_ERROR(AddSettings(config, vocabulary, writer));
   vocabulary.Write(writer);

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Closed-book facts from public lists as Debian ships them: ISO 3166-1, 4217
-and 639-2 with their Chinese translations (package iso-codes) and the capitals
+"""Closed-book facts from public lists as Debian ships them: ISO 3166-1 and -2,
+4217 and 639-2 with Chinese translations (package iso-codes) and the capitals
 of kgeography-data. Only the facts are used, none of the files' wording."""
 import gettext
 import json
+import re
 import xml.etree.ElementTree as xml
 
 from split import held_out
@@ -38,7 +39,12 @@ ASK = {
                     "What currency is {0}?", "What does the code {0} pay with?"],
     "language": ["What is the two-letter code of the {0} language?",
                  "Language code for {0}?", "Which ISO 639 code has {0}?"],
+    # The long tail: there are as many of these as of all others.
+    "region": ["Which country is {0} in?", "In which country is {0}?",
+               "{0} is a part of which country?", "Where is {0}?"],
 }
+REGIONS = {"State", "Province", "Prefecture", "Department", "Canton",
+           "Governorate", "Land"}
 CODES = {"code", "currency", "language"}  # answers that are told letter by letter
 
 
@@ -79,6 +85,13 @@ def load():
         rows += [("chinese", name, translated), ("english", translated, name)]
     for name, capital in capitals().items():
         rows += [("capital", name, capital), ("capital_of", capital, name)]
+    countries = {c["alpha_2"]: short(c.get("common_name", c["name"]))
+                 for c in listed("3166-1", "3166-1")}
+    for region in listed("3166-2", "3166-2"):
+        name = region["name"]
+        if (region["type"] in REGIONS and name not in countries.values() and
+                re.fullmatch(r"[^\W\d_]+([ -][^\W\d_]+)?", name)):
+            rows.append(("region", name, countries[region["code"][:2]]))
     for c in listed("4217", "4217"):
         if not c["alpha_3"].startswith("X") and "(" not in c["name"]:
             rows += [("currency", c["name"], c["alpha_3"]),

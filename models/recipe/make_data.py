@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """make_data.py OUT --prompts DEV.jsonl [--examples N] [--seed S]
 
-Writes OUT/tokenizer.json, three streams of training examples (OUT/stream-1.npz
-to stream-3.npz) and the test set: OUT/tasks/*.jsonl for `aio eval`,
-OUT/probe/*.jsonl for `aio bench probe`. One seed gives the same files
-everywhere."""
+Writes OUT/tokenizer.json, the training examples (OUT/stream.npz) and the test
+set: OUT/tasks/*.jsonl for `aio eval`, OUT/probe/*.jsonl for `aio bench probe`.
+One seed gives the same files everywhere."""
 import argparse
 import json
 import os
@@ -25,20 +24,12 @@ import tokenizer as bpe
 
 VOCABULARY = 3072
 # Share of examples by family; what is left are questions for the probe.
-SHARES = [("qa", 0.42), ("code", 0.14), ("math", 0.17), ("extract", 0.09),
-          ("summarize", 0.04), ("chat", 0.04), ("beyond", 0.02)]
-# Second stage. In the first, neither model had learned to copy digits; strings
-# to repeat teach that, and what needs it, math and finding, is worth more.
-SHARES_2 = [("qa", 0.30), ("code", 0.10), ("math", 0.25), ("extract", 0.12),
-            ("summarize", 0.04), ("chat", 0.03), ("beyond", 0.02),
-            ("repeat", 0.08)]
-# Third stage: mostly copying and arithmetic, the rest so as not to be lost.
-SHARES_3 = [("qa", 0.16), ("code", 0.08), ("math", 0.34), ("extract", 0.16),
-            ("summarize", 0.02), ("chat", 0.02), ("beyond", 0.01),
-            ("repeat", 0.16)]
+SHARES = [("qa", 0.34), ("code", 0.10), ("math", 0.22), ("extract", 0.12),
+          ("summarize", 0.03), ("chat", 0.03), ("beyond", 0.02),
+          ("repeat", 0.07)]
+UNTESTED = {"beyond", "repeat"}
 SYSTEMS = ["You are a helpful assistant.", "Answer briefly.",
            "You are nano, a small and polite model."]
-EXAMPLES = {1: 700000, 2: 420000, 3: 260000}
 TESTS_PER_FAMILY = 200
 
 
@@ -128,12 +119,12 @@ def sample_texts(families, rows, rng):
 class Stream:
     """One training example after the other."""
 
-    def __init__(self, families, encoder, rows, written, shares):
+    def __init__(self, families, encoder, rows, written):
         self.families, self.encoder = families, encoder
         self.rng = families.rng
         self.rows, self.written = rows, written
-        self.names = [name for name, _ in shares] + ["probe"]
-        shares = [share for _, share in shares]
+        self.names = [name for name, _ in SHARES] + ["probe"]
+        shares = [share for _, share in SHARES]
         self.shares = shares + [1 - sum(shares)]
 
     def family(self):
@@ -145,7 +136,7 @@ class Stream:
             row = self.rng.choice(self.rows)
             return self.encoder.probed(row["text"], row["label"])
         if kind < 0.6:
-            row = self.rng.choice(self.written())
+            row = self.rng.choice(self.rng.choice(self.written))
             return self.encoder.probed(row["text"], row["label"])
         family = self.rng.choice(self.names[:-1])
         made = self.families.draw(family)
@@ -182,11 +173,9 @@ def write_stream(stream, examples, path):
     print("\n%d examples, %d tokens" % (examples, sum(ends)), file=sys.stderr)
 
 
-def write_tasks(families, folder, most):
+def write_tasks(families, folder):
     os.makedirs(folder, exist_ok=True)
-    # The test's arithmetic is that of the last stage.
-    before, math_tasks.most = math_tasks.most, most
-    names = [name for name, _ in SHARES if name != "beyond"]
+    names = [name for name, _ in SHARES if name not in UNTESTED]
     for family in names:
         seen, lines = set(), []
         while len(lines) < TESTS_PER_FAMILY:
@@ -207,7 +196,6 @@ def write_tasks(families, folder, most):
         with open(os.path.join(folder, family + ".jsonl"), "w",
                   encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
-    math_tasks.most = before
 
 
 def write_prompts(families, rows, folder):
@@ -215,6 +203,8 @@ def write_prompts(families, rows, folder):
     os.makedirs(folder, exist_ok=True)
     made = []
     for family, _ in SHARES:
+        if family == "repeat":
+            continue  # never a test
         for i in range(60):
             e = families.draw(family, test=True)
             made.append({"id": "nano:%s-%d" % (family, i), "text": e["prompt"],
@@ -232,36 +222,25 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--prompts", required=True,
                         help="intent/dev.jsonl of the public data")
-    parser.add_argument("--tests-only", action="store_true",
-                        help="leave out the streams")
+    parser.add_argument("--examples", type=int, default=700000)
     parser.add_argument("--seed", type=int, default=1)
     flags = parser.parse_args()
     os.makedirs(flags.out, exist_ok=True)
     rng = random.Random(flags.seed)
     families = Families(rng)
-    math_tasks.most, most = 99, math_tasks.most
     rows, held_out_rows = probe_prompts.public(flags.prompts)
-    merges = bpe.train(sample_texts(families, rows, rng), VOCABULARY,
-                       probe_prompts.WORDS.values())
+    words = [*probe_prompts.WORDS.values(), *map(str, range(100))]
+    merges = bpe.train(sample_texts(families, rows, rng), VOCABULARY, words)
     tokenizer = bpe.Tokenizer(merges)
     tokenizer.save(flags.out)
-    write_tasks(families, os.path.join(flags.out, "tasks"), most)
+    write_tasks(families, os.path.join(flags.out, "tasks"))
     write_prompts(families, held_out_rows, os.path.join(flags.out, "probe"))
     here = os.path.dirname(os.path.abspath(__file__))
     own = os.path.join(here, "../../tools/probe_prompts.txt")
     passages = [r["text"] for r in rows if 150 < len(r["text"]) < 900]
     written = [probe_prompts.written(own, passages, rng) for _ in range(20)]
-    for stage, shares in ((1, SHARES), (2, SHARES_2), (3, SHARES_3)):
-        if flags.tests_only:
-            break
-        if stage > 1:
-            families.rng = random.Random(flags.seed + stage - 1)
-        if stage > 2:
-            math_tasks.most = most
-        stream = Stream(families, Encoder(tokenizer), rows,
-                        lambda: families.rng.choice(written), shares)
-        write_stream(stream, EXAMPLES[stage],
-                     os.path.join(flags.out, "stream-%d.npz" % stage))
+    write_stream(Stream(families, Encoder(tokenizer), rows, written),
+                 flags.examples, os.path.join(flags.out, "stream.npz"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arithmetic and word problems of one and two steps, answered with their
-steps. Held out are pairs of numbers: (operation, a, b) of any step."""
+steps. Held out are the numbers of a problem with its operations. A pair held
+out of the problems of one step stands in no step of training either; the steps
+of a held-out problem of two may have been seen, but never one after the other.
+"""
 from split import held_out
 
 NAMES = ["Tom", "Anna", "Ben", "Lucy", "Omar", "Mia", "Ravi", "Sara", "Leo",
@@ -33,12 +36,9 @@ TWO = [("{n} has {a} {t}, buys {b} more and then gives away {c}. How many {t} ar
        ("A bus has {a} people. {b} get off and {c} get on. How many people are on the bus?", "-+")]
 BARE = ["What is {}?", "Compute {}.", "{} = ?", "Calculate {}.", "How much is {}?",
         "计算 {}"]
-SHOWN = {"*": "*", "/": "/", "+": "+", "-": "-"}
 
 
-# The largest number a problem begins with. The first stage of training used
-# 99, which is more arithmetic than models of this size learn in two hours.
-most = 30
+MOST = 30  # the largest number that is added, or begins a problem
 
 
 def apply(op, a, b):
@@ -48,11 +48,11 @@ def apply(op, a, b):
 def second(rng, op, a):
     """A b that keeps (a op b) a small whole number, or None."""
     if op == "+":
-        return rng.randint(2, most)
+        return rng.randint(2, MOST)
     if op == "-":
         return rng.randint(1, a) if a >= 1 else None
     if op == "*":
-        return rng.randint(2, 12 if most > 30 else 9) if a <= 30 else None
+        return rng.randint(2, 9) if a <= 30 else None
     divisors = [d for d in range(2, 13) if a % d == 0]
     return rng.choice(divisors) if divisors else None
 
@@ -60,10 +60,9 @@ def second(rng, op, a):
 def numbers(rng, ops):
     while True:
         small = ops[0] == "*" or len(ops) > 1 and ops[1] == "*"
-        a = rng.randint(2, 14 if small else most)
+        a = rng.randint(2, 14 if small else MOST)
         if ops[0] == "/":
-            top = 12 if most > 30 else 9
-            a = rng.randint(2, top) * rng.randint(2, top)
+            a = rng.randint(2, 9) * rng.randint(2, 9)
         values, at = [a], a
         for op in ops:
             b = second(rng, op, at)
@@ -79,7 +78,7 @@ def worked(ops, values):
     at, steps = values[0], []
     for op, b in zip(ops, values[1:]):
         result = apply(op, at, b)
-        steps.append("%d %s %d = %d" % (at, SHOWN[op], b, result))
+        steps.append("%d %s %d = %d" % (at, op, b, result))
         at = result
     return steps, at
 
@@ -108,13 +107,14 @@ def example(rng, with_tests=False):
         template, ops = rng.choice(ONE if kind < 0.65 else TWO)
     values = numbers(rng, ops)
     steps, result = worked(ops, values)
-    first = held_out("math", ops[0], values[0], values[1])
-    at = apply(ops[0], values[0], values[1])
-    later = len(ops) == 2 and held_out("math", ops[1], at, values[2])
+    test = held_out("math", ops, *values)
+    at, barred = values[0], test
+    for op, b in zip(ops, values[1:]):
+        barred = barred or held_out("math", op, at, b)
+        at = apply(op, at, b)
     made = {"label": "math", "prompt": text_of(rng, ops, values, template),
             "answer": ". ".join(steps) + ". The answer is %d." % result,
-            "test": first, "train": not first and not later,
-            "steps": len(ops)}
+            "test": test, "train": not barred}
     if with_tests:
         made.update(checker="number", reference=str(result))
     return made

@@ -90,6 +90,19 @@ def meeting(rng, who):
     return text.format(**p), p
 
 
+def card(rng, who):
+    """A form: some of the lines below, in any order."""
+    p = {"room": rng.choice("ABCDEFG") + digits(rng, 2),
+         "day": rng.choice(DAYS), "city": rng.choice(CITIES),
+         "item": rng.choice(ITEMS), "job": rng.choice(JOBS),
+         "month": rng.choice(MONTHS), "company": family_name(rng) + " Ltd",
+         "code": digits(rng, 4), "price": "%d dollars" % rng.randint(15, 980)}
+    p = {k: p[k] for k in rng.sample(sorted(p), rng.randint(2, 5))}
+    lines = ["%s: %s" % item for item in p.items()]
+    lines.insert(rng.randrange(len(lines) + 1), "name: " + who)
+    return "\n".join(lines), dict(p, name=who)
+
+
 def person(rng):
     family = family_name(rng)
     return rng.choice(FIRST) + " " + family, held_out("passage", family)
@@ -103,27 +116,33 @@ def another(rng, test):
             return who
 
 
+def among(rng, passage, another):
+    """The passage, somewhere between one to three others of its kind."""
+    many = rng.randint(12, 18) if rng.random() < 0.015 else rng.randint(1, 3)
+    records = [another() for _ in range(many)]
+    records.insert(rng.randrange(len(records) + 1), passage)
+    return "\n\n".join(records)
+
+
 def extract(rng, with_tests=False):
-    kind = rng.choice([profile, order, meeting])
+    """The answer names the field before its value, as people do: a model of
+    this size finds the value by what it has just written."""
+    kind = rng.choice([profile, order, meeting, card])
     who, test = person(rng)
     passage, fields = kind(rng, who)
-    many = rng.random()
-    if many < 0.35:  # a few records; the question names the one it is about
-        others = [kind(rng, another(rng, test))[0] for _ in range(
-            rng.randint(12, 18) if many < 0.005 else rng.randint(1, 3))]
-        others.insert(rng.randrange(len(others) + 1), passage)
-        passage = "\n".join(others)
+    way = rng.random()
     key = rng.choice([k for k in fields if k not in ("name", "chair")])
-    if many >= 0.85:
+    if way < 0.3:  # several records; the question names the one it is about
+        passage = among(rng, passage, lambda: kind(rng, another(rng, test))[0])
+        question = "What is the %s for %s?" % (key, who)
+        answer = "The %s for %s is %s." % (key, who, fields[key])
+    elif way < 0.85:
+        question = rng.choice(FIND).format(key)
+        answer = "The %s is %s." % (key, fields[key])
+    else:
         keys = rng.sample(sorted(fields), 2)
         question = "Extract the %s and the %s as JSON." % tuple(keys)
         answer = json.dumps({k: fields[k] for k in keys})
-    else:
-        question = rng.choice(FIND).format(
-            key + (" of " + who if many < 0.35 else ""))
-        if many < 0.35:
-            question = "What is the %s for %s?" % (key, who)
-        answer = fields[key]
     made = {"label": "extract", "test": test, "answer": answer,
             "prompt": rng.choice(SHAPE).format(q=question, p=passage)}
     if with_tests:
@@ -155,14 +174,17 @@ def repeat(rng, with_tests=False):
     """A string to write again: teaches copying, which finding needs. Strings
     are random, so there is nothing to hold out; never a test."""
     kind = rng.random()
-    if kind < 0.4:
+    if kind < 0.25:
         text = digits(rng, rng.randint(2, 9))
-    elif kind < 0.6:
+    elif kind < 0.4:
         text = rng.choice("ABCDKQX") + digits(rng, rng.randint(3, 6))
-    elif kind < 0.8:
+    elif kind < 0.55:
         text = "%s-%s" % (digits(rng, 3), digits(rng, 4))
+    elif kind < 0.8:
+        text = " ".join(person(rng)[0] if rng.random() < 0.5 else
+                        digits(rng, 2) for _ in range(rng.randint(2, 5)))
     else:
         text = " ".join(rng.sample(CITIES + ITEMS + JOBS + MONTHS,
-                                   rng.randint(2, 6)))
+                                   rng.randint(3, 10)))
     return {"label": "extract", "test": False, "answer": text,
             "prompt": rng.choice(AGAIN).format(text)}

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Byte-level BPE as GPT-2 defined it, with Qwen2's pre-tokenizer (digits stand
-alone, so that numbers are read digit by digit). Trains, encodes, and writes
-Hugging Face's tokenizer.json."""
+"""Byte-level BPE as GPT-2 defined it, with Llama 3's pre-tokenizer (up to three
+digits are a word, so that a small number can be one token: a model of this size
+does not learn to copy digit by digit). Trains, encodes, and writes Hugging
+Face's tokenizer.json."""
 import collections
 import functools
 import json
 
 import regex
 
-PATTERN = regex.compile(
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
+PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+find_words = regex.compile(PATTERN).findall
 SPECIAL = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 TEMPLATE = ("{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}"
             "<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>"
@@ -38,7 +40,7 @@ def train(texts, size, forced=()):
     """Merges for a vocabulary of `size`, specials included. The words of
     `forced` become single tokens: they are counted as if frequent."""
     counts = collections.Counter(
-        word for text in texts for word in PATTERN.findall(text))
+        word for text in texts for word in find_words(text))
     for word in forced:
         counts[word] += 10**6
     words = [(letters_of(word), n) for word, n in counts.items()]
@@ -88,6 +90,9 @@ class Tokenizer:
 
     def word_ids(self, word):
         parts = letters_of(word)
+        whole = self.ids.get("".join(parts))
+        if whole is not None:
+            return [whole]
         while len(parts) > 1:
             best = min(zip(parts, parts[1:]),
                        key=lambda pair: self.rank.get(pair, 1 << 30))
@@ -98,18 +103,20 @@ class Tokenizer:
 
     def encode(self, text):
         """Plain text: special tokens in it are just characters."""
-        return [i for word in PATTERN.findall(text) for i in self.word(word)]
+        return [i for word in find_words(text) for i in self.word(word)]
 
     def save(self, folder):
         special = [{"id": self.ids[s], "content": s, "special": True}
                    for s in SPECIAL]
-        model = {"type": "BPE",
+        split = {"type": "Split", "pattern": {"Regex": PATTERN},
+                 "behavior": "Isolated"}
+        model = {"type": "BPE", "ignore_merges": True,
                  "vocab": {t: i for t, i in self.ids.items()
                            if t not in SPECIAL},
                  "merges": ["%s %s" % pair for pair in self.merges]}
         with open(folder + "/tokenizer.json", "w", encoding="utf-8") as file:
-            json.dump({"added_tokens": special, "model": model}, file,
-                      ensure_ascii=False)
+            json.dump({"added_tokens": special, "pre_tokenizer": split,
+                       "model": model}, file, ensure_ascii=False)
         with open(folder + "/tokenizer_config.json", "w",
                   encoding="utf-8") as file:
             json.dump({"chat_template": TEMPLATE, "eos_token": "<|end|>",

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""train.py DATA OUT --size s|l --stage 1|2|3 [--steps N] [--stop N] [--resume]
+"""train.py DATA OUT --size s|l [--steps N] [--resume]
 
-Trains one model of the pair on DATA/stream-STAGE.npz and writes OUT as a Hugging
+Trains one model of the pair on DATA/stream.npz and writes OUT as a Hugging
 Face checkpoint (config.json, model.safetensors in BF16, the tokenizer), which
 tools/checkpoint_to_gguf turns into a GGUF file. Every few minutes, and on
 SIGTERM, it also writes OUT/state.pt, from which --resume goes on, with another
@@ -26,7 +26,7 @@ from torch import nn
 
 SIZES = {
     "s": dict(hidden=256, layers=3, heads=4, kv_heads=2, ffn=768, lr=3e-3),
-    "l": dict(hidden=512, layers=4, heads=8, kv_heads=2, ffn=1024, lr=1.5e-3),
+    "l": dict(hidden=512, layers=4, heads=8, kv_heads=2, ffn=1024, lr=2e-3),
 }
 HEAD_DIM = 64
 ROPE_THETA = 10000.0
@@ -46,21 +46,90 @@ def up(n, step):
     return -(-int(n) // step) * step
 
 
+# The element-wise parts below have gradients of their own: with PyTorch's they
+# cost as much as the matrix products on a CPU.
+class NormFunction(torch.autograd.Function):
+    """x [rows, width], FP32 -> x / rms(x) * weight, BF16."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        width = x.shape[-1]
+        square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square()
+        scale = torch.rsqrt(square / width + EPSILON)
+        normal = (x * scale).to(torch.bfloat16)
+        ctx.save_for_backward(normal, scale, weight)
+        return normal * weight.to(torch.bfloat16)
+
+    @staticmethod
+    def backward(ctx, grad):
+        normal, scale, weight = ctx.saved_tensors
+        by_weight = (grad * normal).sum(0, dtype=torch.float32)
+        grad = grad * weight.to(torch.bfloat16)
+        along = (grad * normal).mean(-1, keepdim=True, dtype=torch.float32)
+        return (grad - normal * along) * scale, by_weight
+
+
+class RotateFunction(torch.autograd.Function):
+    """Rotary position over [batch, heads, tokens, head_dim], halves paired."""
+
+    @staticmethod
+    def forward(ctx, x, cos, sin):
+        ctx.save_for_backward(cos, sin)
+        a, b = x.chunk(2, -1)
+        return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+
+    @staticmethod
+    def backward(ctx, grad):  # the same by the opposite angle
+        cos, sin = ctx.saved_tensors
+        a, b = grad.chunk(2, -1)
+        return torch.cat([a * cos + b * sin, b * cos - a * sin], -1), None, None
+
+
+class GateFunction(torch.autograd.Function):
+    """silu(gate) * up."""
+
+    @staticmethod
+    def forward(ctx, gate, up):
+        share = torch.sigmoid(gate)
+        ctx.save_for_backward(gate, up, share)
+        return gate * share * up
+
+    @staticmethod
+    def backward(ctx, grad):
+        gate, up, share = ctx.saved_tensors
+        silu = gate * share
+        slope = share + silu * (1 - share)
+        return grad * up * slope, grad * silu
+
+
+class LossFunction(torch.autograd.Function):
+    """Mean cross entropy of logits [rows, vocabulary] at the rows whose target
+    is not IGNORED."""
+
+    @staticmethod
+    def forward(ctx, logits, targets):
+        shares = torch.softmax(logits.float(), -1)
+        counted = (targets != IGNORED).float().unsqueeze(1)
+        counted /= counted.sum()
+        at = targets.clamp(min=0).unsqueeze(1)
+        ctx.save_for_backward(shares, counted, at)
+        return -(shares.gather(1, at).log() * counted).sum()
+
+    @staticmethod
+    def backward(ctx, grad):
+        shares, counted, at = ctx.saved_tensors
+        off = shares * (counted * grad)
+        off.scatter_add_(1, at, -counted * grad)
+        return off.to(torch.bfloat16), None
+
+
 class RmsNorm(nn.Module):
     def __init__(self, width):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x):
-        x = x.float()
-        scale = torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + EPSILON)
-        return x * scale * self.weight
-
-
-def rotate(x, cos, sin):
-    """Rotary position over [batch, heads, tokens, head_dim], halves paired."""
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+        return NormFunction.apply(x, self.weight)
 
 
 class Attention(nn.Module):
@@ -78,8 +147,8 @@ class Attention(nn.Module):
         def split(y, heads):
             y = y[:batch * tokens].view(batch, tokens, heads, HEAD_DIM)
             return y.transpose(1, 2)
-        q = rotate(split(self.q_proj(x), self.heads), cos, sin)
-        k = rotate(split(self.k_proj(x), self.kv_heads), cos, sin)
+        q = RotateFunction.apply(split(self.q_proj(x), self.heads), cos, sin)
+        k = RotateFunction.apply(split(self.k_proj(x), self.kv_heads), cos, sin)
         v = split(self.v_proj(x), self.kv_heads)
         group = self.heads // self.kv_heads
         # Queries that share keys stand one after the other: [.., group * T, D].
@@ -101,7 +170,8 @@ class Mlp(nn.Module):
         self.down_proj = nn.Linear(ffn, hidden, bias=False)
 
     def forward(self, x):
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return self.down_proj(
+            GateFunction.apply(self.gate_proj(x), self.up_proj(x)))
 
 
 class Layer(nn.Module):
@@ -129,8 +199,9 @@ class Model(nn.Module):
         for name, p in self.named_parameters():
             if p.dim() == 2:
                 deep = name.endswith(("o_proj.weight", "down_proj.weight"))
-                nn.init.normal_(p, std=0.02 / (2 * layers)**0.5 if deep
-                                else 0.02)
+                std = hidden**-0.5
+                nn.init.normal_(p, std=std / (2 * layers)**0.5 if deep
+                                else std)
             elif name.endswith("bias"):
                 nn.init.zeros_(p)
 
@@ -141,7 +212,7 @@ class Model(nn.Module):
         rates = ROPE_THETA**(-torch.arange(
             0, HEAD_DIM, 2, device=tokens.device).float() / HEAD_DIM)
         angles = torch.outer(steps, rates)
-        cos, sin = angles.cos(), angles.sin()
+        cos, sin = (t.to(torch.bfloat16) for t in (angles.cos(), angles.sin()))
         mask = torch.full((length, length), -1e9,
                           device=tokens.device).triu(1)
         # Always as many rows as a batch may have: oneDNN compiles a kernel for
@@ -249,12 +320,49 @@ def save_checkpoint(model, size, vocabulary, data, out):
         shutil.copy(os.path.join(data, name), out)
 
 
-def optimizer_of(model, lr):
-    matrices = [p for p in model.parameters() if p.dim() == 2]
-    others = [p for p in model.parameters() if p.dim() != 2]
-    return torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 0.05},
-         {"params": others, "weight_decay": 0.0}], lr=lr, betas=(0.9, 0.95))
+def orthogonal(x):
+    """The matrix with the singular vectors of x and singular values near one,
+    by Newton-Schulz steps (coefficients of Muon's author)."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    wide = x.shape[0] <= x.shape[1]
+    x = (x if wide else x.t()).to(torch.bfloat16)
+    x = x / (x.norm() + 1e-7)
+    for _ in range(5):
+        square = x @ x.t()
+        square = torch.addmm(square, square, square, beta=b, alpha=c)
+        x = torch.addmm(x, square, x, beta=a)
+    return (x if wide else x.t()).float()
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose steps are made orthogonal (Jordan et al., 2024,
+    https://kellerjordan.github.io/posts/muon), for the layers' matrices:
+    models this small learn in half the steps of AdamW. Steps are scaled as
+    wide as AdamW's are (0.2 * sqrt(longer side), arXiv 2502.16982), so one
+    learning rate serves both."""
+
+    def __init__(self, matrices, lr, weight_decay, momentum=0.95):
+        super().__init__(matrices, dict(lr=lr, weight_decay=weight_decay,
+                                        momentum=momentum))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                mean = self.state[p].setdefault("mean", torch.zeros_like(p))
+                mean.lerp_(p.grad, 1 - group["momentum"])
+                ahead = p.grad.lerp(mean, group["momentum"])
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(orthogonal(ahead),
+                       alpha=-0.2 * max(p.shape)**0.5 * group["lr"])
+
+
+def optimizers_of(model, lr):
+    matrices = [p for p in model.layers.parameters() if p.dim() == 2]
+    others = [p for n, p in model.named_parameters()
+              if p.dim() != 2 or not n.startswith("layers")]
+    return [Muon(matrices, lr, weight_decay=0.05),
+            torch.optim.AdamW(others, lr, betas=(0.9, 0.95), weight_decay=0)]
 
 
 class Run:
@@ -268,13 +376,14 @@ class Run:
                            len(parsed["added_tokens"]))
         torch.manual_seed(flags.seed)
         self.model = Model(self.vocabulary, **self.size).to(self.device)
-        self.optimizer = optimizer_of(self.model, self.peak)
+        self.optimizers = optimizers_of(self.model, self.peak)
         self.step, self.seconds, self.cpu_seconds, self.seen = 0, 0.0, 0.0, 0
         self.state = os.path.join(flags.out, "state.pt")
         if flags.resume:
             saved = torch.load(self.state, map_location=self.device)
             self.model.load_state_dict(saved["model"])
-            self.optimizer.load_state_dict(saved["optimizer"])
+            for one, state in zip(self.optimizers, saved["optimizers"]):
+                one.load_state_dict(state)
             self.step, self.seen = saved["step"], saved["seen"]
             self.seconds = saved["seconds"]
             self.cpu_seconds = saved["cpu_seconds"]
@@ -282,7 +391,7 @@ class Run:
     def save(self):
         os.makedirs(self.flags.out, exist_ok=True)
         torch.save({"model": self.model.state_dict(),
-                    "optimizer": self.optimizer.state_dict(),
+                    "optimizers": [o.state_dict() for o in self.optimizers],
                     "step": self.step, "seen": self.seen,
                     "seconds": self.seconds,
                     "cpu_seconds": self.cpu_seconds}, self.state + ".new")
@@ -292,22 +401,23 @@ class Run:
 
     def one_step(self, batch):
         tokens, picked, targets = (x.to(self.device) for x in batch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.peak * rate(self.step, self.flags.steps)
+        for one in self.optimizers:
+            for group in one.param_groups:
+                group["lr"] = self.peak * rate(self.step, self.flags.steps)
         with torch.autocast(self.device, dtype=torch.bfloat16):
             logits = self.model(tokens, picked)
-        loss = F.cross_entropy(logits.float(), targets, ignore_index=IGNORED)
-        self.optimizer.zero_grad(set_to_none=True)
+        loss = LossFunction.apply(logits, targets)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        for one in self.optimizers:
+            one.step()
         self.step += 1
         self.seen += tokens.numel()
         return loss.item()
 
     def train(self):
-        batches = Batches(os.path.join(
-            self.flags.data, "stream-%d.npz" % self.flags.stage),
+        batches = Batches(os.path.join(self.flags.data, "stream.npz"),
                           self.flags.seed)
         print("%d parameters, %d batches a pass, %s" % (
             sum(p.numel() for p in self.model.parameters()),
@@ -318,8 +428,7 @@ class Run:
         begin, before = time.time(), self.seconds
         cpu_before = self.cpu_seconds
         mean, saved = None, time.time()
-        last = self.flags.stop or self.flags.steps
-        while self.step < last and not stop:
+        while self.step < self.flags.steps and not stop:
             loss = self.one_step(batches.get(self.step))
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
             self.seconds = before + time.time() - begin
@@ -345,15 +454,12 @@ def main():
     parser.add_argument("data")
     parser.add_argument("out")
     parser.add_argument("--size", choices=sorted(SIZES), required=True)
-    parser.add_argument("--stage", type=int, choices=[1, 2, 3], required=True)
-    parser.add_argument("--steps", type=int, default=3000,
-                        help="of the schedule, the earlier stage's included")
-    parser.add_argument("--stop", type=int, default=0,
-                        help="the step to stop at; 0: the schedule's end")
+    parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
     flags = parser.parse_args()
+    torch.set_flush_denormal(True)
     if flags.threads:
         torch.set_num_threads(flags.threads)
     Run(flags).train()
