@@ -1,51 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/mapped_file.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <system_error>
 #include <utility>
 
+#include "base/regular_file.h"
+
 namespace aio {
-namespace {
-
-Error FromErrno(const std::string& path, int error) {
-  ErrorCode code = ErrorCode::kUnavailable;
-  if (error == ENOENT || error == ENOTDIR) code = ErrorCode::kNotFound;
-  if (error == EACCES || error == EPERM) code = ErrorCode::kDenied;
-  return {code, path + ": " + std::generic_category().message(error), ""};
-}
-
-}  // namespace
 
 Result<MappedFile> MappedFile::Open(const std::string& path) {
-  // O_NONBLOCK, or opening a pipe would wait for its writer.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return FromErrno(path, errno);
+  ASSIGN_OR_RETURN(const int fd, OpenRegularFile(path));
   struct stat status;
-  if (fstat(fd, &status) != 0) {
-    const int error = errno;
-    close(fd);
-    return FromErrno(path, error);
-  }
-  if (!S_ISREG(status.st_mode)) {
-    close(fd);
-    return Error{ErrorCode::kInvalidArgument, path + ": not a regular file",
-                 ""};
-  }
-  const auto size = static_cast<size_t>(status.st_size);
+  int error = fstat(fd, &status) == 0 ? 0 : errno;
+  const auto size = error == 0 ? static_cast<size_t>(status.st_size) : 0;
   void* data = nullptr;  // mmap refuses length 0
-  int error = 0;
   if (size > 0) {
     data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) error = errno;
   }
   close(fd);  // the mapping keeps the file
-  if (error != 0) return FromErrno(path, error);
+  if (error != 0) return ReadError(path, error);
   return MappedFile(static_cast<const std::byte*>(data), size);
 }
 

@@ -209,12 +209,8 @@ Result<Config> ParseAs(const std::string& source, std::string_view yaml,
     if (reading.error) return *reading.error;
     RETURN_IF_ERROR(ReadQualityTable(&config));
     return config;
-  } catch (const YAML::Exception& e) {
-    const std::string line =
-        e.mark.is_null() ? "" : ":" + std::to_string(e.mark.line + 1);
-    return Error{ErrorCode::kInvalidArgument, source + line + ": " + e.msg, ""};
   } catch (const std::exception& e) {
-    return Error{ErrorCode::kInvalidArgument, source + ": " + e.what(), ""};
+    return YamlError(source, e);
   }
 }
 

@@ -92,12 +92,8 @@ Result<core::QualityTable> ParseQualityTable(
     core::QualityTable table = Reader(&reading, variants).Read(root);
     if (reading.error) return *reading.error;
     return table;
-  } catch (const YAML::Exception& e) {
-    const std::string line =
-        e.mark.is_null() ? "" : ":" + std::to_string(e.mark.line + 1);
-    return Error{ErrorCode::kInvalidArgument, source + line + ": " + e.msg, ""};
   } catch (const std::exception& e) {
-    return Error{ErrorCode::kInvalidArgument, source + ": " + e.what(), ""};
+    return YamlError(source, e);
   }
 }
 

@@ -31,6 +31,16 @@ bool Within(const std::string& path, const std::string& of) {
 
 }  // namespace
 
+Error YamlError(const std::string& source, const std::exception& thrown) {
+  const auto* e = dynamic_cast<const YAML::Exception*>(&thrown);
+  if (e == nullptr) {
+    return {ErrorCode::kInvalidArgument, source + ": " + thrown.what(), ""};
+  }
+  const std::string line =
+      e->mark.is_null() ? "" : ":" + std::to_string(e->mark.line + 1);
+  return {ErrorCode::kInvalidArgument, source + line + ": " + e->msg, ""};
+}
+
 void Reading::Fail(const YAML::Node& at, const std::string& path,
                    const std::string& message) {
   if (error) return;

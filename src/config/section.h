@@ -12,6 +12,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,9 @@ struct Reading {
   void Fail(const YAML::Node& at, const std::string& path,
             const std::string& message);
 };
+
+// What yaml-cpp threw while `source` was read: "<source>:<line>: <message>".
+Error YamlError(const std::string& source, const std::exception& thrown);
 
 class Section {
  public:

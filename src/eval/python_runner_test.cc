@@ -180,7 +180,7 @@ TEST_P(PythonRunnerTest, DeniesFilesLargerThanTheLimit) {
 }
 
 TEST_P(PythonRunnerTest, DeniesManyFilesLargerThanTheLimitTogether) {
-  if (!isolated()) GTEST_SKIP();
+  if (!isolated()) GTEST_SKIP() << "not promised where nothing isolates";
   limits_.file_bytes_max = 1 << 20;
   const PythonRun run =
       Run("for i in range(100): open(str(i), 'wb').write(b'1' * 100000)");
@@ -229,7 +229,7 @@ TEST_P(PythonRunnerTest, LimitsTheDepthOfRecursionToAnException) {
 }
 
 TEST_P(PythonRunnerTest, CannotReachTheNetwork) {
-  if (!isolated()) GTEST_SKIP();
+  if (!isolated()) GTEST_SKIP() << "not promised where nothing isolates";
   // Only a loopback interface, and that one is not the machine's.
   EXPECT_EQ(Print("import socket\nprint(socket.if_nameindex())"),
             "[(1, 'lo')]\n");
@@ -240,7 +240,7 @@ TEST_P(PythonRunnerTest, CannotReachTheNetwork) {
 }
 
 TEST_P(PythonRunnerTest, CannotSeeOrChangeFilesOfTheMachine) {
-  if (!isolated()) GTEST_SKIP();
+  if (!isolated()) GTEST_SKIP() << "not promised where nothing isolates";
   EXPECT_EQ(Print("import os\n"
                   "print([p for p in ('/home', '/etc/passwd', '/var', "
                   "'/sys', '/proc/1/environ') if os.path.exists(p)])\n"
@@ -251,7 +251,7 @@ TEST_P(PythonRunnerTest, CannotSeeOrChangeFilesOfTheMachine) {
 }
 
 TEST_P(PythonRunnerTest, CannotReachItsParent) {
-  if (!isolated()) GTEST_SKIP();
+  if (!isolated()) GTEST_SKIP() << "not promised where nothing isolates";
   const PythonRun run =
       Run("import os\nfor p in range(1, 70000):\n"
           "  try: os.kill(p, 9) if p != os.getpid() else 0\n"
@@ -265,7 +265,9 @@ TEST_P(PythonRunnerTest, CannotReachItsParent) {
 }
 
 TEST_P(PythonRunnerTest, CannotGainRights) {
-  if (GetParam() != Isolation::kNamespaces) GTEST_SKIP();
+  if (GetParam() != Isolation::kNamespaces) {
+    GTEST_SKIP() << "promised by namespaces only";
+  }
   EXPECT_EQ(Print("import os\n"
                   "print(os.getuid(), os.geteuid(), os.getgid(), "
                   "[g for g in os.getgroups() if g != 65534])\n"
@@ -279,7 +281,9 @@ TEST_P(PythonRunnerTest, CannotGainRights) {
 }
 
 TEST_P(PythonRunnerTest, StopsAForkBomb) {
-  if (GetParam() != Isolation::kNamespaces) GTEST_SKIP();
+  if (GetParam() != Isolation::kNamespaces) {
+    GTEST_SKIP() << "promised by namespaces only";
+  }
   const PythonRun run =
       Run("import os, time\nchildren = 0\ntry:\n"
           "  for i in range(1000):\n"
@@ -290,7 +294,7 @@ TEST_P(PythonRunnerTest, StopsAForkBomb) {
 }
 
 TEST_P(PythonRunnerTest, LeavesNoProcessBehind) {
-  if (!isolated()) GTEST_SKIP();
+  if (!isolated()) GTEST_SKIP() << "not promised where nothing isolates";
   const std::string program =
       "import ctypes, os, time\n"
       "ctypes.CDLL(None).prctl(15, b'aio-left')\n"  // the process's name

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "eval/task_bytes.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include <cerrno>
-#include <system_error>
 #include <vector>
 
+#include "base/regular_file.h"
 #include "eval/task.h"
 
 namespace aio::eval {
@@ -19,26 +17,13 @@ Error TooLarge() {
   return {ErrorCode::kInvalidArgument, "larger than 256 MiB; split it", ""};
 }
 
-Error FromErrno(const std::string& path, int error) {
-  ErrorCode code = ErrorCode::kUnavailable;
-  if (error == ENOENT || error == ENOTDIR) code = ErrorCode::kNotFound;
-  if (error == EACCES || error == EPERM) code = ErrorCode::kDenied;
-  return {code, path + ": " + std::generic_category().message(error), ""};
-}
-
 Result<std::string> ReadAll(const std::string& path, int fd) {
-  struct stat status;
-  if (fstat(fd, &status) != 0) return FromErrno(path, errno);
-  if (!S_ISREG(status.st_mode)) {
-    return Error{ErrorCode::kInvalidArgument, path + ": not a regular file",
-                 ""};
-  }
   std::string bytes;
   std::vector<char> buffer(size_t{1} << 16);
   for (;;) {
     const ssize_t n = read(fd, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return FromErrno(path, errno);
+    if (n < 0) return ReadError(path, errno);
     if (n == 0) return bytes;
     bytes.append(buffer.data(), static_cast<size_t>(n));
     if (bytes.size() <= kTaskFileBytesMax) continue;
@@ -51,9 +36,7 @@ Result<std::string> ReadAll(const std::string& path, int fd) {
 }  // namespace
 
 Result<std::string> ReadTaskFile(const std::string& path) {
-  // O_NONBLOCK, or opening a pipe would wait for its writer.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return FromErrno(path, errno);
+  ASSIGN_OR_RETURN(const int fd, OpenRegularFile(path));
   auto bytes = ReadAll(path, fd);
   close(fd);
   return bytes;
