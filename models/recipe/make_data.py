@@ -222,7 +222,8 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--prompts", required=True,
                         help="intent/dev.jsonl of the public data")
-    parser.add_argument("--examples", type=int, default=700000)
+    parser.add_argument("--examples", type=int, default=700000,
+                        help="to train on; 0: only the tokenizer and tests")
     parser.add_argument("--seed", type=int, default=1)
     flags = parser.parse_args()
     os.makedirs(flags.out, exist_ok=True)
@@ -239,8 +240,9 @@ def main():
     own = os.path.join(here, "../../tools/probe_prompts.txt")
     passages = [r["text"] for r in rows if 150 < len(r["text"]) < 900]
     written = [probe_prompts.written(own, passages, rng) for _ in range(20)]
-    write_stream(Stream(families, Encoder(tokenizer), rows, written),
-                 flags.examples, os.path.join(flags.out, "stream.npz"))
+    if flags.examples:
+        write_stream(Stream(families, Encoder(tokenizer), rows, written),
+                     flags.examples, os.path.join(flags.out, "stream.npz"))
 
 
 if __name__ == "__main__":
