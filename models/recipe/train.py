@@ -336,10 +336,10 @@ def orthogonal(x):
 
 class Muon(torch.optim.Optimizer):
     """Momentum whose steps are made orthogonal (Jordan et al., 2024,
-    https://kellerjordan.github.io/posts/muon), for the layers' matrices:
-    models this small learn in half the steps of AdamW. Steps are scaled as
-    wide as AdamW's are (0.2 * sqrt(longer side), arXiv 2502.16982), so one
-    learning rate serves both."""
+    https://kellerjordan.github.io/posts/muon), for the layers' matrices.
+    arXiv 2502.16982 needed half of AdamW's computation with it; from there is
+    the factor (0.2 * sqrt(longer side)) that makes steps as wide as AdamW's,
+    so one learning rate serves both."""
 
     def __init__(self, matrices, lr, weight_decay, momentum=0.95):
         super().__init__(matrices, dict(lr=lr, weight_decay=weight_decay,
