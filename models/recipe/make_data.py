@@ -198,8 +198,9 @@ def write_tasks(families, folder):
             file.write("\n".join(lines) + "\n")
 
 
-def write_prompts(families, rows, folder):
-    """Labelled prompts, none trained on: generated ones and public ones."""
+def write_prompts(families, held_out_rows, rows, folder):
+    """Labelled prompts, none trained on: generated ones and public ones. And
+    the public ones that were, to fit a text probe that is to be compared."""
     os.makedirs(folder, exist_ok=True)
     made = []
     for family, _ in SHARES:
@@ -210,10 +211,11 @@ def write_prompts(families, rows, folder):
             made.append({"id": "nano:%s-%d" % (family, i), "text": e["prompt"],
                          "label": e["label"], "source": "nano_" + e["label"],
                          "lang": "en"})
-    for name, list_ in (("generated", made), ("public", rows)):
+    for name, written in (("generated", made), ("public", held_out_rows),
+                          ("trained", rows)):
         with open(os.path.join(folder, name + ".jsonl"), "w",
                   encoding="utf-8") as file:
-            for row in list_:
+            for row in written:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -235,7 +237,8 @@ def main():
     tokenizer = bpe.Tokenizer(merges)
     tokenizer.save(flags.out)
     write_tasks(families, os.path.join(flags.out, "tasks"))
-    write_prompts(families, held_out_rows, os.path.join(flags.out, "probe"))
+    write_prompts(families, held_out_rows, rows,
+                  os.path.join(flags.out, "probe"))
     here = os.path.dirname(os.path.abspath(__file__))
     own = os.path.join(here, "../../tools/probe_prompts.txt")
     passages = [r["text"] for r in rows if 150 < len(r["text"]) < 900]
