@@ -365,9 +365,8 @@ TEST_F(CheckpointTest, ATokenizerThatContradictsItselfIsRefused) {
 // tokenizer.json with a pattern for `digits` as the published ones write it.
 std::string WithDigits(const Checkpoint& c, const std::string& digits,
                        bool ignore_merges) {
-  std::string text = With(
-      c.tokenizer, "{\"model\"",
-      R"raw({"pre_tokenizer": {"type": "Sequence",
+  std::string text = With(c.tokenizer, "{\"model\"",
+                          R"raw({"pre_tokenizer": {"type": "Sequence",
       "pretokenizers": [{"type": "Split", "pattern": {"Regex":
       "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|DIGITS| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
       "behavior": "Isolated"}, {"type": "ByteLevel"}]}, "model")raw");
