@@ -1,14 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""by_kind.py TASKS RESULTS.jsonl
+"""by_kind.py TASKS OUT
 
-Right answers by what was asked, finer than an intent: RESULTS is what
-`aio eval --tasks TASKS --out RESULTS.jsonl` wrote. With Wilson's 95 %
-intervals."""
+Divides the tasks of the folder TASKS by what is asked, finer than an intent,
+into OUT/KIND.jsonl, each for `aio eval --tasks`."""
 import collections
 import glob
 import json
-import math
 import os
 import re
 import sys
@@ -18,48 +16,32 @@ import facts
 
 def kind_of(intent, prompt):
     if intent == "math":
-        return "%d steps" % (len(re.findall(r"\d+", prompt)) - 1)
+        return "math-%d-steps" % (len(re.findall(r"\d+", prompt)) - 1)
     if intent == "qa":
         asked = "|".join(re.escape(way).replace(r"\{0\}", ".+")
                          for way in facts.ASK["region"])
-        other = prompt.endswith("in English?")
-        region = re.fullmatch(asked, prompt) and not other
-        return "regions" if region else "all others"
+        return "qa-regions" if re.fullmatch(asked, prompt) else "qa-others"
     if intent == "extract":
         if "as JSON" in prompt:
-            return "two fields as JSON"
+            return "extract-json"
         several = re.search(r"^What is the .+ for .+\?$", prompt, re.M)
-        return "one of several records" if several else "one record"
-    return "all"
+        return "extract-of-several" if several else "extract-of-one"
+    return intent
 
 
-def wilson(right, n, z=1.96):
-    share, scale = right / n, 1 + z * z / n
-    middle = share + z * z / (2 * n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (middle - half) / scale, (middle + half) / scale
-
-
-def main(folder, results):
-    kinds = {}
-    for path in glob.glob(os.path.join(folder, "*.jsonl")):
+def main(tasks, out):
+    kinds = collections.defaultdict(list)
+    for path in sorted(glob.glob(os.path.join(tasks, "*.jsonl"))):
         with open(path, encoding="utf-8") as file:
-            for task in map(json.loads, file):
+            for line in file:
+                task = json.loads(line)
                 prompt = task["messages"][-1]["content"]
-                kinds[task["id"]] = kind_of(task["intent"], prompt)
-    last = {}
-    with open(results, encoding="utf-8") as file:
-        for line in map(json.loads, file):
-            if "task" in line:
-                last[line["contender"], line["task"]] = line
-    cells = collections.defaultdict(list)
-    for (contender, task), line in last.items():
-        cells[line["intent"], kinds[task], contender].append(line["right"])
-    for (intent, kind, contender), rights in sorted(cells.items()):
-        low, high = wilson(sum(rights), len(rights))
-        print("%-10s %-24s %-8s %4d  %5.1f %%  %.1f-%.1f" % (
-            intent, kind, contender, len(rights),
-            100 * sum(rights) / len(rights), 100 * low, 100 * high))
+                kinds[kind_of(task["intent"], prompt)].append(line)
+    os.makedirs(out, exist_ok=True)
+    for kind, lines in kinds.items():
+        with open(os.path.join(out, kind + ".jsonl"), "w",
+                  encoding="utf-8") as file:
+            file.writelines(lines)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Labelled prompts that teach the model probe. Of the public prompts
 (dev.jsonl, labels and sources as they come) whole sources are held out, all
@@ -50,3 +51,7 @@ def written(path, passages, rng):
             text = text.replace("{line}", passage.split("\n")[0][:120])
             rows.append({"label": label, "text": text})
     return rows
+
+
+if __name__ == "__main__":  # for `aio bench probe --holdout`
+    print(" ".join(HELD_OUT_SOURCES))

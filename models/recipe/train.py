@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""train.py DATA OUT --size s|l [--steps N] [--resume]
+"""train.py DATA OUT --size s|l --steps N [--resume]
 
 Trains one model of the pair on DATA/stream.npz and writes OUT as a Hugging
 Face checkpoint (config.json, model.safetensors in BF16, the tokenizer), which

@@ -75,7 +75,8 @@ def main():
     found = cells(report)
     if "--record" in sys.argv:
         with open(EXPECTED, "w") as file:
-            json.dump({"kernels": kernels(report), "cells": found}, file, indent=1, sort_keys=True)
+            json.dump({"kernels": kernels(report), "cells": found}, file,
+                      indent=1, sort_keys=True)
             file.write("\n")
         return
     with open(EXPECTED) as file:

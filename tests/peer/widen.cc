@@ -7,8 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
-#include <type_traits>
-#include <utility>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -19,51 +18,42 @@
 namespace aio::golden {
 namespace {
 
-template <typename To, typename From>
-std::vector<To> Each(const std::vector<From>& items) {
-  return std::vector<To>(items.begin(), items.end());
-}
+// File widens numbers; llama.cpp wants them as converters write them. What is
+// in a model file fits.
+template <typename T>
+struct Narrowed {
+  using Type = T;
+};
+template <>
+struct Narrowed<uint64_t> {
+  using Type = uint32_t;
+};
+template <>
+struct Narrowed<int64_t> {
+  using Type = int32_t;
+};
+template <>
+struct Narrowed<double> {
+  using Type = float;
+};
+template <>
+struct Narrowed<std::string_view> {
+  using Type = std::string;
+};
 
-// File widens numbers; llama.cpp wants them as converters write them.
-gguf::Item Narrow(const gguf::Array& array) {
-  return std::visit(
-      [](const auto& items) -> gguf::Item {
-        using T = typename std::decay_t<decltype(items)>::value_type;
-        if constexpr (std::is_same_v<T, uint64_t>) {
-          return Each<uint32_t>(items);
-        } else if constexpr (std::is_same_v<T, int64_t>) {
-          return Each<int32_t>(items);
-        } else if constexpr (std::is_same_v<T, double>) {
-          return Each<float>(items);
-        } else if constexpr (std::is_same_v<T, bool>) {
-          return items;
-        } else {
-          return Each<std::string>(items);
-        }
-      },
-      array.items);
-}
-
-gguf::Item Narrow(const gguf::Value& value) {
-  return std::visit(
-      [](const auto& v) -> gguf::Item {
-        using T = std::decay_t<decltype(v)>;
-        if constexpr (std::is_same_v<T, uint64_t>) {
-          return static_cast<uint32_t>(v);
-        } else if constexpr (std::is_same_v<T, int64_t>) {
-          return static_cast<int32_t>(v);
-        } else if constexpr (std::is_same_v<T, double>) {
-          return static_cast<float>(v);
-        } else if constexpr (std::is_same_v<T, bool>) {
-          return v;
-        } else if constexpr (std::is_same_v<T, std::string_view>) {
-          return std::string(v);
-        } else {
-          return Narrow(v);
-        }
-      },
-      value);
-}
+struct Narrow {
+  gguf::Item operator()(const gguf::Array& array) const {
+    return std::visit(*this, array.items);
+  }
+  template <typename T>
+  gguf::Item operator()(const std::vector<T>& items) const {
+    return std::vector<typename Narrowed<T>::Type>(items.begin(), items.end());
+  }
+  template <typename T>
+  gguf::Item operator()(const T& value) const {
+    return static_cast<typename Narrowed<T>::Type>(value);
+  }
+};
 
 Result<void> Widen(const std::string& in, const std::string& out) {
   ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(in));
@@ -72,7 +62,7 @@ Result<void> Widen(const std::string& in, const std::string& out) {
     if (entry.key == "general.file_type") {
       writer.Add(std::string(entry.key), uint32_t{0});  // all F32
     } else {
-      writer.Add(std::string(entry.key), Narrow(entry.value));
+      writer.Add(std::string(entry.key), std::visit(Narrow(), entry.value));
     }
   }
   for (const gguf::Tensor& tensor : file.tensors()) {
