@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The inputs of a matrix product: a vector per column, as floats and, for
-// weights of 8 and 4 bits, as int8 with a scale per 32 values. The scale is
-// per column and block, so a column's codes depend on nothing but the column
+// quantized weights, as int8 codes with a scale per 32 values. The scale is per
+// column and block, so a column's codes depend on nothing but the column
 // (determinism contract, rule d).
 //
-// Thread safety: plain data; columns are independent.
+// Thread safety: plain data; columns are independent, and so are the blocks of
+// one.
 #pragma once
 
 #include <cstdint>
@@ -14,35 +15,56 @@
 
 namespace aio::kernels {
 
-// Values that share an activation scale; also the block of Q8_0 and Q4_0.
+// Values that share an activation scale: the block of Q8_0 and of most others.
 inline constexpr int64_t kBlock = 32;
-// Vectors are padded to a multiple of this, with zeros: two blocks, which is
-// one vector of AVX-512 bytes.
+// Vectors are padded to a multiple of this, with zeros: what a tile of weights
+// takes at a time (tensor/tiles.h).
 inline constexpr int64_t kPad = 64;
-// A scale is stored this many times, so that a vector of products is scaled by
-// a plain load.
-inline constexpr int64_t kScaleCopies = 8;
 
 inline constexpr int64_t Padded(int64_t n) {
   return (n + kPad - 1) / kPad * kPad;
 }
 
-// A view of columns. `codes` and `scales` are written by QuantizeColumns only:
-// how they encode a value is the instruction set's business.
+// Columns that a kernel takes at once, and that lie interleaved.
+inline constexpr int kColumnsPerPass = 8;
+
+// A view of the columns of one step. Codes and what belongs to them are
+// interleaved by passes of 8 columns, the last pass by as many as are left
+// (its width), so that a kernel reads them all by one pointer and a single
+// column lies close together.
 struct Activations {
-  float* values = nullptr;   // [columns][stride], 0 from depth on
-  uint8_t* codes = nullptr;  // [columns][stride]
-  float* scales = nullptr;   // [columns][stride / kBlock][kScaleCopies]
+  float* values = nullptr;  // [columns][stride], 0 from depth on
+  int8_t* codes = nullptr;  // [passes][stride / 4][width][4]
+  float* scales = nullptr;  // [passes][stride / 32][width]
+  // Minus the sum of the codes of 32, and of 16: weights are stored plus an
+  // offset, as unsigned bytes, and offset * sum is taken off again.
+  int32_t* minus_sums = nullptr;       // [passes][stride / 32][width]
+  int32_t* minus_half_sums = nullptr;  // [passes][stride / 32][2][width]
+  // scale * sum of the codes of 32: what a weight's minimum is multiplied by.
+  float* scaled_sums = nullptr;  // [passes][stride / 32][width]
+  int64_t columns = 0;
   int64_t depth = 0;
   int64_t stride = 0;  // Padded(depth)
 
   float* Values(int64_t column) const { return values + column * stride; }
+  // Columns interleaved with `column`.
+  int64_t Width(int64_t column) const {
+    const int64_t first = column / kColumnsPerPass * kColumnsPerPass;
+    return columns - first < kColumnsPerPass ? columns - first
+                                             : kColumnsPerPass;
+  }
   // The same columns without the first `column` ones.
+  // REQUIRES: column is a multiple of kColumnsPerPass.
   Activations From(int64_t column) const {
+    const int64_t blocks = column * stride / kBlock;
     Activations a = *this;
     a.values += column * stride;
     a.codes += column * stride;
-    a.scales += column * stride / kBlock * kScaleCopies;
+    a.scales += blocks;
+    a.minus_sums += blocks;
+    a.minus_half_sums += 2 * blocks;
+    a.scaled_sums += blocks;
+    a.columns -= column;
     return a;
   }
 };
@@ -51,29 +73,41 @@ class ActivationBuffer {
  public:
   ActivationBuffer() = default;
   ActivationBuffer(int64_t columns, int64_t depth)
-      : depth_(depth),
+      : columns_(columns),
+        depth_(depth),
         values_(static_cast<size_t>(columns * Padded(depth))),
-        codes_(static_cast<size_t>(columns * Padded(depth))),
-        scales_(static_cast<size_t>(columns * Padded(depth) / kBlock *
-                                    kScaleCopies)) {}
+        codes_(values_.size()),
+        scales_(values_.size() / kBlock),
+        minus_sums_(scales_.size()),
+        minus_half_sums_(2 * scales_.size()),
+        scaled_sums_(scales_.size()) {}
 
-  // What the constructor allocates.
+  // What the constructor allocates: per value a float and a code, per block
+  // two floats and three sums.
   static int64_t Bytes(int64_t columns, int64_t depth) {
     const int64_t n = columns * Padded(depth);
-    return n * static_cast<int64_t>(sizeof(float)) + n +
-           n / kBlock * kScaleCopies * static_cast<int64_t>(sizeof(float));
+    return n * 5 + n / kBlock * 20;
   }
 
-  Activations View() {
-    return {values_.data(), codes_.data(), scales_.data(), depth_,
+  Activations View() { return View(columns_); }
+  // For a step of so many columns.
+  Activations View(int64_t columns) {
+    return {values_.data(),          codes_.data(),
+            scales_.data(),          minus_sums_.data(),
+            minus_half_sums_.data(), scaled_sums_.data(),
+            columns,                 depth_,
             Padded(depth_)};
   }
 
  private:
+  int64_t columns_ = 0;
   int64_t depth_ = 0;
   AlignedBuffer<float> values_;
-  AlignedBuffer<uint8_t> codes_;
+  AlignedBuffer<int8_t> codes_;
   AlignedBuffer<float> scales_;
+  AlignedBuffer<int32_t> minus_sums_;
+  AlignedBuffer<int32_t> minus_half_sums_;
+  AlignedBuffer<float> scaled_sums_;
 };
 
 }  // namespace aio::kernels

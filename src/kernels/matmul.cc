@@ -9,26 +9,41 @@
 namespace aio::kernels {
 namespace {
 
-// A tile of rows that all columns pass over stays in a core's L2 cache, beside
-// the activations of one pass.
-constexpr int64_t kTileBytes = 256 << 10;
+// Tiles that all columns pass over stay in a core's L2 cache, beside the
+// activations of one pass.
+constexpr int64_t kCachedBytes = 256 << 10;
+
+void RunPass(const MatMulPass& pass) {
+  switch (pass.w.type) {
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+      return FloatPass(pass);
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ6_K:
+      return KPass(pass);
+    default:
+      return BlockPass(pass);
+  }
+}
 
 }  // namespace
 
-void MatMul(const WeightMatrix& w, const Activations& x, int columns,
-            Range rows, float* y, int64_t y_stride) {
-  DCHECK(x.depth == w.depth);
-  const auto pass = TakesCodes(w.type) ? Int8Pass : FloatPass;
-  int64_t tile = rows.size();
-  if (columns > kColumnsPerPass) {
-    tile =
-        std::max<int64_t>(16, kTileBytes / std::max<int64_t>(1, w.row_bytes));
+void MatMul(const TiledMatrix& w, const Activations& x, Range rows, float* y,
+            int64_t y_stride) {
+  DCHECK(x.depth == w.depth && rows.begin % kTileRows == 0);
+  DCHECK(rows.end % kTileRows == 0 || rows.end == w.rows);
+  const Range tiles = {rows.begin / kTileRows,
+                       (rows.end + kTileRows - 1) / kTileRows};
+  int64_t step = tiles.size();
+  if (x.columns > kColumnsPerPass) {
+    step = std::max<int64_t>(1, kCachedBytes / w.tile_bytes);
   }
-  for (int64_t row = rows.begin; row < rows.end; row += tile) {
-    const Range part = {row, std::min(row + tile, rows.end)};
-    for (int c = 0; c < columns; c += kColumnsPerPass) {
-      pass({w, x.From(c), std::min(kColumnsPerPass, columns - c), part,
-            y + c * y_stride, y_stride, c == 0});
+  for (int64_t tile = tiles.begin; tile < tiles.end; tile += step) {
+    const Range part = {tile, std::min(tile + step, tiles.end)};
+    for (int64_t c = 0; c < x.columns; c += kColumnsPerPass) {
+      RunPass({w, x.From(c), part, y + c * y_stride, y_stride, c == 0});
     }
   }
 }

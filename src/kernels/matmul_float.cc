@@ -1,84 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// F32, F16 and BF16 weights times float columns. Each output has one vector of
-// partial sums, lane i over k = i mod lanes, fused multiply-adds in order of k,
-// added up across lanes at the end.
+// F32, F16 and BF16 weights times float columns. Each output has two sums, over
+// the even and the odd k, fused multiply-adds in order of k, added up at the
+// end: two chains of additions keep up with memory even for one column.
 #include "kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/matmul_float.cc"
-#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
-#include "kernels/highway-inl.h"
-#include "kernels/load-inl.h"
-#include "kernels/matmul_impl.h"
-#include "kernels/rows-inl.h"
+#include "kernels/tile_pass-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace aio::kernels {
 namespace HWY_NAMESPACE {
 
-using FloatTag = hn::ScalableTag<float>;
-
 template <typename Numbers>
 struct FloatKernel {
-  template <size_t kRows, size_t kColumns>
-  static HWY_INLINE void Dot(const std::byte* const* rows, int64_t ahead,
-                             const Activations& x, float* HWY_RESTRICT sums) {
-    const FloatTag d;
-    const size_t lanes = hn::Lanes(d);
-    const auto depth = static_cast<size_t>(x.depth);
-    const auto stride = static_cast<size_t>(x.stride);
-    hn::Vec<FloatTag> acc[kRows][kColumns];
-    for (size_t r = 0; r < kRows; ++r) {
-      for (size_t c = 0; c < kColumns; ++c) acc[r][c] = hn::Zero(d);
-    }
-    const auto add = [&](const std::byte* const* at, size_t k) HWY_ATTR {
-      hn::Vec<FloatTag> w[kRows];
-      for (size_t r = 0; r < kRows; ++r) w[r] = Numbers::Load(d, at[r]);
+  static constexpr int kRowBytes = static_cast<int>(Numbers::kBytes) * kTileRows;
+
+  template <size_t kColumns>
+  static HWY_INLINE void Tile(const TileWork& work, Floats* out) {
+    Floats odd[kColumns];
+    for (size_t c = 0; c < kColumns; ++c) out[c] = odd[c] = ZeroFloats();
+    const std::byte* p = work.tile;
+    const float* x = work.x.Values(static_cast<int64_t>(work.first));
+    for (int64_t g = 0; g < work.groups; ++g, p += 2 * kRowBytes, x += 2) {
+      if (work.ahead != 0) PrefetchGroup<2 * kRowBytes>(p + work.ahead);
+      const Floats first = LoadFloats<Numbers>(p);
+      const Floats second = LoadFloats<Numbers>(p + kRowBytes);
       for (size_t c = 0; c < kColumns; ++c) {
-        const auto v = hn::Load(d, x.values + c * stride + k);
-        for (size_t r = 0; r < kRows; ++r) {
-          acc[r][c] = hn::MulAdd(w[r], v, acc[r][c]);
-        }
-      }
-    };
-    size_t k = 0;
-    const std::byte* at[kRows];
-    for (; k + lanes <= depth; k += lanes) {
-      for (size_t r = 0; r < kRows; ++r) {
-        at[r] = rows[r] + k * Numbers::kBytes;
-        if (ahead != 0) hwy::Prefetch(at[r] + ahead);
-      }
-      add(at, k);
-    }
-    if (k < depth) {
-      // Rows end anywhere, even at the end of the file: pad a copy with zeros.
-      // The activations are padded already.
-      HWY_ALIGN std::byte tail[kRows][HWY_MAX_BYTES] = {};
-      for (size_t r = 0; r < kRows; ++r) {
-        std::memcpy(tail[r], rows[r] + k * Numbers::kBytes,
-                    (depth - k) * Numbers::kBytes);
-        at[r] = tail[r];
-      }
-      add(at, k);
-    }
-    for (size_t r = 0; r < kRows; ++r) {
-      for (size_t c = 0; c < kColumns; ++c) {
-        sums[r * kColumns + c] = hn::GetLane(hn::SumOfLanes(d, acc[r][c]));
+        const float* at = x + static_cast<int64_t>(c) * work.x.stride;
+        out[c] = MulAdd(first, at[0], out[c]);
+        odd[c] = MulAdd(second, at[1], odd[c]);
       }
     }
+    for (size_t c = 0; c < kColumns; ++c) out[c] = Add(out[c], odd[c]);
   }
 };
 
 void FloatPassTarget(const MatMulPass& pass) {
   switch (pass.w.type) {
     case DType::kF16:
-      return RunPass<FloatKernel<F16Numbers>>(pass);
+      return RunTiles<FloatKernel<F16Numbers>>(pass);
     case DType::kBF16:
-      return RunPass<FloatKernel<BF16Numbers>>(pass);
+      return RunTiles<FloatKernel<BF16Numbers>>(pass);
     default:
-      return RunPass<FloatKernel<F32Numbers>>(pass);
+      return RunTiles<FloatKernel<F32Numbers>>(pass);
   }
 }
 

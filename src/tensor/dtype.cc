@@ -59,8 +59,22 @@ std::string NameOf(DType type) {
 }
 
 bool IsComputable(DType type) {
-  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 ||
-         type == DType::kQ8_0 || type == DType::kQ4_0;
+  switch (type) {
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+    case DType::kQ8_0:
+    case DType::kQ4_0:
+    case DType::kQ4_1:
+    case DType::kQ5_0:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ6_K:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace aio

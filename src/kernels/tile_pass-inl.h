@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The loops around a kernel of one tile: all tiles of a pass, as many columns
+// at a time as the registers hold. A Kernel has
+//
+//   template <size_t kColumns>
+//   static void Tile(const TileWork& work, Floats* sums);  // [kColumns]
+//
+// and sums each output alone, so that the number of columns does not enter the
+// arithmetic.
+//
+// Per-target include, by Highway's convention.
+#if defined(AIO_KERNELS_TILE_PASS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef AIO_KERNELS_TILE_PASS_INL_H_
+#undef AIO_KERNELS_TILE_PASS_INL_H_
+#else
+#define AIO_KERNELS_TILE_PASS_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdlib>
+#include <array>
+#include <utility>
+
+#include "hwy/cache_control.h"
+#include "kernels/matmul_impl.h"
+#include "kernels/tile-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace aio::kernels {
+namespace HWY_NAMESPACE {
+
+struct TileWork {
+  const std::byte* tile;
+  int64_t groups;
+  // What lies so many bytes behind should be on its way; 0: nothing needs to.
+  int64_t ahead;
+  const Activations& x;
+  size_t first;  // column of x
+  size_t width;  // of x: columns interleaved there
+};
+
+// That width, as a constant where a kernel takes all of them.
+template <size_t kColumns>
+HWY_INLINE size_t WidthOf(const TileWork& work) {
+  return kColumnsAtOnce >= kColumnsPerPass ? kColumns : work.width;
+}
+
+// The hardware sees the stream of a pass and keeps up with one or two columns.
+// With more, a core is busy longer per line and what it asks for by itself
+// comes late: measured on Zen 5 at 8 columns of Q8_0, 12 of 35 GB/s without
+// and 28 with this distance, where one column reads slightly less with it.
+inline constexpr int64_t kAhead = 8 << 10;
+inline int64_t AheadFor(const MatMulPass& pass) {
+  return pass.from_memory ? (getenv("AHEAD") ? atoi(getenv("AHEAD")) : kAhead) : 0;
+}
+
+template <int kBytes>
+HWY_INLINE void PrefetchGroup(const std::byte* p) {
+  for (int line = 0; line < kBytes; line += 64) hwy::Prefetch(p + line);
+}
+
+template <typename Kernel, size_t kColumns>
+void RunTile(const MatMulPass& pass, const TileWork& work, int64_t row,
+             float* y) {
+  Floats sums[kColumns];
+  Kernel::template Tile<kColumns>(work, sums);
+  const int64_t rows = std::min<int64_t>(kTileRows, pass.w.rows - row);
+  for (size_t c = 0; c < kColumns; ++c, y += pass.y_stride) {
+    if (rows == kTileRows) {
+      StoreFloats(sums[c], y);
+    } else {
+      HWY_ALIGN float all[kTileRows];
+      StoreFloats(sums[c], all);
+      std::copy_n(all, rows, y);
+    }
+  }
+}
+
+template <typename Kernel>
+void RunTiles(const MatMulPass& pass) {
+  using Run = void (*)(const MatMulPass&, const TileWork&, int64_t, float*);
+  constexpr auto runs = []<size_t... kLess>(std::index_sequence<kLess...>) {
+    return std::array<Run, sizeof...(kLess)>{RunTile<Kernel, kLess + 1>...};
+  }(std::make_index_sequence<kColumnsAtOnce>());
+  const TileGroup group = TileGroupOf(pass.w.type);
+  const int64_t groups = pass.w.tile_bytes / group.bytes;
+  const int64_t ahead = AheadFor(pass);
+  const auto width = static_cast<size_t>(pass.x.Width(0));
+  for (int64_t t = pass.tiles.begin; t < pass.tiles.end; ++t) {
+    const int64_t row = t * kTileRows;
+    for (size_t c = 0; c < width; c += kColumnsAtOnce) {
+      runs[std::min(kColumnsAtOnce, width - c) - 1](
+          pass, {pass.w.Tile(t), groups, c == 0 ? ahead : 0, pass.x, c, width},
+          row, pass.y + static_cast<int64_t>(c) * pass.y_stride + row);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace aio::kernels
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tensor/tiles.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "tensor/block_codes.h"
+#include "tensor/block_formats.h"
+
+namespace aio {
+namespace {
+
+constexpr int kStepBytes = 4 * kTileRows;
+
+bool IsFiniteHalf(uint16_t half) { return (half & 0x7C00) != 0x7C00; }
+
+// Numbers as they are: [depth][16]. `exponent` are the bits that are all set in
+// what is not finite.
+template <typename Number>
+bool PackNumbers(const WeightMatrix& w, int64_t first_row, Number exponent,
+                 std::byte* out) {
+  bool finite = true;
+  const int64_t rows = std::min<int64_t>(kTileRows, w.rows - first_row);
+  for (int64_t r = 0; r < rows; ++r) {
+    const std::byte* row = w.Row(first_row + r);
+    for (int64_t k = 0; k < w.depth; ++k) {
+      Number number;
+      std::memcpy(&number, row + k * int64_t{sizeof(Number)}, sizeof(number));
+      finite &= (number & exponent) != exponent;
+      std::memcpy(out + (k * kTileRows + r) * int64_t{sizeof(Number)}, &number,
+                  sizeof(number));
+    }
+  }
+  return finite;
+}
+
+// The parts of a block of 32 codes, or of 256, in a tile; `out` is where the
+// first row's bytes of each begin, 4 bytes a row.
+void PutBytes(const uint8_t* codes, int steps, std::byte* out) {
+  for (int i = 0; i < steps; ++i) {
+    std::memcpy(out + i * kStepBytes, codes + 4 * i, 4);
+  }
+}
+
+void PutNibbles(const uint8_t* codes, int steps, std::byte* out) {
+  for (int i = 0; i < steps / 2; ++i) {
+    for (int t = 0; t < 4; ++t) {
+      out[i * kStepBytes + t] = static_cast<std::byte>(
+          (codes[8 * i + t] & 15) | (codes[8 * i + 4 + t] & 15) << 4);
+    }
+  }
+}
+
+// `bits` above the low four of each code, of as many steps as fill a byte.
+void PutHighBits(const uint8_t* codes, int bits, std::byte* out) {
+  for (int t = 0; t < 4; ++t) {
+    int byte = 0;
+    for (int step = 0; step < 8 / bits; ++step) {
+      byte |= codes[4 * step + t] >> 4 << (bits * step);
+    }
+    out[t] = static_cast<std::byte>(byte);
+  }
+}
+
+void PutHalf(uint16_t half, std::byte* out) {
+  std::memcpy(out, &half, sizeof(half));
+}
+
+// Where the parts of a group of two blocks of 32 begin (see tiles.h).
+struct PairLayout {
+  int min = 0, fifth = 0, codes = 0;
+};
+PairLayout PairLayoutOf(DType type) {
+  const bool min = type == DType::kQ4_1 || type == DType::kQ5_1;
+  const bool five = type == DType::kQ5_0 || type == DType::kQ5_1;
+  PairLayout layout;
+  layout.min = min ? 64 : 0;
+  layout.fifth = five ? layout.min + 64 : 0;
+  layout.codes = 64 + (min ? 64 : 0) + (five ? 128 : 0);
+  return layout;
+}
+
+// Row `row` of the tile and block `b` of the group.
+void PutBlock(DType type, const BlockCodes& c, int row, int b,
+              std::byte* group) {
+  const PairLayout at = PairLayoutOf(type);
+  PutHalf(c.scale, group + 32 * b + 2 * row);
+  if (at.min > 0) PutHalf(c.min, group + at.min + 32 * b + 2 * row);
+  if (at.fifth > 0) {
+    PutHighBits(c.codes, 1, group + at.fifth + kStepBytes * b + 4 * row);
+  }
+  const bool bytes = type == DType::kQ8_0;
+  std::byte* codes =
+      group + at.codes + (bytes ? 8 : 4) * kStepBytes * b + 4 * row;
+  bytes ? PutBytes(c.codes, 8, codes) : PutNibbles(c.codes, 8, codes);
+}
+
+void PutK(DType type, const BlockCodes& c, int row, std::byte* group) {
+  PutHalf(c.scale, group + 2 * row);
+  PutHalf(c.min, group + 32 + 2 * row);
+  uint32_t high = 0;
+  for (int b = 0; b < 8; ++b) {
+    const int scale = c.scales[b], min = c.mins[b];
+    group[64 + kTileRows * b + row] =
+        static_cast<std::byte>((scale & 15) | (min & 15) << 4);
+    high |= static_cast<uint32_t>(scale >> 4 | min >> 4 << 2) << (4 * b);
+  }
+  std::memcpy(group + 192 + 4 * row, &high, sizeof(high));
+  std::byte* codes = group + 256;
+  if (type == DType::kQ5_K) {
+    for (int b = 0; b < 8; ++b) {
+      PutHighBits(c.codes + 32 * b, 1, codes + kStepBytes * b + 4 * row);
+    }
+    codes += 8 * kStepBytes;
+  }
+  PutNibbles(c.codes, 64, codes + 4 * row);
+}
+
+void PutQ6_K(const BlockCodes& c, int row, std::byte* group) {
+  PutHalf(c.scale, group + 2 * row);
+  for (int b = 0; b < 16; ++b) {
+    group[64 + kTileRows * b + row] = static_cast<std::byte>(c.scales[b]);
+    std::byte* block = group + 320 + 3 * kStepBytes * b + 4 * row;
+    PutNibbles(c.codes + 16 * b, 4, block);
+    PutHighBits(c.codes + 16 * b, 2, block + 2 * kStepBytes);
+  }
+}
+
+bool PackBlocks(const WeightMatrix& w, int64_t first_row, std::byte* out) {
+  const DTypeTraits traits = *TraitsOf(w.type);
+  const TileGroup group = TileGroupOf(w.type);
+  const int64_t rows = std::min<int64_t>(kTileRows, w.rows - first_row);
+  const int64_t blocks = w.depth / traits.block_elements;
+  const int per_group = group.depth / traits.block_elements;
+  bool finite = true;
+  BlockCodes c = {};
+  for (int row = 0; row < rows; ++row) {
+    const std::byte* p = w.Row(first_row + row);
+    for (int64_t b = 0; b < blocks; ++b, p += traits.block_bytes) {
+      UnpackBlock(w.type, p, &c);
+      finite &= IsFiniteHalf(c.scale) && IsFiniteHalf(c.min);
+      std::byte* to = out + b / per_group * group.bytes;
+      if (w.type == DType::kQ6_K) {
+        PutQ6_K(c, row, to);
+      } else if (per_group == 1) {
+        PutK(w.type, c, row, to);
+      } else {
+        PutBlock(w.type, c, row, static_cast<int>(b % per_group), to);
+      }
+    }
+  }
+  return finite;
+}
+
+bool PackTile(const WeightMatrix& w, int64_t first_row, std::byte* out) {
+  switch (w.type) {
+    case DType::kF32:
+      return PackNumbers<uint32_t>(w, first_row, 0x7F800000, out);
+    case DType::kF16:
+      return PackNumbers<uint16_t>(w, first_row, 0x7C00, out);
+    case DType::kBF16:
+      return PackNumbers<uint16_t>(w, first_row, 0x7F80, out);
+    default:
+      return PackBlocks(w, first_row, out);
+  }
+}
+
+}  // namespace
+
+TileGroup TileGroupOf(DType type) {
+  switch (type) {
+    case DType::kF32:
+      return {2, 128};
+    case DType::kF16:
+    case DType::kBF16:
+      return {2, 64};
+    case DType::kQ8_0:
+      return {64, 1088};
+    case DType::kQ4_0:
+      return {64, 576};
+    case DType::kQ4_1:
+      return {64, 640};
+    case DType::kQ5_0:
+      return {64, 704};
+    case DType::kQ5_1:
+      return {64, 768};
+    case DType::kQ4_K:
+      return {256, 2304};
+    case DType::kQ5_K:
+      return {256, 2816};
+    case DType::kQ6_K:
+      return {256, 3392};
+    default:
+      CHECK(IsComputable(type));
+      return {};
+  }
+}
+
+TiledMatrix TiledShape(const WeightMatrix& w) {
+  const TileGroup group = TileGroupOf(w.type);
+  const int64_t groups = (w.depth + group.depth - 1) / group.depth;
+  return {w.type, nullptr, w.rows, w.depth, groups * group.bytes};
+}
+
+bool PackTiles(const WeightMatrix& w, Range tiles, std::byte* out) {
+  const TiledMatrix shape = TiledShape(w);
+  const TileGroup group = TileGroupOf(w.type);
+  bool finite = true;
+  for (int64_t t = tiles.begin; t < tiles.end; ++t, out += shape.tile_bytes) {
+    // Only the last tile and the last group may have gaps.
+    if ((t + 1) * kTileRows > w.rows || w.depth % group.depth != 0) {
+      std::memset(out, 0, static_cast<size_t>(shape.tile_bytes));
+    } else if (w.type == DType::kQ6_K) {
+      for (int64_t at = 0; at < shape.tile_bytes; at += group.bytes) {
+        std::memset(out + at + 32, 0, 32);  // the padding
+      }
+    }
+    finite &= PackTile(w, t * kTileRows, out);
+  }
+  return finite;
+}
+
+}  // namespace aio
