@@ -29,11 +29,13 @@ int main(int argc, char** argv) {
   CLI::App app("Make a GGUF model with random weights");
   std::string tokenizer, out;
   aio::model::RandomModel m;
-  const std::map<std::string, aio::DType> types = {{"F32", aio::DType::kF32},
-                                                   {"F16", aio::DType::kF16},
-                                                   {"BF16", aio::DType::kBF16},
-                                                   {"Q8_0", aio::DType::kQ8_0},
-                                                   {"Q4_0", aio::DType::kQ4_0}};
+  const std::map<std::string, aio::DType> types = {
+      {"F32", aio::DType::kF32},   {"F16", aio::DType::kF16},
+      {"BF16", aio::DType::kBF16}, {"Q8_0", aio::DType::kQ8_0},
+      {"Q4_0", aio::DType::kQ4_0}, {"Q4_1", aio::DType::kQ4_1},
+      {"Q5_0", aio::DType::kQ5_0}, {"Q5_1", aio::DType::kQ5_1},
+      {"Q4_K", aio::DType::kQ4_K}, {"Q5_K", aio::DType::kQ5_K},
+      {"Q6_K", aio::DType::kQ6_K}};
   app.add_option("out", out, "the GGUF file")->required();
   app.add_option("--family,--architecture", m.architecture, "its family")
       ->check(CLI::IsMember({"llama", "qwen2", "qwen3", "pangu-embedded"}))

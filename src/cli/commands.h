@@ -16,6 +16,7 @@ void AddChat(CLI::App& app, int* exit_code);
 void AddEval(CLI::App& app, int* exit_code);
 void AddGenerate(CLI::App& app, int* exit_code);
 void AddInspect(CLI::App& app, int* exit_code);
+void AddPack(CLI::App& app, int* exit_code);
 void AddRoute(CLI::App& app, int* exit_code);
 void AddServe(CLI::App& app, int* exit_code);
 void AddTokenize(CLI::App& app, int* exit_code);

@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
   aio::cli::AddBench(app, &exit_code);
   aio::cli::AddTokenize(app, &exit_code);
   aio::cli::AddInspect(app, &exit_code);
+  aio::cli::AddPack(app, &exit_code);
   if (ExplainUnknownCommand(app, argc, argv)) return 2;
   CLI11_PARSE(app, argc, argv);
   return exit_code;

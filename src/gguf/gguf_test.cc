@@ -238,7 +238,7 @@ TEST(WriterTest, RefusesWhatTheReaderWouldRefuse) {
   shape.AddFloats("t", DType::kF32, {64, INT64_MAX}, values);
   fails(shape, "cannot have this shape");
   Writer type;
-  type.AddFloats("t", DType::kQ4_K, {256}, std::vector<float>(256));
+  type.AddFloats("t", DType::kQ2_K, {256}, std::vector<float>(256));
   fails(type, "another size");
   Writer name;
   name.Add("a\nb", 1);

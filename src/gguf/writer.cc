@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gguf/writer.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -11,6 +12,10 @@
 
 namespace aio::gguf {
 namespace {
+
+// What a thread generates before it is written: little memory, and large
+// enough that starting the threads costs nothing.
+constexpr size_t kChunkBytes = size_t{4} << 20;
 
 Error Invalid(const std::string& what) {
   return {ErrorCode::kInvalidArgument, what, ""};
@@ -99,17 +104,22 @@ void Writer::Add(std::string key, Item value) {
 
 void Writer::AddTensor(std::string name, DType type, std::vector<int64_t> shape,
                        std::span<const std::byte> data) {
-  tensors_.push_back({std::move(name), type, std::move(shape), data, {}});
+  tensors_.push_back({std::move(name), type, std::move(shape), data, {}, {}});
+}
+
+void Writer::AddGenerated(std::string name, DType type,
+                          std::vector<int64_t> shape, Fill fill) {
+  tensors_.push_back(
+      {std::move(name), type, std::move(shape), {}, {}, std::move(fill)});
 }
 
 void Writer::AddFloats(std::string name, DType type, std::vector<int64_t> shape,
                        std::span<const float> values) {
-  Record record{std::move(name), type, std::move(shape), {}, {}};
+  Record record{std::move(name), type, std::move(shape), {}, {}, {}};
   const auto bytes = SizeOf(record.name, type, record.shape);
   const auto traits = TraitsOf(type);
   // If anything is wrong the record stays empty, which Write reports.
-  if (bytes && IsComputable(type) &&
-      values.size() % traits->block_elements == 0 &&
+  if (bytes && HasCodec(type) && values.size() % traits->block_elements == 0 &&
       *bytes == BytesFor(type, static_cast<int64_t>(values.size()))) {
     record.owned.resize(*bytes);
     EncodeRow(type, values, record.owned);
@@ -122,6 +132,9 @@ size_t Writer::Padding(size_t size) const {
 }
 
 Result<std::string> Writer::Header() const {
+  if (options_.alignment == 0 || options_.alignment > kMaxAlignment) {
+    return Invalid("alignment " + std::to_string(options_.alignment));
+  }
   auto metadata = metadata_;
   if (options_.alignment != kDefaultAlignment) {
     metadata.emplace_back("general.alignment", options_.alignment);
@@ -138,7 +151,7 @@ Result<std::string> Writer::Header() const {
   for (const Record& tensor : tensors_) {
     ASSIGN_OR_RETURN(const size_t bytes,
                      SizeOf(tensor.name, tensor.type, tensor.shape));
-    if (tensor.data().size() != bytes) {
+    if (!tensor.fill && tensor.data().size() != bytes) {
       return Invalid("tensor " + Quote(tensor.name) +
                      " was given another size than its shape has");
     }
@@ -149,21 +162,48 @@ Result<std::string> Writer::Header() const {
     PutNumber(offset, &out);
     offset += bytes + Padding(bytes);
   }
-  return out;
-}
-
-template <typename Put>
-Result<void> Writer::Emit(Put put) const {
-  if (options_.alignment == 0 || options_.alignment > kMaxAlignment) {
-    return Invalid("alignment " + std::to_string(options_.alignment));
-  }
-  ASSIGN_OR_RETURN(const std::string header, Header());
   // What File would refuse is refused here, by the same code.
-  const auto alignment = CheckHeader(std::as_bytes(std::span(header)));
+  const auto alignment = CheckHeader(std::as_bytes(std::span(out)));
   if (!alignment) return Invalid(alignment.error().message);
   if (*alignment != options_.alignment) {
     return Invalid("general.alignment is set by Options::alignment");
   }
+  return out;
+}
+
+Result<void> Writer::EmitGenerated(const Record& tensor, ThreadPool* pool,
+                                   const Put& put) const {
+  ASSIGN_OR_RETURN(const size_t bytes,
+                   SizeOf(tensor.name, tensor.type, tensor.shape));
+  const auto block = static_cast<size_t>(TraitsOf(tensor.type)->block_bytes);
+  const auto total = static_cast<int64_t>(bytes / block);
+  const int threads = pool == nullptr ? 1 : pool->threads();
+  const int64_t step =
+      std::min(total, threads * static_cast<int64_t>(kChunkBytes / block));
+  std::vector<std::byte> buffer(static_cast<size_t>(step) * block);
+  for (int64_t first = 0; first < total; first += step) {
+    const int64_t count = std::min(step, total - first);
+    const auto fill = [&](int thread) {
+      const Range share = Share(count, thread, threads);
+      if (share.size() == 0) return;
+      tensor.fill(
+          first + share.begin,
+          std::span(buffer).subspan(static_cast<size_t>(share.begin) * block,
+                                    static_cast<size_t>(share.size()) * block));
+    };
+    if (pool == nullptr) {
+      fill(0);
+    } else {
+      pool->Run(fill);
+    }
+    RETURN_IF_ERROR(
+        put(std::span(buffer).first(static_cast<size_t>(count) * block)));
+  }
+  return {};
+}
+
+Result<void> Writer::Emit(ThreadPool* pool, const Put& put) const {
+  ASSIGN_OR_RETURN(const std::string header, Header());
   const std::vector<std::byte> zeros(options_.alignment);
   const auto pad = [&](size_t size) {
     return put(std::span(zeros).first(Padding(size)));
@@ -171,25 +211,45 @@ Result<void> Writer::Emit(Put put) const {
   RETURN_IF_ERROR(put(std::as_bytes(std::span(header))));
   if (!tensors_.empty()) RETURN_IF_ERROR(pad(header.size()));
   for (const Record& tensor : tensors_) {
-    RETURN_IF_ERROR(put(tensor.data()));
-    RETURN_IF_ERROR(pad(tensor.data().size()));
+    ASSIGN_OR_RETURN(const size_t bytes,
+                     SizeOf(tensor.name, tensor.type, tensor.shape));
+    RETURN_IF_ERROR(tensor.fill ? EmitGenerated(tensor, pool, put)
+                                : put(tensor.data()));
+    RETURN_IF_ERROR(pad(bytes));
   }
   return {};
 }
 
-Result<void> Writer::Write(const std::string& path) const {
+Result<void> Writer::Write(const std::string& path,
+                           const WriteOptions& options) const {
   ASSIGN_OR_RETURN(auto file, AtomicFile::Create(path));
-  RETURN_IF_ERROR(Emit([&](auto bytes) { return file.Append(bytes); }));
+  RETURN_IF_ERROR(Emit(options.pool, [&](auto bytes) -> Result<void> {
+    RETURN_IF_ERROR(file.Append(bytes));
+    if (options.wrote) options.wrote(bytes.size());
+    return {};
+  }));
   return file.Commit();
 }
 
 Result<std::vector<std::byte>> Writer::Serialize() const {
   std::vector<std::byte> out;
-  RETURN_IF_ERROR(Emit([&](std::span<const std::byte> bytes) {
+  RETURN_IF_ERROR(Emit(nullptr, [&](std::span<const std::byte> bytes) {
     out.insert(out.end(), bytes.begin(), bytes.end());
     return Result<void>();
   }));
   return out;
+}
+
+Result<int64_t> Writer::Bytes() const {
+  ASSIGN_OR_RETURN(const std::string header, Header());
+  size_t total = header.size();
+  if (!tensors_.empty()) total += Padding(total);
+  for (const Record& tensor : tensors_) {
+    ASSIGN_OR_RETURN(const size_t bytes,
+                     SizeOf(tensor.name, tensor.type, tensor.shape));
+    total += bytes + Padding(bytes);
+  }
+  return static_cast<int64_t>(total);
 }
 
 }  // namespace aio::gguf

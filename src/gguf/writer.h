@@ -10,11 +10,15 @@
 //   writer.AddFloats("output_norm.weight", DType::kF32, {64}, values);
 //   RETURN_IF_ERROR(writer.Write("model.gguf"));
 //
+// A tensor may also be generated while it is written, so that a file may be
+// larger than memory.
+//
 // Thread safety: none.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -22,6 +26,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/thread_pool.h"
 #include "tensor/dtype.h"
 
 namespace aio::gguf {
@@ -35,6 +40,17 @@ using Item = std::variant<
     std::vector<int32_t>, std::vector<uint64_t>, std::vector<int64_t>,
     std::vector<float>, std::vector<double>, std::vector<bool>,
     std::vector<std::string>>;
+
+// Makes the blocks number `first`, `first` + 1, ... of a tensor. Called for
+// every block once each time the file is written, from any thread, in any
+// order: it may depend on nothing else.
+using Fill = std::function<void(int64_t first, std::span<std::byte> blocks)>;
+
+struct WriteOptions {
+  ThreadPool* pool = nullptr;  // generates tensors; without, this thread does
+  // Called on this thread with the bytes written since the last call.
+  std::function<void(size_t)> wrote = nullptr;
+};
 
 class Writer {
  public:
@@ -51,16 +67,22 @@ class Writer {
   // `data` is borrowed until the last Write. shape[0] is contiguous.
   void AddTensor(std::string name, DType type, std::vector<int64_t> shape,
                  std::span<const std::byte> data);
-  // Encodes floats to `type`, which must be computable (IsComputable), and
+  // Encodes floats to `type`, which must have a codec (HasCodec), and
   // keeps the bytes. Values must be finite unless the type is a float.
   void AddFloats(std::string name, DType type, std::vector<int64_t> shape,
                  std::span<const float> values);
 
+  void AddGenerated(std::string name, DType type, std::vector<int64_t> shape,
+                    Fill fill);
+
   // kInvalidArgument naming a key or tensor that is wrong (twice, no such
   // shape, size not that of the shape); otherwise as AtomicFile.
-  Result<void> Write(const std::string& path) const;
+  Result<void> Write(const std::string& path,
+                     const WriteOptions& options = {}) const;
   // The same bytes in memory.
   Result<std::vector<std::byte>> Serialize() const;
+  // How many they are.
+  Result<int64_t> Bytes() const;
 
  private:
   struct Record {
@@ -69,17 +91,21 @@ class Writer {
     std::vector<int64_t> shape;
     std::span<const std::byte> borrowed;
     std::vector<std::byte> owned;  // instead of `borrowed`, if not empty
+    Fill fill;                     // instead of both, if not null
 
     std::span<const std::byte> data() const {
       return owned.empty() ? borrowed : std::span<const std::byte>(owned);
     }
   };
 
+  // Checked, as all of it is that can be wrong.
   Result<std::string> Header() const;
   size_t Padding(size_t size) const;
+  using Put = std::function<Result<void>(std::span<const std::byte>)>;
   // Calls put(bytes) for the whole file, in order.
-  template <typename Put>
-  Result<void> Emit(Put put) const;
+  Result<void> Emit(ThreadPool* pool, const Put& put) const;
+  Result<void> EmitGenerated(const Record& tensor, ThreadPool* pool,
+                             const Put& put) const;
 
   Options options_;
   std::vector<std::pair<std::string, Item>> metadata_;

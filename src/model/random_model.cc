@@ -9,24 +9,53 @@
 #include <variant>
 
 #include "base/random.h"
+#include "tensor/random_blocks.h"
 
 namespace aio::model {
 namespace {
 
-// Uniform with mean `center` and standard deviation `spread`; each tensor has a
-// stream of its own, so that a model's tensors do not depend on each other.
-std::vector<float> Numbers(uint64_t seed, std::string_view name, int64_t count,
-                           double center, double spread) {
+// Each tensor has a stream of its own, so that a model's tensors do not depend
+// on each other.
+uint64_t StreamOf(std::string_view name) {
   uint64_t stream = 0;
   for (const char c : name) {
     stream = Mix(stream ^ static_cast<unsigned char>(c));
   }
+  return stream;
+}
+
+// Uniform with mean `center` and standard deviation `spread`.
+std::vector<float> Numbers(uint64_t seed, std::string_view name, int64_t count,
+                           double center, double spread) {
+  const uint64_t stream = StreamOf(name);
   std::vector<float> values(static_cast<size_t>(count));
   for (size_t i = 0; i < values.size(); ++i) {
     const double unit = 2 * RandomUnit(seed, stream, i) - 1;
     values[i] = static_cast<float>(center + spread * std::sqrt(3.0) * unit);
   }
   return values;
+}
+
+bool HasWholeBlocks(DType type, int64_t depth) {
+  const auto traits = TraitsOf(type);
+  return traits && depth % traits->block_elements == 0;
+}
+
+// `type`, or what stands in for it where rows are too short for its blocks.
+DType TypeForDepth(DType type, int64_t depth) {
+  if (HasWholeBlocks(type, depth)) return type;
+  if (type == DType::kQ4_K) return TypeForDepth(DType::kQ5_0, depth);
+  if (type == DType::kQ5_K) return TypeForDepth(DType::kQ5_1, depth);
+  if (type == DType::kQ6_K) return TypeForDepth(DType::kQ8_0, depth);
+  return DType::kF32;
+}
+
+// llama.cpp's rule for the layers of a mix that get more bits: the first and
+// the last eighth, and every third between (src/llama-quant.cpp,
+// use_more_bits).
+bool HasMoreBits(int layer, int layers) {
+  return layer < layers / 8 || layer >= 7 * layers / 8 ||
+         (layer - layers / 8) % 3 == 2;
 }
 
 class Builder {
@@ -38,10 +67,12 @@ class Builder {
     const int64_t hidden = model_.hidden;
     // Numbers of about one, unless they serve as output too.
     Matrix("token_embd.weight", model_.vocabulary, hidden,
-           model_.tied ? 1 : std::sqrt(static_cast<double>(hidden)));
+           model_.tied ? 1 : std::sqrt(static_cast<double>(hidden)),
+           model_.tied);
     for (int i = 0; i < model_.layers; ++i) Layer(i);
     Vector("output_norm.weight", hidden, 1, 0.2);
-    if (!model_.tied) Matrix("output.weight", model_.vocabulary, hidden, 1);
+    if (!model_.tied)
+      Matrix("output.weight", model_.vocabulary, hidden, 1, true);
     if (model_.rope_divisors) {
       Vector("rope_freqs.weight", model_.head_dim / 2, 4, 1.5);
     }
@@ -51,8 +82,9 @@ class Builder {
  private:
   void Metadata() {
     writer_.Add("general.architecture", model_.architecture);
-    writer_.Add("general.name", "random " + model_.architecture + " " +
-                                    NameOf(model_.type) + " seed " +
+    writer_.Add("general.name", model_.name + " " + model_.architecture + " " +
+                                    NameOf(model_.type) +
+                                    (model_.more_bits ? "_M" : "") + " seed " +
                                     std::to_string(model_.seed));
     Key("context_length", model_.context);
     Key("embedding_length", model_.hidden);
@@ -64,8 +96,8 @@ class Builder {
     Key("attention.value_length", model_.head_dim);
     Key("rope.dimension_count", model_.head_dim);
     writer_.Add(model_.architecture + ".attention.layer_norm_rms_epsilon",
-                1e-5f);
-    writer_.Add(model_.architecture + ".rope.freq_base", 10000.0f);
+                model_.norm_epsilon);
+    writer_.Add(model_.architecture + ".rope.freq_base", model_.rope_base);
     for (const auto& [key, value] : model_.keys) {
       writer_.Add(model_.architecture + "." + key, value);
     }
@@ -83,10 +115,11 @@ class Builder {
     const int64_t kv_heads = int64_t{model_.kv_heads} * model_.head_dim;
     const bool pangu = model_.architecture == "pangu-embedded";
     const bool biased = pangu || model_.architecture == "qwen2";
+    const bool more = HasMoreBits(index, model_.layers);
     Vector(at + "attn_norm.weight", hidden, 1, 0.2);
     Product(at + "attn_q", all_heads, hidden, biased);
     Product(at + "attn_k", kv_heads, hidden, biased);
-    Product(at + "attn_v", kv_heads, hidden, biased);
+    Product(at + "attn_v", kv_heads, hidden, biased, 1, more);
     if (model_.architecture == "qwen3") {
       Vector(at + "attn_q_norm.weight", model_.head_dim, 1, 0.2);
       Vector(at + "attn_k_norm.weight", model_.head_dim, 1, 0.2);
@@ -100,23 +133,28 @@ class Builder {
     Vector(at + "ffn_norm.weight", hidden, 1, 0.2);
     Product(at + "ffn_gate", model_.feed_forward, hidden, false);
     Product(at + "ffn_up", model_.feed_forward, hidden, false);
-    Product(at + "ffn_down", hidden, model_.feed_forward, false, gain);
+    Product(at + "ffn_down", hidden, model_.feed_forward, false, gain, more);
   }
 
   void Product(const std::string& name, int64_t rows, int64_t depth,
-               bool biased, double gain = 1) {
-    Matrix(name + ".weight", rows, depth, gain);
+               bool biased, double gain = 1, bool more = false) {
+    Matrix(name + ".weight", rows, depth, gain, more);
     if (biased) Vector(name + ".bias", rows, 0, 0.2);
   }
 
-  // A product with it keeps the spread of its input, times `gain`.
-  void Matrix(const std::string& name, int64_t rows, int64_t depth,
-              double gain) {
-    const auto traits = TraitsOf(model_.type);
-    const bool whole = traits && depth % traits->block_elements == 0;
-    writer_.AddFloats(name, whole ? model_.type : DType::kF32, {depth, rows},
-                      Numbers(model_.seed, name, rows * depth, 0,
-                              gain / std::sqrt(static_cast<double>(depth))));
+  // A product with it keeps the spread of its input, times `gain`. `more`: a
+  // mix gives it more bits.
+  void Matrix(const std::string& name, int64_t rows, int64_t depth, double gain,
+              bool more) {
+    const DType wanted = more && model_.more_bits ? DType::kQ6_K : model_.type;
+    const DType type = TypeForDepth(wanted, depth);
+    const double spread = gain / std::sqrt(static_cast<double>(depth));
+    writer_.AddGenerated(
+        name, type, {depth, rows},
+        [type, spread, seed = model_.seed, stream = StreamOf(name)](
+            int64_t first, std::span<std::byte> blocks) {
+          RandomBlocks(type, spread, seed, stream, first, blocks);
+        });
   }
 
   void Vector(const std::string& name, int64_t count, double center,

@@ -22,9 +22,15 @@ namespace aio::model {
 
 struct RandomModel {
   std::string architecture = "llama";
-  // Of matrices. Vectors are F32, and so become matrices whose rows are no
-  // whole number of blocks.
+  std::string name = "random";  // begins general.name
+  // Of matrices. Vectors are F32. Where a row is no whole number of blocks, a K
+  // type gives way to the type of 32 that llama.cpp takes instead (Q4_K to
+  // Q5_0, Q5_K to Q5_1, Q6_K to Q8_0), and those to F32.
   DType type = DType::kF32;
+  // The mix that llama.cpp calls Q4_K_M: with Q4_K as `type`, the output (or
+  // the embedding that serves as output) is Q6_K, and so are attn_v and
+  // ffn_down in about half of the layers.
+  bool more_bits = false;
   uint64_t seed = 1;
   int vocabulary = 512;
   int hidden = 256;
@@ -34,6 +40,8 @@ struct RandomModel {
   int head_dim = 32;
   int feed_forward = 512;
   int context = 2048;
+  float norm_epsilon = 1e-5f;
+  float rope_base = 10000;
   bool tied = false;           // no output.weight
   bool rope_divisors = false;  // a rope_freqs.weight (llama only)
   // More keys, after "<architecture>.".
@@ -41,7 +49,8 @@ struct RandomModel {
 };
 
 // Metadata and tensors. With `tokenizer`, a file whose tokenizer keys are
-// copied; its vocabulary replaces the description's.
+// copied; its vocabulary replaces the description's. Weights are generated when
+// the file is written, and need no memory.
 gguf::Writer MakeRandomModel(RandomModel description,
                              const gguf::File* tokenizer = nullptr);
 

@@ -12,9 +12,9 @@ namespace {
 
 // memcpy for each number and block: the bytes of a mapped file are aligned by
 // its header's promise only.
-template <typename Block>
+template <typename Block, int kElements = kBlockElements>
 void EncodeBlocks(std::span<const float> values, std::byte* out) {
-  for (size_t i = 0; i < values.size(); i += kBlockElements) {
+  for (size_t i = 0; i < values.size(); i += kElements) {
     Block block;
     QuantizeBlock(values.data() + i, &block);
     std::memcpy(out, &block, sizeof(block));
@@ -22,9 +22,9 @@ void EncodeBlocks(std::span<const float> values, std::byte* out) {
   }
 }
 
-template <typename Block>
+template <typename Block, int kElements = kBlockElements>
 void DecodeBlocks(const std::byte* in, std::span<float> values) {
-  for (size_t i = 0; i < values.size(); i += kBlockElements) {
+  for (size_t i = 0; i < values.size(); i += kElements) {
     Block block;
     std::memcpy(&block, in, sizeof(block));
     DequantizeBlock(block, values.data() + i);
@@ -59,6 +59,56 @@ int ToInt(float value, int low, int high) {
   return static_cast<int>(value);
 }
 
+// Of 32 values, the one farthest from zero, with its sign.
+float Farthest(const float* values) {
+  float farthest = 0;
+  for (int i = 0; i < kBlockElements; ++i) {
+    if (std::fabs(values[i]) > std::fabs(farthest)) farthest = values[i];
+  }
+  return farthest;
+}
+
+float InverseOf(float scale) { return scale != 0 ? 1.0f / scale : 0.0f; }
+
+// Codes of four bits: element i < 16 in the low nibble of q[i], i + 16 in the
+// high one. code(i) is in [0, 15].
+template <typename Code>
+void PutNibbles(Code code, uint8_t* q) {
+  for (int i = 0; i < kBlockElements / 2; ++i) {
+    q[i] = static_cast<uint8_t>(code(i) | code(i + kBlockElements / 2) << 4);
+  }
+}
+
+// Codes of five bits, [0, 31].
+template <typename Code>
+void PutFiveBits(Code code, uint8_t* high, uint8_t* q) {
+  PutNibbles([&](int i) { return code(i) & 15; }, q);
+  std::memset(high, 0, kBlockElements / 8);
+  for (int i = 0; i < kBlockElements; ++i) {
+    high[i / 8] = static_cast<uint8_t>(high[i / 8] | (code(i) >> 4) << (i % 8));
+  }
+}
+
+int Nibble(const uint8_t* q, int i) {
+  constexpr int kHalf = kBlockElements / 2;
+  return i < kHalf ? q[i] & 15 : q[i - kHalf] >> 4;
+}
+
+int FiveBits(const uint8_t* high, const uint8_t* q, int i) {
+  return Nibble(q, i) | (high[i / 8] >> (i % 8) & 1) << 4;
+}
+
+// The least value, and the step that reaches the largest in `steps` steps.
+struct Steps {
+  float min;
+  float scale;
+};
+
+Steps StepsOf(const float* values, int steps) {
+  const auto [low, high] = std::minmax_element(values, values + kBlockElements);
+  return {*low, (*high - *low) / static_cast<float>(steps)};
+}
+
 }  // namespace
 
 uint16_t F32ToF16(float value) {
@@ -88,7 +138,7 @@ void QuantizeBlock(const float* values, BlockQ8_0* block) {
     largest = std::max(largest, std::fabs(values[i]));
   }
   const float scale = largest / 127.0f;
-  const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
+  const float inverse = InverseOf(scale);
   block->scale = F32ToF16(scale);
   for (int i = 0; i < kBlockElements; ++i) {
     block->q[i] =
@@ -97,20 +147,43 @@ void QuantizeBlock(const float* values, BlockQ8_0* block) {
 }
 
 void QuantizeBlock(const float* values, BlockQ4_0* block) {
-  float largest = 0;  // by magnitude, with its sign: it becomes code 0
-  for (int i = 0; i < kBlockElements; ++i) {
-    if (std::fabs(values[i]) > std::fabs(largest)) largest = values[i];
-  }
-  const float scale = largest / -8.0f;
-  const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
+  const float scale = Farthest(values) / -8.0f;  // it becomes code 0
+  const float inverse = InverseOf(scale);
   block->scale = F32ToF16(scale);
-  const auto code = [&](int i) {
-    return ToInt(values[i] * inverse + 8.5f, 0, 15);
-  };
-  for (int i = 0; i < kBlockElements / 2; ++i) {
-    block->q[i] =
-        static_cast<uint8_t>(code(i) | code(i + kBlockElements / 2) << 4);
-  }
+  PutNibbles([&](int i) { return ToInt(values[i] * inverse + 8.5f, 0, 15); },
+             block->q);
+}
+
+void QuantizeBlock(const float* values, BlockQ5_0* block) {
+  const float scale = Farthest(values) / -16.0f;
+  const float inverse = InverseOf(scale);
+  block->scale = F32ToF16(scale);
+  PutFiveBits([&](int i) { return ToInt(values[i] * inverse + 16.5f, 0, 31); },
+              block->high, block->q);
+}
+
+void QuantizeBlock(const float* values, BlockQ4_1* block) {
+  const auto [min, scale] = StepsOf(values, 15);
+  const float inverse = InverseOf(scale);
+  block->scale = F32ToF16(scale);
+  block->min = F32ToF16(min);
+  PutNibbles(
+      [&, min = min](int i) {
+        return ToInt((values[i] - min) * inverse + 0.5f, 0, 15);
+      },
+      block->q);
+}
+
+void QuantizeBlock(const float* values, BlockQ5_1* block) {
+  const auto [min, scale] = StepsOf(values, 31);
+  const float inverse = InverseOf(scale);
+  block->scale = F32ToF16(scale);
+  block->min = F32ToF16(min);
+  PutFiveBits(
+      [&, min = min](int i) {
+        return ToInt((values[i] - min) * inverse + 0.5f, 0, 31);
+      },
+      block->high, block->q);
 }
 
 void DequantizeBlock(const BlockQ8_0& block, float* values) {
@@ -122,10 +195,33 @@ void DequantizeBlock(const BlockQ8_0& block, float* values) {
 
 void DequantizeBlock(const BlockQ4_0& block, float* values) {
   const float scale = F16ToF32(block.scale);
-  for (int i = 0; i < kBlockElements / 2; ++i) {
-    values[i] = scale * static_cast<float>((block.q[i] & 15) - 8);
-    values[i + kBlockElements / 2] =
-        scale * static_cast<float>((block.q[i] >> 4) - 8);
+  for (int i = 0; i < kBlockElements; ++i) {
+    values[i] = scale * static_cast<float>(Nibble(block.q, i) - 8);
+  }
+}
+
+void DequantizeBlock(const BlockQ4_1& block, float* values) {
+  const float scale = F16ToF32(block.scale);
+  const float min = F16ToF32(block.min);
+  for (int i = 0; i < kBlockElements; ++i) {
+    values[i] = scale * static_cast<float>(Nibble(block.q, i)) + min;
+  }
+}
+
+void DequantizeBlock(const BlockQ5_0& block, float* values) {
+  const float scale = F16ToF32(block.scale);
+  for (int i = 0; i < kBlockElements; ++i) {
+    const int code = FiveBits(block.high, block.q, i);
+    values[i] = scale * static_cast<float>(code - 16);
+  }
+}
+
+void DequantizeBlock(const BlockQ5_1& block, float* values) {
+  const float scale = F16ToF32(block.scale);
+  const float min = F16ToF32(block.min);
+  for (int i = 0; i < kBlockElements; ++i) {
+    const int code = FiveBits(block.high, block.q, i);
+    values[i] = scale * static_cast<float>(code) + min;
   }
 }
 
@@ -152,8 +248,20 @@ void EncodeRow(DType type, std::span<const float> values,
       return EncodeBlocks<BlockQ8_0>(values, bytes.data());
     case DType::kQ4_0:
       return EncodeBlocks<BlockQ4_0>(values, bytes.data());
+    case DType::kQ4_1:
+      return EncodeBlocks<BlockQ4_1>(values, bytes.data());
+    case DType::kQ5_0:
+      return EncodeBlocks<BlockQ5_0>(values, bytes.data());
+    case DType::kQ5_1:
+      return EncodeBlocks<BlockQ5_1>(values, bytes.data());
+    case DType::kQ4_K:
+      return EncodeBlocks<BlockQ4_K, kSuperBlockElements>(values, bytes.data());
+    case DType::kQ5_K:
+      return EncodeBlocks<BlockQ5_K, kSuperBlockElements>(values, bytes.data());
+    case DType::kQ6_K:
+      return EncodeBlocks<BlockQ6_K, kSuperBlockElements>(values, bytes.data());
     default:
-      CHECK(IsComputable(type));
+      CHECK(HasCodec(type));
   }
 }
 
@@ -173,8 +281,20 @@ void DecodeRow(DType type, std::span<const std::byte> bytes,
       return DecodeBlocks<BlockQ8_0>(bytes.data(), values);
     case DType::kQ4_0:
       return DecodeBlocks<BlockQ4_0>(bytes.data(), values);
+    case DType::kQ4_1:
+      return DecodeBlocks<BlockQ4_1>(bytes.data(), values);
+    case DType::kQ5_0:
+      return DecodeBlocks<BlockQ5_0>(bytes.data(), values);
+    case DType::kQ5_1:
+      return DecodeBlocks<BlockQ5_1>(bytes.data(), values);
+    case DType::kQ4_K:
+      return DecodeBlocks<BlockQ4_K, kSuperBlockElements>(bytes.data(), values);
+    case DType::kQ5_K:
+      return DecodeBlocks<BlockQ5_K, kSuperBlockElements>(bytes.data(), values);
+    case DType::kQ6_K:
+      return DecodeBlocks<BlockQ6_K, kSuperBlockElements>(bytes.data(), values);
     default:
-      CHECK(IsComputable(type));
+      CHECK(HasCodec(type));
   }
 }
 

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the bytes of a tensor mean: half-precision numbers and the blocks of
-// Q8_0 and Q4_0, with scalar conversion both ways. These functions define the
-// formats; kernels/ is fast and is tested against them.
+// Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K, with scalar conversion
+// both ways. These functions define the formats; kernels/ is fast and is tested
+// against them.
+//
+// Every byte pattern is a valid block: scales may be infinite or NaN, and then
+// so are the weights. No field needs more than two bytes of alignment.
 //
 // Thread safety: pure functions.
 // Source of layouts and rounding rules: ggml-org/ggml (ggml-common.h,
@@ -49,7 +53,8 @@ inline uint16_t F32ToBf16(float value) {
   return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
-inline constexpr int kBlockElements = 32;  // of Q8_0 and of Q4_0
+inline constexpr int kBlockElements = 32;        // of Q8_0 Q4_0 Q4_1 Q5_0 Q5_1
+inline constexpr int kSuperBlockElements = 256;  // of Q4_K Q5_K Q6_K
 
 // 32 weights: scale * q[i].
 struct BlockQ8_0 {
@@ -66,19 +71,108 @@ struct BlockQ4_0 {
 };
 static_assert(sizeof(BlockQ4_0) == 18 && alignof(BlockQ4_0) == 2);
 
-// One block. `values` are 32 finite floats.
+// 32 weights: scale * nibble + min; nibbles as in Q4_0.
+struct BlockQ4_1 {
+  uint16_t scale;  // F16 bits
+  uint16_t min;    // F16 bits
+  uint8_t q[kBlockElements / 2];
+};
+static_assert(sizeof(BlockQ4_1) == 20 && alignof(BlockQ4_1) == 2);
+
+// 32 weights: scale * (code - 16). The low four bits of a code lie as in Q4_0;
+// the fifth bit of element i is bit i % 8 of high[i / 8].
+struct BlockQ5_0 {
+  uint16_t scale;  // F16 bits
+  uint8_t high[kBlockElements / 8];
+  uint8_t q[kBlockElements / 2];
+};
+static_assert(sizeof(BlockQ5_0) == 22 && alignof(BlockQ5_0) == 2);
+
+// 32 weights: scale * code + min; codes as in Q5_0.
+struct BlockQ5_1 {
+  uint16_t scale;  // F16 bits
+  uint16_t min;    // F16 bits
+  uint8_t high[kBlockElements / 8];
+  uint8_t q[kBlockElements / 2];
+};
+static_assert(sizeof(BlockQ5_1) == 24 && alignof(BlockQ5_1) == 2);
+
+// 256 weights in 8 sub-blocks of 32. Sub-block b has 6-bit numbers s[b] and
+// m[b], and its weights are (scale * s[b]) * nibble - min * m[b].
+// scales: byte b < 4 has s[b] in its low six bits, byte b + 4 has m[b]; byte
+// b + 8 has the low four bits of s[b + 4] (low nibble) and of m[b + 4] (high
+// nibble), whose upper two bits are bits 6 and 7 of bytes b and b + 4.
+// q: 32 bytes for each pair of sub-blocks; the low nibbles are the weights of
+// the even one, in order, the high nibbles those of the odd one.
+struct BlockQ4_K {
+  uint16_t scale;  // F16 bits
+  uint16_t min;    // F16 bits
+  uint8_t scales[12];
+  uint8_t q[kSuperBlockElements / 2];
+};
+static_assert(sizeof(BlockQ4_K) == 144 && alignof(BlockQ4_K) == 2);
+
+// As Q4_K with codes of five bits: the fifth of weight i in sub-block b is bit
+// b of high[i].
+struct BlockQ5_K {
+  uint16_t scale;  // F16 bits
+  uint16_t min;    // F16 bits
+  uint8_t scales[12];
+  uint8_t high[kSuperBlockElements / 8];
+  uint8_t q[kSuperBlockElements / 2];
+};
+static_assert(sizeof(BlockQ5_K) == 176 && alignof(BlockQ5_K) == 2);
+
+// 256 weights in 16 sub-blocks of 16: (scale * scales[b]) * (code - 32).
+// Each half of 128 weights has 64 bytes of `low` and 32 of `high`. With weight
+// 32 * k + i of the half (k < 4, i < 32): the low four bits of its code are in
+// low[32 * (k % 2) + i], in the high nibble if k >= 2; its upper two bits are
+// bits 2k and 2k + 1 of high[i].
+struct BlockQ6_K {
+  uint8_t low[kSuperBlockElements / 2];
+  uint8_t high[kSuperBlockElements / 4];
+  int8_t scales[kSuperBlockElements / 16];
+  uint16_t scale;  // F16 bits
+};
+static_assert(sizeof(BlockQ6_K) == 210 && alignof(BlockQ6_K) == 2);
+
+// The numbers s[b] and m[b] of Q4_K and Q5_K, each under 64.
+struct SubBlockScales {
+  uint8_t scale[8];
+  uint8_t min[8];
+};
+SubBlockScales UnpackScales(const uint8_t packed[12]);
+void PackScales(const SubBlockScales& scales, uint8_t packed[12]);
+
+// One block. `values` are 32 (of the K types: 256) finite floats; others give
+// some block, whose weights need not be finite. Blocks of 32 are rounded as
+// ggml's reference does, to the same bytes. The K types search each sub-block's
+// scale for the least weighted square error, as ggml does, but are not held to
+// its bytes; about 10 us for 256 weights.
 void QuantizeBlock(const float* values, BlockQ8_0* block);
 void QuantizeBlock(const float* values, BlockQ4_0* block);
+void QuantizeBlock(const float* values, BlockQ4_1* block);
+void QuantizeBlock(const float* values, BlockQ5_0* block);
+void QuantizeBlock(const float* values, BlockQ5_1* block);
+void QuantizeBlock(const float* values, BlockQ4_K* block);
+void QuantizeBlock(const float* values, BlockQ5_K* block);
+void QuantizeBlock(const float* values, BlockQ6_K* block);
 void DequantizeBlock(const BlockQ8_0& block, float* values);
 void DequantizeBlock(const BlockQ4_0& block, float* values);
+void DequantizeBlock(const BlockQ4_1& block, float* values);
+void DequantizeBlock(const BlockQ5_0& block, float* values);
+void DequantizeBlock(const BlockQ5_1& block, float* values);
+void DequantizeBlock(const BlockQ4_K& block, float* values);
+void DequantizeBlock(const BlockQ5_K& block, float* values);
+void DequantizeBlock(const BlockQ6_K& block, float* values);
 
 // Bytes that `elements` numbers of `type` take; `elements` must be a multiple
 // of the type's block.
 // REQUIRES: TraitsOf(type) has a value and elements >= 0.
 size_t BytesFor(DType type, int64_t elements);
 
-// Whole rows between float and any computable type (IsComputable).
-// REQUIRES: bytes.size() == BytesFor(type, values.size()).
+// Whole rows between float and any type that HasCodec.
+// REQUIRES: HasCodec(type), bytes.size() == BytesFor(type, values.size()).
 // The bytes need no alignment.
 void EncodeRow(DType type, std::span<const float> values,
                std::span<std::byte> bytes);

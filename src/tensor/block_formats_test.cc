@@ -7,7 +7,9 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -191,53 +193,157 @@ TEST(Q4_0Test, EveryWeightIsWithinAStep) {
   }
 }
 
-TEST(QuantizeTest, ZerosAndTinyNumbersAreZeroAndNothingIsUndefined) {
-  for (const float value : {0.0f, 1e-45f, 1e-39f, kInfinity, -kInfinity,
-                            std::numeric_limits<float>::quiet_NaN()}) {
-    std::array<float, 32> values{};
+// Blocks written down from the published layout, byte by byte.
+template <typename Block>
+Block FromBytes(std::initializer_list<std::pair<size_t, int>> bytes) {
+  std::array<uint8_t, sizeof(Block)> raw{};
+  for (const auto& [at, byte] : bytes) raw[at] = static_cast<uint8_t>(byte);
+  return std::bit_cast<Block>(raw);
+}
+
+TEST(GoldenBlockTest, Q4_1) {
+  // Scale 1, min -2; codes 1 (weight 0) and 15 (weight 16).
+  const auto block = FromBytes<BlockQ4_1>({{1, 0x3C}, {3, 0xC0}, {4, 0xF1}});
+  std::array<float, 32> values;
+  DequantizeBlock(block, values.data());
+  std::array<float, 32> expected;
+  expected.fill(-2);
+  expected[0] = -1;
+  expected[16] = 13;
+  EXPECT_EQ(values, expected);
+}
+
+TEST(GoldenBlockTest, Q5_0) {
+  // Scale 0.5; weight 0 has code 2 + 16, weight 23 has 3 + 16.
+  const auto block = FromBytes<BlockQ5_0>(
+      {{1, 0x38}, {2, 0x01}, {4, 0x80}, {6, 0x02}, {6 + 7, 0x30}});
+  std::array<float, 32> values;
+  DequantizeBlock(block, values.data());
+  std::array<float, 32> expected;
+  expected.fill(-8);
+  expected[0] = 1;
+  expected[23] = 1.5f;
+  EXPECT_EQ(values, expected);
+}
+
+TEST(GoldenBlockTest, Q5_1) {
+  // Scale 0.25, min 1; weight 9 has code 16, weight 31 has code 31.
+  const auto block = FromBytes<BlockQ5_1>(
+      {{1, 0x34}, {3, 0x3C}, {5, 0x02}, {7, 0x80}, {8 + 15, 0xF0}});
+  std::array<float, 32> values;
+  DequantizeBlock(block, values.data());
+  std::array<float, 32> expected;
+  expected.fill(1);
+  expected[9] = 5;
+  expected[31] = 8.75f;
+  EXPECT_EQ(values, expected);
+}
+
+template <typename Block>
+class BlockTest : public testing::Test {
+ public:
+  static constexpr size_t kElements = sizeof(Block) > 64 ? 256 : 32;
+};
+using Blocks = testing::Types<BlockQ8_0, BlockQ4_0, BlockQ4_1, BlockQ5_0,
+                              BlockQ5_1, BlockQ4_K, BlockQ5_K, BlockQ6_K>;
+TYPED_TEST_SUITE(BlockTest, Blocks);
+
+TYPED_TEST(BlockTest, ZerosAndTinyNumbersAreZeroAndNothingIsUndefined) {
+  std::array<float, TestFixture::kElements> values, back;
+  for (const float value :
+       {0.0f, 1e-45f, 1e-39f, 1e-30f, -1e-30f, 3e38f, kInfinity, -kInfinity,
+        std::numeric_limits<float>::quiet_NaN()}) {
+    values = {};
     values[5] = value;
-    BlockQ8_0 q8;
-    BlockQ4_0 q4;
-    QuantizeBlock(values.data(), &q8);
-    QuantizeBlock(values.data(), &q4);
-    if (!std::isfinite(value)) continue;
-    std::array<float, 32> back;
-    DequantizeBlock(q8, back.data());
-    EXPECT_EQ(back, (std::array<float, 32>{}));
-    DequantizeBlock(q4, back.data());
-    EXPECT_EQ(back, (std::array<float, 32>{}));
+    TypeParam block;
+    QuantizeBlock(values.data(), &block);
+    DequantizeBlock(block, back.data());
+    if (!(std::fabs(value) < 1)) continue;
+    EXPECT_EQ(back, (decltype(back){})) << value;
+  }
+  values.fill(std::numeric_limits<float>::quiet_NaN());
+  TypeParam block;
+  QuantizeBlock(values.data(), &block);
+}
+
+TYPED_TEST(BlockTest, AnyBytesAreABlock) {
+  std::array<float, TestFixture::kElements> values;
+  for (uint64_t seed = 0; seed < 500; ++seed) {
+    std::array<uint8_t, sizeof(TypeParam)> raw;
+    for (size_t i = 0; i < raw.size(); ++i) {
+      raw[i] = static_cast<uint8_t>(RandomBits(seed, 1, i));
+      if (seed == 0) raw[i] = 0xFF;  // every scale is NaN
+    }
+    DequantizeBlock(std::bit_cast<TypeParam>(raw), values.data());
+    if (seed == 0) {
+      EXPECT_TRUE(std::isnan(values[0]));
+    }
   }
 }
 
 TEST(RowTest, RowsOfEachTypeSurviveAtAnyAddress) {
-  const auto values = Normal(96, 3);
+  constexpr size_t kCount = 768;
+  const auto values = Normal(kCount, 3);
   const struct {
     DType type;
     float error;
-  } cases[] = {{DType::kF32, 0},
-               {DType::kF16, 2e-3f},
-               {DType::kBF16, 2e-2f},
-               {DType::kQ8_0, 2e-2f},
-               {DType::kQ4_0, 0.6f}};
+  } cases[] = {
+      {DType::kF32, 0},      {DType::kF16, 2e-3f},  {DType::kBF16, 2e-2f},
+      {DType::kQ8_0, 2e-2f}, {DType::kQ4_0, 0.6f},  {DType::kQ4_1, 0.25f},
+      {DType::kQ5_0, 0.3f},  {DType::kQ5_1, 0.15f}, {DType::kQ4_K, 0.35f},
+      {DType::kQ5_K, 0.2f},  {DType::kQ6_K, 0.15f}};
   for (const auto& c : cases) {
-    const size_t size = BytesFor(c.type, 96);
+    const size_t size = BytesFor(c.type, kCount);
     std::vector<std::byte> memory(size + 1);
     const auto bytes = std::span(memory).subspan(1);  // misaligned
     EncodeRow(c.type, values, bytes);
-    std::vector<float> back(96);
+    std::vector<float> back(kCount);
     DecodeRow(c.type, bytes, back);
     float worst = 0;
-    for (size_t i = 0; i < 96; ++i) {
+    for (size_t i = 0; i < kCount; ++i) {
       worst = std::max(worst, std::fabs(back[i] - values[i]));
     }
     EXPECT_LE(worst, c.error) << NameOf(c.type);
-    // What was decoded once is a fixed point of every format but Q4_0, whose
-    // codes are not symmetric.
-    if (c.type == DType::kQ4_0) continue;
-    std::vector<std::byte> again(size);
-    EncodeRow(c.type, back, again);
-    EXPECT_TRUE(std::equal(again.begin(), again.end(), bytes.begin()))
-        << NameOf(c.type);
+  }
+}
+
+TEST(RowTest, WhatWasDecodedOnceIsAFixedPointWhereCodesAreSymmetric) {
+  const auto values = Normal(96, 3);
+  for (const DType type :
+       {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
+    std::vector<std::byte> bytes(BytesFor(type, 96)), again(bytes.size());
+    std::vector<float> back(96);
+    EncodeRow(type, values, bytes);
+    DecodeRow(type, bytes, back);
+    EncodeRow(type, back, again);
+    EXPECT_EQ(again, bytes) << NameOf(type);
+  }
+}
+
+// A grid of `codes` steps over what 32 (Q6_K: 16) normal numbers span has the
+// error of a step over the square root of 12; the bounds leave a tenth.
+TEST(RowTest, TheErrorIsWhatTheBitsPromise) {
+  constexpr size_t kCount = 256 * 200;
+  const auto values = Normal(kCount, 17);
+  const struct {
+    DType type;
+    double rms;
+  } cases[] = {{DType::kQ4_0, 0.095}, {DType::kQ4_1, 0.085},
+               {DType::kQ5_0, 0.046}, {DType::kQ5_1, 0.042},
+               {DType::kQ4_K, 0.078}, {DType::kQ5_K, 0.040},
+               {DType::kQ6_K, 0.022}, {DType::kQ8_0, 0.006}};
+  for (const auto& c : cases) {
+    std::vector<std::byte> bytes(BytesFor(c.type, kCount));
+    std::vector<float> back(kCount);
+    EncodeRow(c.type, values, bytes);
+    DecodeRow(c.type, bytes, back);
+    double squares = 0;
+    for (size_t i = 0; i < kCount; ++i) {
+      squares += (back[i] - values[i]) * (back[i] - values[i]);
+    }
+    const double rms = std::sqrt(squares / kCount);
+    EXPECT_LE(rms, c.rms) << NameOf(c.type);
+    EXPECT_GE(rms, 0.5 * c.rms) << NameOf(c.type);
   }
 }
 
@@ -247,7 +353,9 @@ TEST(DTypeTest, OnlyListedNumbersHaveTraitsAndNames) {
   EXPECT_FALSE(TraitsOf(DType{4}));  // withdrawn from the format
   EXPECT_EQ(BytesFor(DType::kQ4_K, 512), 288u);
   EXPECT_TRUE(IsComputable(DType::kBF16));
-  EXPECT_FALSE(IsComputable(DType::kQ4_K));
+  EXPECT_TRUE(HasCodec(DType::kQ4_K));
+  EXPECT_TRUE(HasCodec(DType::kF16));
+  EXPECT_FALSE(HasCodec(DType::kQ2_K));
 }
 
 }  // namespace

@@ -41,6 +41,11 @@ const TYPES = [
   {weights: "Q4_0", kv: "f32", limit: 1e-2},
   {weights: "Q4_0", kv: "f16", limit: 1e-2},
 ];
+// Types whose blocks we read (tensor/block_formats.h), by any route to logits:
+// the peer on the file against us on the same file widened to F32. A bit read
+// from a wrong place would differ by about 1.
+const DECODED = ["Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"];
+const DECODED_LIMIT = 2e-2;
 // What a file may say beyond its family, each a way to be wrong.
 const VARIATIONS = [
   ["llama", "--tied"],
@@ -165,6 +170,19 @@ async function compare(ourSide, path, expected) {
   return judge(ask(ourSide, path, expected.kv, job), theirs, expected, exact);
 }
 
+// Whether the peer makes of `path` what we make of its weights in F32.
+async function compareMeaning(ourSide, path, {widened, limit}) {
+  const peer = await open(path, "f32");
+  const vocabulary = peer.model.fileInfo.metadata.tokenizer.ggml.tokens.length;
+  const job = {logits: {tokens: someIds(LOGIT_TOKENS, vocabulary)}};
+  const theirs = await answer(peer, job);
+  await close(peer);
+  const ratio = distance(ask(ourSide, widened, "f32", job).logits,
+                         theirs.logits);
+  const misses = ratio <= limit ? [] : [`logits differ by ${ratio} > ${limit}`];
+  return {ratio, limit, misses};
+}
+
 async function compareTokens(ourSide, path) {
   const peer = await openTokenizer(path);
   const job = {texts: TEXTS};
@@ -186,6 +204,12 @@ function* allCases([, make, widen, models, folder]) {
     for (const type of TYPES) {
       yield {path: random(family, type), expected: type};
     }
+  }
+  for (const weights of DECODED) {
+    const path = random("llama", {weights});
+    const widened = path.replace(/\.gguf$/, "-widened-F32.gguf");
+    execFileSync(widen, [path, widened]);
+    yield {path, meaning: {kv: "f32", widened, limit: DECODED_LIMIT}};
   }
   for (const [family, ...more] of VARIATIONS) {
     yield {path: random(family, TYPES[0], ...more), expected: TYPES[0]};
@@ -215,11 +239,13 @@ async function main(args) {
   const [ourSide, , , , folder] = args;
   mkdirSync(folder, {recursive: true});
   let count = 0, failed = 0;
-  for (const {path, expected} of allCases(args)) {
+  for (const {path, expected, meaning} of allCases(args)) {
     const {ratio, limit, misses} =
-        expected ? await compare(ourSide, path, expected)
-                 : await compareTokens(ourSide, path);
-    const what = expected ? `kv ${expected.kv}  logits ` +
+        expected  ? await compare(ourSide, path, expected)
+        : meaning ? await compareMeaning(ourSide, path, meaning)
+                  : await compareTokens(ourSide, path);
+    const {kv} = expected ?? meaning ?? {};
+    const what = kv ? `kv ${kv}  logits ` +
                                 `${ratio.toExponential(1)} (limit ` +
                                 `${limit.toExponential(1)})`
                           : "tokens only";
