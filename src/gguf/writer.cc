@@ -119,7 +119,7 @@ void Writer::AddFloats(std::string name, DType type, std::vector<int64_t> shape,
   const auto bytes = SizeOf(record.name, type, record.shape);
   const auto traits = TraitsOf(type);
   // If anything is wrong the record stays empty, which Write reports.
-  if (bytes && HasCodec(type) && values.size() % traits->block_elements == 0 &&
+  if (bytes && IsComputable(type) && values.size() % traits->block_elements == 0 &&
       *bytes == BytesFor(type, static_cast<int64_t>(values.size()))) {
     record.owned.resize(*bytes);
     EncodeRow(type, values, record.owned);

@@ -67,7 +67,7 @@ class Writer {
   // `data` is borrowed until the last Write. shape[0] is contiguous.
   void AddTensor(std::string name, DType type, std::vector<int64_t> shape,
                  std::span<const std::byte> data);
-  // Encodes floats to `type`, which must have a codec (HasCodec), and
+  // Encodes floats to `type`, which must have a codec (IsComputable), and
   // keeps the bytes. Values must be finite unless the type is a float.
   void AddFloats(std::string name, DType type, std::vector<int64_t> shape,
                  std::span<const float> values);

@@ -92,10 +92,14 @@ class ActivationBuffer {
   Activations View() { return View(columns_); }
   // For a step of so many columns.
   Activations View(int64_t columns) {
-    return {values_.data(),          codes_.data(),
-            scales_.data(),          minus_sums_.data(),
-            minus_half_sums_.data(), scaled_sums_.data(),
-            columns,                 depth_,
+    return {values_.data(),
+            codes_.data(),
+            scales_.data(),
+            minus_sums_.data(),
+            minus_half_sums_.data(),
+            scaled_sums_.data(),
+            columns,
+            depth_,
             Padded(depth_)};
   }
 

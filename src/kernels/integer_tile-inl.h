@@ -7,6 +7,7 @@
 //   kBlocks               blocks of 32 in a group
 //   kHalves               scales belong to 16 numbers instead of 32
 //   kMin                  numbers have a minimum besides
+//   kLightColumns         see tile_pass-inl.h
 //   Scales                of a group, made from its first byte:
 //     Scale(i)            of block i (of half i, if kHalves)
 //     Min(i)              of block i, to be added
@@ -33,6 +34,7 @@ template <class Format>
 struct IntegerKernel {
   static constexpr int kGroupBytes = Format::kGroupBytes;
   static constexpr int kBits = Format::kBits;
+  static constexpr int kLightColumns = Format::kLightColumns;
 
   // The columns from a block on: of each array, its place.
   struct Block {
@@ -87,8 +89,8 @@ struct IntegerKernel {
     Products<kColumns>(group, b, 0, 4, x.codes, width, sums);
     const Floats scale = scales.Scale(b);
     for (size_t c = 0; c < kColumns; ++c) {
-      out[c] = MulAdd(sums[c].template Finish<kBits>(),
-                      Mul(scale, x.scales[c]), out[c]);
+      out[c] = MulAdd(sums[c].template Finish<kBits>(), Mul(scale, x.scales[c]),
+                      out[c]);
     }
     if constexpr (Format::kMin) {
       const Floats min = scales.Min(b);
@@ -115,8 +117,8 @@ struct IntegerKernel {
       const Floats scale = scales.Scale(2 * b + half);
       for (size_t c = 0; c < kColumns; ++c) {
         const Floats products = sums[c].template Finish<kBits>();
-        both[c] = half == 0 ? Mul(products, scale)
-                            : MulAdd(products, scale, both[c]);
+        both[c] =
+            half == 0 ? Mul(products, scale) : MulAdd(products, scale, both[c]);
       }
     }
     for (size_t c = 0; c < kColumns; ++c) {

@@ -6,8 +6,8 @@
 // Determinism: an output is one dot product, summed over k in an order that
 // depends on the depth and the weight type alone: not on how many columns or
 // which rows a call computes. Of quantized weights, blocks are exact integers
-// and their scaled sums are added with one rounding each, in order of k; every
-// instruction set gives the same bits.
+// and their scaled sums are added with one rounding each, in order of k; all
+// instruction sets with fused multiply-adds give the same bits.
 //
 // Thread safety: pure functions over disjoint outputs.
 // Cost: up to kColumnsPerPass columns read the weights once; more read some

@@ -20,6 +20,7 @@ struct PairFormat {
   static constexpr size_t kBlocks = 2;
   static constexpr bool kHalves = false;
   static constexpr bool kMin = kWithMin;
+  static constexpr int kLightColumns = kCodeBits == 8 ? 2 : 0;
   static constexpr int kFifth = kWithMin ? 128 : 64;  // where bits begin
   static constexpr int kCodes = kFifth + (kCodeBits == 5 ? 128 : 0);
   static constexpr int kBlockBytes = kCodeBits == 8 ? 512 : 256;

@@ -16,7 +16,9 @@ namespace HWY_NAMESPACE {
 
 template <typename Numbers>
 struct FloatKernel {
-  static constexpr int kRowBytes = static_cast<int>(Numbers::kBytes) * kTileRows;
+  static constexpr int kRowBytes =
+      static_cast<int>(Numbers::kBytes) * kTileRows;
+  static constexpr int kLightColumns = 0;
 
   template <size_t kColumns>
   static HWY_INLINE void Tile(const TileWork& work, Floats* out) {

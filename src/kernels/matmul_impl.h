@@ -8,7 +8,8 @@
 
 namespace aio::kernels {
 
-// One pass: the first columns of x, as many as are interleaved, over some tiles.
+// One pass: the first columns of x, as many as are interleaved, over some
+// tiles.
 struct MatMulPass {
   const TiledMatrix& w;
   Activations x;

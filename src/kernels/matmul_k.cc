@@ -21,8 +21,8 @@ HWY_INLINE Ints Bits(const Ints& v, int right, int mask, int left) {
   });
 }
 HWY_INLINE Ints Or(const Ints& a, const Ints& b) {
-  return Map<Ints>(
-      [&](size_t i) HWY_ATTR { return hn::Or(a.part[i], b.part[i]); });
+  return Map<Ints>([&](size_t i)
+                       HWY_ATTR { return hn::Or(a.part[i], b.part[i]); });
 }
 
 // A scale of six bits times the group's is exact in a float; so is a minimum.
@@ -40,9 +40,9 @@ struct SixBitScales {
   }
   HWY_INLINE Floats Min(size_t block) const {
     const int at = static_cast<int>(4 * block);
-    const Floats m = Mul(
-        ToFloats(Or(Bits(Low(block), 4, 15, 0), Bits(high, at + 2, 3, 4))),
-        min);
+    const Floats m =
+        Mul(ToFloats(Or(Bits(Low(block), 4, 15, 0), Bits(high, at + 2, 3, 4))),
+            min);
     return Map<Floats>([&](size_t i) HWY_ATTR { return hn::Neg(m.part[i]); });
   }
 
@@ -63,6 +63,7 @@ struct KFormat {
   static constexpr size_t kBlocks = 8;
   static constexpr bool kHalves = false;
   static constexpr bool kMin = true;
+  static constexpr int kLightColumns = 0;
   static constexpr int kFifth = 256;
   static constexpr int kCodes = kFifth + (kCodeBits == 5 ? 8 * 64 : 0);
   static constexpr int kGroupBytes = kCodes + 8 * 256;
@@ -83,6 +84,7 @@ struct Q6Format {
   static constexpr size_t kBlocks = 8;
   static constexpr bool kHalves = true;
   static constexpr bool kMin = false;
+  static constexpr int kLightColumns = 0;
   static constexpr int kCodes = 320;
   static constexpr int kHalfBytes = 3 * 64;
   static constexpr int kGroupBytes = kCodes + 16 * kHalfBytes;

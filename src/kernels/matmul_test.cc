@@ -23,30 +23,36 @@ float Number(uint64_t stream, uint64_t index) {
   return static_cast<float>(2 * RandomUnit(7, stream, index) - 1);
 }
 
-// A random matrix, `skew` bytes off alignment, with nothing readable behind it
-// (the address sanitizer knows).
+// A random matrix in the file's form and in tiles, with nothing readable behind
+// them (the address sanitizer knows).
 class Matrix {
  public:
-  Matrix(DType type, int64_t rows, int64_t depth, size_t skew = 0)
-      : bytes_(skew + static_cast<size_t>(rows) * BytesFor(type, depth)) {
+  Matrix(DType type, int64_t rows, int64_t depth)
+      : bytes_(static_cast<size_t>(rows) * BytesFor(type, depth)) {
     const size_t row_bytes = BytesFor(type, depth);
     std::vector<float> values(static_cast<size_t>(depth));
     for (int64_t r = 0; r < rows; ++r) {
       for (size_t k = 0; k < values.size(); ++k) {
         values[k] = Number(static_cast<uint64_t>(r) + 1, k);
       }
-      EncodeRow(type, values,
-                {bytes_.data() + skew + static_cast<size_t>(r) * row_bytes,
-                 row_bytes});
+      EncodeRow(
+          type, values,
+          {bytes_.data() + static_cast<size_t>(r) * row_bytes, row_bytes});
     }
-    view_ = {type, bytes_.data() + skew, rows, depth,
-             static_cast<int64_t>(row_bytes)};
+    view_ = {type, bytes_.data(), rows, depth, static_cast<int64_t>(row_bytes)};
+    tiled_ = TiledShape(view_);
+    tiles_ = AlignedBuffer<std::byte>(static_cast<size_t>(tiled_.bytes()));
+    EXPECT_TRUE(PackTiles(view_, {0, tiled_.tiles()}, tiles_.data()));
+    tiled_.data = tiles_.data();
   }
   const WeightMatrix& view() const { return view_; }
+  const TiledMatrix& tiled() const { return tiled_; }
 
  private:
   std::vector<std::byte> bytes_;
+  AlignedBuffer<std::byte> tiles_;
   WeightMatrix view_;
+  TiledMatrix tiled_;
 };
 
 // Random columns; with `exact`, ones that int8 codes represent exactly.
@@ -79,13 +85,13 @@ double Tolerance(int64_t depth) {
 
 // Columns that the codes represent exactly, so only float sums round.
 void ExpectMatchesReference(DType type, int64_t rows, int64_t depth,
-                            int columns, size_t skew) {
-  const Matrix w(type, rows, depth, skew);
+                            int columns) {
+  const Matrix w(type, rows, depth);
   ActivationBuffer buffer = Columns(columns, depth, true);
   const Activations x = buffer.View();
   const int64_t stride = rows + 3;
   std::vector<float> y(static_cast<size_t>(columns * stride), -77.0f);
-  MatMul(w.view(), x, columns, {0, rows}, y.data(), stride);
+  MatMul(w.tiled(), x, {0, rows}, y.data(), stride);
   for (int c = 0; c < columns; ++c) {
     const reference::Vector want = reference::MatVec(w.view(), ColumnOf(x, c));
     for (int64_t r = 0; r < stride; ++r) {
@@ -101,43 +107,33 @@ void ExpectMatchesReference(DType type, int64_t rows, int64_t depth,
   }
 }
 
-const DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0,
-                        DType::kQ4_0};
+const DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0,
+                        DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
+                        DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
+
+int64_t BlockOf(DType type) { return TraitsOf(type)->block_elements; }
 
 TEST(MatMulTest, MatchesDoublePrecisionOnEveryTargetAndType) {
   ForEachTarget([](std::string_view target) {
     SCOPED_TRACE(target);
     for (const DType type : kTypes) {
       for (int columns = 1; columns <= 9; ++columns) {
-        ExpectMatchesReference(type, 7, 96, columns, 0);
+        ExpectMatchesReference(type, 7, BlockOf(type) == 256 ? 512 : 96,
+                               columns);
       }
-      ExpectMatchesReference(type, 33, 1024, 17, 0);
+      ExpectMatchesReference(type, 33, 1024, 17);
     }
   });
 }
 
-TEST(MatMulTest, TakesEveryDepthAroundTheVectorLengths) {
-  ForEachTarget([](std::string_view target) {
-    SCOPED_TRACE(target);
-    for (int64_t depth = 1; depth <= 2 * 64 + 1; ++depth) {
-      for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
-        ExpectMatchesReference(type, 3, depth, 2, 0);
-      }
-    }
-    for (int64_t depth = 32; depth <= 9 * 32; depth += 32) {
-      for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
-        ExpectMatchesReference(type, 3, depth, 2, 0);
-      }
-    }
-  });
-}
-
-TEST(MatMulTest, TakesWeightsAtAnyAddress) {
+TEST(MatMulTest, TakesEveryDepthAroundTheGroups) {
   ForEachTarget([](std::string_view target) {
     SCOPED_TRACE(target);
     for (const DType type : kTypes) {
-      for (const size_t skew : {1, 2, 3, 33}) {
-        ExpectMatchesReference(type, 5, 64, 3, skew);
+      const int64_t block = BlockOf(type);
+      const int64_t most = block == 1 ? 2 * 64 + 1 : 9 * block;
+      for (int64_t depth = block; depth <= most; depth += block) {
+        ExpectMatchesReference(type, 3, depth, 2);
       }
     }
   });
@@ -147,9 +143,41 @@ TEST(MatMulTest, TakesEveryNumberOfRows) {
   ForEachTarget([](std::string_view target) {
     SCOPED_TRACE(target);
     for (const DType type : kTypes) {
-      for (int64_t rows = 0; rows <= 9; ++rows) {
-        ExpectMatchesReference(type, rows, 64, 1, 0);
-        ExpectMatchesReference(type, rows, 64, 8, 0);
+      for (int64_t rows = 0; rows <= 2 * kTileRows + 1; ++rows) {
+        ExpectMatchesReference(type, rows, 256, 1);
+        ExpectMatchesReference(type, rows, 256, 8);
+      }
+    }
+  });
+}
+
+// Codes and scales at the ends of their ranges: what saturates or overflows in
+// a kernel's integers shows here.
+TEST(MatMulTest, SumsTheLargestCodesExactly) {
+  constexpr int64_t kDepth = 256;
+  ForEachTarget([](std::string_view target) {
+    SCOPED_TRACE(target);
+    for (const DType type : kTypes) {
+      for (const float sign : {1.0f, -1.0f}) {
+        std::vector<std::byte> row(BytesFor(type, kDepth));
+        std::vector<float> values(kDepth, sign);
+        if (TakesCodes(type)) values[5] = -sign;  // minimum and maximum
+        EncodeRow(type, values, row);
+        const WeightMatrix w = {type, row.data(), 1, kDepth,
+                                static_cast<int64_t>(row.size())};
+        TiledMatrix tiled = TiledShape(w);
+        AlignedBuffer<std::byte> tiles(static_cast<size_t>(tiled.bytes()));
+        ASSERT_TRUE(PackTiles(w, {0, 1}, tiles.data()));
+        tiled.data = tiles.data();
+        ActivationBuffer buffer(1, kDepth);
+        const Activations x = buffer.View();
+        std::fill_n(x.Values(0), kDepth, -127.0f);
+        QuantizeColumns(x, {0, 1});
+        float y = 0;
+        MatMul(tiled, x, {0, 1}, &y, 1);
+        EXPECT_NEAR(y, reference::MatVec(w, ColumnOf(x, 0))[0],
+                    127 * Tolerance(kDepth))
+            << NameOf(type);
       }
     }
   });
@@ -158,32 +186,50 @@ TEST(MatMulTest, TakesEveryNumberOfRows) {
 // The determinism contract, rule a.
 TEST(MatMulTest, AnOutputHasTheSameBitsInAnyCall) {
   constexpr int kColumns = 17;
-  constexpr int64_t kRows = 41;
+  constexpr int64_t kRows = 73;
   ForEachTarget([](std::string_view target) {
     SCOPED_TRACE(target);
     for (const DType type : kTypes) {
-      const int64_t depth = TakesCodes(type) ? 352 : 347;
+      const int64_t block = BlockOf(type);
+      const int64_t depth = block == 1 ? 347 : block == 32 ? 352 : 512;
       const Matrix w(type, kRows, depth);
       ActivationBuffer buffer = Columns(kColumns, depth, false);
-      const Activations x = buffer.View();
       std::vector<float> whole(kColumns * kRows);
-      MatMul(w.view(), x, kColumns, {0, kRows}, whole.data(), kRows);
+      MatMul(w.tiled(), buffer.View(), {0, kRows}, whole.data(), kRows);
       for (int count = 1; count <= kColumns; ++count) {
-        for (const int64_t cut : {1, 2, 3, 16, 40}) {
-          std::vector<float> parts(whole.size());
-          const int first = kColumns - count;
-          float* y = parts.data();
-          MatMul(w.view(), x.From(first), count, {0, cut}, y, kRows);
-          MatMul(w.view(), x.From(first), count, {cut, kRows}, y, kRows);
-          ASSERT_EQ(
-              std::memcmp(y, whole.data() + first * kRows,
-                          static_cast<size_t>(count * kRows) * sizeof(float)),
-              0)
+        const Activations x = buffer.View(count);
+        QuantizeColumns(x, {0, count});
+        for (const int64_t cut : {16, 32, 64}) {
+          std::vector<float> parts(static_cast<size_t>(count * kRows));
+          MatMul(w.tiled(), x, {0, cut}, parts.data(), kRows);
+          MatMul(w.tiled(), x, {cut, kRows}, parts.data(), kRows);
+          ASSERT_EQ(std::memcmp(parts.data(), whole.data(),
+                                parts.size() * sizeof(float)),
+                    0)
               << NameOf(type) << " " << count << " columns, cut at " << cut;
         }
       }
     }
   });
+}
+
+// Blocks are exact and scaled with one rounding each, so instruction sets
+// agree; so do floats, where each step is one fused multiply-add.
+TEST(MatMulTest, AnOutputHasTheSameBitsOnEveryTargetThatFuses) {
+  for (const DType type : kTypes) {
+    const Matrix w(type, 33, 512);
+    std::vector<float> first;
+    ForEachTarget([&](std::string_view target) {
+      if (target == "SCALAR") return;  // multiplies, then adds
+      ActivationBuffer buffer = Columns(3, 512, false);
+      std::vector<float> y(3 * 33);
+      MatMul(w.tiled(), buffer.View(), {0, 33}, y.data(), 33);
+      if (first.empty()) first = y;
+      EXPECT_EQ(std::memcmp(y.data(), first.data(), y.size() * sizeof(float)),
+                0)
+          << NameOf(type) << " on " << target;
+    });
+  }
 }
 
 TEST(QuantizeTest, CodesAreTheNearestOfTheBlocksScale) {
@@ -194,25 +240,13 @@ TEST(QuantizeTest, CodesAreTheNearestOfTheBlocksScale) {
     const Activations x = buffer.View();
     for (int64_t k = 32; k < 64; ++k) x.Values(1)[k] = 0;  // a block of zeros
     QuantizeColumns(x, {0, 3});
-    // Row k of this matrix is 1 at k: the product is the code times the scales.
-    std::vector<std::byte> identity;
-    std::vector<float> row(static_cast<size_t>(depth));
-    const size_t row_bytes = BytesFor(DType::kQ8_0, depth);
-    for (int64_t k = 0; k < depth; ++k) {
-      row.assign(row.size(), 0);
-      row[static_cast<size_t>(k)] = 127;  // scale 1, code 127
-      identity.resize(identity.size() + row_bytes);
-      EncodeRow(DType::kQ8_0, row, std::span(identity).last(row_bytes));
-    }
-    std::vector<float> y(static_cast<size_t>(3 * depth));
-    MatMul({DType::kQ8_0, identity.data(), depth, depth,
-            static_cast<int64_t>(row_bytes)},
-           x, 3, {0, depth}, y.data(), depth);
-    for (int c = 0; c < 3; ++c) {
-      const reference::Vector want = reference::RoundToCodes(ColumnOf(x, c));
+    for (int64_t c = 0; c < 3; ++c) {
+      const reference::Vector want =
+          reference::RoundToCodes(ColumnOf(x, static_cast<int>(c)));
       for (int64_t k = 0; k < depth; ++k) {
         // A value within float rounding of a tie may go either way.
-        const double v = y[static_cast<size_t>(c * depth + k)] / 127;
+        const double v =
+            x.scales[k / 32 * 3 + c] * x.codes[k / 4 * 12 + 4 * c + k % 4];
         const double step = 1.01 / 127;  // max|x| is below 1
         ASSERT_NEAR(v, want[static_cast<size_t>(k)], 1e-6) << k;
         ASSERT_NEAR(v, x.Values(c)[k], 0.51 * step);
@@ -232,7 +266,7 @@ TEST(QuantizeTest, SurvivesWhatIsNotANumber) {
     QuantizeColumns(x, {0, 1});
     const Matrix w(DType::kQ8_0, 2, 64);
     float y[2];
-    MatMul(w.view(), x, 1, {0, 2}, y, 2);  // any value; no crash
+    MatMul(w.tiled(), x, {0, 2}, y, 2);  // any value; no crash
   });
 }
 

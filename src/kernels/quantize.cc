@@ -19,7 +19,6 @@ namespace aio::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-
 #if HWY_TARGET == HWY_SCALAR
 
 // Nearest even, and no undefined conversion of what is not a number.

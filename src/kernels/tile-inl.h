@@ -74,22 +74,22 @@ HWY_INLINE Floats ZeroFloats() {
 template <class Numbers>
 HWY_INLINE Floats LoadFloats(const std::byte* p) {
   return Map<Floats>([&](size_t i) HWY_ATTR {
-    return Numbers::Load(Floats::Tag(), p + i * Floats::kLanes *
-                                                Numbers::kBytes);
+    return Numbers::Load(Floats::Tag(),
+                         p + i * Floats::kLanes * Numbers::kBytes);
   });
 }
 
 HWY_INLINE Floats Mul(const Floats& a, const Floats& b) {
-  return Map<Floats>(
-      [&](size_t i) HWY_ATTR { return hn::Mul(a.part[i], b.part[i]); });
+  return Map<Floats>([&](size_t i)
+                         HWY_ATTR { return hn::Mul(a.part[i], b.part[i]); });
 }
 HWY_INLINE Floats Mul(const Floats& a, float b) {
   const auto v = hn::Set(Floats::Tag(), b);
   return Map<Floats>([&](size_t i) HWY_ATTR { return hn::Mul(a.part[i], v); });
 }
 HWY_INLINE Floats Add(const Floats& a, const Floats& b) {
-  return Map<Floats>(
-      [&](size_t i) HWY_ATTR { return hn::Add(a.part[i], b.part[i]); });
+  return Map<Floats>([&](size_t i)
+                         HWY_ATTR { return hn::Add(a.part[i], b.part[i]); });
 }
 HWY_INLINE Floats MulAdd(const Floats& a, const Floats& b, const Floats& c) {
   return Map<Floats>([&](size_t i) HWY_ATTR {
@@ -98,9 +98,8 @@ HWY_INLINE Floats MulAdd(const Floats& a, const Floats& b, const Floats& c) {
 }
 HWY_INLINE Floats MulAdd(const Floats& a, float b, const Floats& c) {
   const auto v = hn::Set(Floats::Tag(), b);
-  return Map<Floats>([&](size_t i) HWY_ATTR {
-    return hn::MulAdd(a.part[i], v, c.part[i]);
-  });
+  return Map<Floats>(
+      [&](size_t i) HWY_ATTR { return hn::MulAdd(a.part[i], v, c.part[i]); });
 }
 
 HWY_INLINE void StoreFloats(const Floats& v, float* p) {
@@ -136,14 +135,12 @@ HWY_INLINE Bytes LoadBytes(const std::byte* p) {
 }
 HWY_INLINE Bytes LowNibbles(const Bytes& b) {
   const auto mask = hn::Set(Bytes::Tag(), uint8_t{15});
-  return Map<Bytes>([&](size_t i) HWY_ATTR {
-    return hn::And(b.part[i], mask);
-  });
+  return Map<Bytes>([&](size_t i)
+                        HWY_ATTR { return hn::And(b.part[i], mask); });
 }
 HWY_INLINE Bytes HighNibbles(const Bytes& b) {
-  return Map<Bytes>([&](size_t i) HWY_ATTR {
-    return hn::ShiftRight<4>(b.part[i]);
-  });
+  return Map<Bytes>([&](size_t i)
+                        HWY_ATTR { return hn::ShiftRight<4>(b.part[i]); });
 }
 // low | (high shifted left by kShift (right, if negative) & kMask).
 template <int kShift, uint8_t kMask>
@@ -308,9 +305,8 @@ struct Sums {
   }
   template <int kBits>
   HWY_INLINE Floats Finish() const {
-    return Map<Floats>([&](size_t i) HWY_ATTR {
-      return Floats::Vector(vcvtq_f32_s32(v[i]));
-    });
+    return Map<Floats>(
+        [&](size_t i) HWY_ATTR { return Floats::Vector(vcvtq_f32_s32(v[i])); });
   }
   HWY_INLINE Sums() {}
   int32x4_t v[Bytes::kParts];

@@ -5,9 +5,15 @@
 //
 //   template <size_t kColumns>
 //   static void Tile(const TileWork& work, Floats* sums);  // [kColumns]
+//   static constexpr int kLightColumns;
 //
 // and sums each output alone, so that the number of columns does not enter the
-// arithmetic.
+// arithmetic. Up to kLightColumns columns it is so quick that the hardware,
+// which sees one stream, asks for lines early enough, and asking for them costs
+// more than it brings (measured on Zen 5, two threads: Q8_0, one column: 76
+// GB/s without, 55 with). A slower kernel holds the stream back, and what the
+// hardware asks for by itself comes late (Q4_K, one column: 39 GB/s without,
+// 64 with).
 //
 // Per-target include, by Highway's convention.
 #if defined(AIO_KERNELS_TILE_PASS_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -18,7 +24,6 @@
 #endif
 
 #include <algorithm>
-#include <cstdlib>
 #include <array>
 #include <utility>
 
@@ -46,14 +51,9 @@ HWY_INLINE size_t WidthOf(const TileWork& work) {
   return kColumnsAtOnce >= kColumnsPerPass ? kColumns : work.width;
 }
 
-// The hardware sees the stream of a pass and keeps up with one or two columns.
-// With more, a core is busy longer per line and what it asks for by itself
-// comes late: measured on Zen 5 at 8 columns of Q8_0, 12 of 35 GB/s without
-// and 28 with this distance, where one column reads slightly less with it.
-inline constexpr int64_t kAhead = 8 << 10;
-inline int64_t AheadFor(const MatMulPass& pass) {
-  return pass.from_memory ? (getenv("AHEAD") ? atoi(getenv("AHEAD")) : kAhead) : 0;
-}
+// How far ahead of its use a line is asked for, where the hardware's own
+// prefetching does not keep up.
+inline constexpr int64_t kAhead = 4 << 10;
 
 template <int kBytes>
 HWY_INLINE void PrefetchGroup(const std::byte* p) {
@@ -82,11 +82,13 @@ void RunTiles(const MatMulPass& pass) {
   using Run = void (*)(const MatMulPass&, const TileWork&, int64_t, float*);
   constexpr auto runs = []<size_t... kLess>(std::index_sequence<kLess...>) {
     return std::array<Run, sizeof...(kLess)>{RunTile<Kernel, kLess + 1>...};
-  }(std::make_index_sequence<kColumnsAtOnce>());
+  }
+  (std::make_index_sequence<kColumnsAtOnce>());
   const TileGroup group = TileGroupOf(pass.w.type);
   const int64_t groups = pass.w.tile_bytes / group.bytes;
-  const int64_t ahead = AheadFor(pass);
   const auto width = static_cast<size_t>(pass.x.Width(0));
+  const bool light = width <= static_cast<size_t>(Kernel::kLightColumns);
+  const int64_t ahead = pass.from_memory && !light ? kAhead : 0;
   for (int64_t t = pass.tiles.begin; t < pass.tiles.end; ++t) {
     const int64_t row = t * kTileRows;
     for (size_t c = 0; c < width; c += kColumnsAtOnce) {

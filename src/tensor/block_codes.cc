@@ -42,10 +42,8 @@ void SixBits(const uint8_t* q, BlockCodes* out) {
   for (int b = 0; b < 4; ++b) {
     out->scales[b] = static_cast<int8_t>(q[b] & 63);
     out->mins[b] = q[b + 4] & 63;
-    out->scales[b + 4] =
-        static_cast<int8_t>((q[b + 8] & 15) | q[b] >> 6 << 4);
-    out->mins[b + 4] =
-        static_cast<uint8_t>(q[b + 8] >> 4 | q[b + 4] >> 6 << 4);
+    out->scales[b + 4] = static_cast<int8_t>((q[b + 8] & 15) | q[b] >> 6 << 4);
+    out->mins[b + 4] = static_cast<uint8_t>(q[b + 8] >> 4 | q[b + 4] >> 6 << 4);
   }
 }
 

@@ -171,8 +171,8 @@ void DequantizeBlock(const BlockQ6_K& block, float* values);
 // REQUIRES: TraitsOf(type) has a value and elements >= 0.
 size_t BytesFor(DType type, int64_t elements);
 
-// Whole rows between float and any type that HasCodec.
-// REQUIRES: HasCodec(type), bytes.size() == BytesFor(type, values.size()).
+// Whole rows between float and any type that IsComputable.
+// REQUIRES: IsComputable(type), bytes.size() == BytesFor(type, values.size()).
 // The bytes need no alignment.
 void EncodeRow(DType type, std::span<const float> values,
                std::span<std::byte> bytes);

@@ -353,9 +353,9 @@ TEST(DTypeTest, OnlyListedNumbersHaveTraitsAndNames) {
   EXPECT_FALSE(TraitsOf(DType{4}));  // withdrawn from the format
   EXPECT_EQ(BytesFor(DType::kQ4_K, 512), 288u);
   EXPECT_TRUE(IsComputable(DType::kBF16));
-  EXPECT_TRUE(HasCodec(DType::kQ4_K));
-  EXPECT_TRUE(HasCodec(DType::kF16));
-  EXPECT_FALSE(HasCodec(DType::kQ2_K));
+  EXPECT_TRUE(IsComputable(DType::kQ4_K));
+  EXPECT_TRUE(IsComputable(DType::kF16));
+  EXPECT_FALSE(IsComputable(DType::kQ2_K));
 }
 
 }  // namespace

@@ -77,18 +77,4 @@ bool IsComputable(DType type) {
   }
 }
 
-bool HasCodec(DType type) {
-  switch (type) {
-    case DType::kQ4_1:
-    case DType::kQ5_0:
-    case DType::kQ5_1:
-    case DType::kQ4_K:
-    case DType::kQ5_K:
-    case DType::kQ6_K:
-      return true;
-    default:
-      return IsComputable(type);
-  }
-}
-
 }  // namespace aio

@@ -57,11 +57,8 @@ struct DTypeTraits {
 std::optional<DTypeTraits> TraitsOf(DType type);
 // "Q8_0", or "type 99".
 std::string NameOf(DType type);
-// Whether kernels/ can read it: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K
-// Q6_K.
+// Whether this build computes with it: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1
+// Q4_K Q5_K Q6_K.
 bool IsComputable(DType type);
-// Whether block_formats.h can convert it to floats and back: what is computable
-// and Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K.
-bool HasCodec(DType type);
 
 }  // namespace aio

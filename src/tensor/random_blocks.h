@@ -19,7 +19,8 @@ namespace aio {
 // Fills `blocks` with the blocks number `first`, `first` + 1, ... of a tensor
 // whose weights have about the standard deviation `spread`; `seed` and `stream`
 // name the tensor. The scales of quantized blocks vary by a quarter each way.
-// REQUIRES: HasCodec(type); blocks.size() is a multiple of the block's bytes.
+// REQUIRES: IsComputable(type); blocks.size() is a multiple of the block's
+// bytes.
 void RandomBlocks(DType type, double spread, uint64_t seed, uint64_t stream,
                   int64_t first, std::span<std::byte> blocks);
 
