@@ -30,6 +30,9 @@ class MappedFile {
 
   // Page-aligned; empty for an empty file. The address survives moves.
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Lets go of the memory of whole pages within `part`; they are read from the
+  // file again when touched. REQUIRES: part lies within bytes().
+  void Forget(std::span<const std::byte> part) const;
 
  private:
   MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}

@@ -150,6 +150,16 @@ const std::vector<Tensor>& File::tensors() const {
 
 int64_t File::file_bytes() const { return state_->file_bytes; }
 
+void File::Forget(std::span<const std::byte> data) const {
+  const auto begin = reinterpret_cast<uintptr_t>(data.data());
+  for (const MappedFile& map : state_->maps) {
+    const auto first = reinterpret_cast<uintptr_t>(map.bytes().data());
+    if (begin >= first && begin - first + data.size() <= map.bytes().size()) {
+      return map.Forget(data);
+    }
+  }
+}
+
 const std::string& File::path() const { return state_->path; }
 
 const Value* File::Find(std::string_view key) const {

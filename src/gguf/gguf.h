@@ -60,6 +60,9 @@ class File {
   const std::vector<Entry>& metadata() const;
   const std::vector<Tensor>& tensors() const;
   int64_t file_bytes() const;  // all parts
+  // Part of a tensor's data will not be read soon: its memory may go. Does
+  // nothing for what is not mapped.
+  void Forget(std::span<const std::byte> data) const;
   const std::string& path() const;
 
   const Value* Find(std::string_view key) const;  // null if absent

@@ -53,7 +53,7 @@ HWY_INLINE size_t WidthOf(const TileWork& work) {
 
 // How far ahead of its use a line is asked for, where the hardware's own
 // prefetching does not keep up.
-inline constexpr int64_t kAhead = 4 << 10;
+inline constexpr int64_t kAhead = 8 << 10;
 
 template <int kBytes>
 HWY_INLINE void PrefetchGroup(const std::byte* p) {

@@ -27,8 +27,8 @@ namespace {
 using kernels::ActivationBuffer;
 using kernels::Activations;
 
-// Rows per thread are cut at multiples of this: a cache line of outputs.
-constexpr int64_t kRowGrain = 16;
+// Rows per thread are cut at multiples of this.
+constexpr int64_t kRowGrain = kTileRows;
 // Fewer columns than this are not worth waking the threads for, in the small
 // operations between matrix products.
 constexpr int kColumnsToShare = 4;
@@ -122,9 +122,11 @@ struct ActiveColumn {
 
 class CpuForward final : public Forward {
  public:
-  CpuForward(ModelConfig config, Weights weights, const CpuOptions& options)
+  CpuForward(ModelConfig config, Weights weights,
+             AlignedBuffer<std::byte> tiles, const CpuOptions& options)
       : config_(std::move(config)),
         weights_(std::move(weights)),
+        tiles_(std::move(tiles)),
         options_(options),
         pool_(*options.pool),
         shape_(ShapeOf(config_, options.kv_f16)),
@@ -190,6 +192,7 @@ class CpuForward final : public Forward {
 
   const ModelConfig config_;
   const Weights weights_;
+  const AlignedBuffer<std::byte> tiles_;  // what weights_ look at
   const CpuOptions options_;
   ThreadPool& pool_;
   const kernels::AttentionShape shape_;
@@ -219,7 +222,7 @@ void CpuForward::ForColumns(const Function& fn) {
 void CpuForward::ProductRows(const Product& product, const Activations& x,
                              Range rows) {
   const Linear& linear = *product.linear;
-  kernels::MatMul(linear.matrix, x, columns(), rows, product.y, product.stride);
+  kernels::MatMul(linear.tiles, x, rows, product.y, product.stride);
   if (linear.bias.empty()) return;
   for (int c = 0; c < columns(); ++c) {
     kernels::AddTo(linear.bias.data() + rows.begin, rows.size(),
@@ -323,7 +326,7 @@ std::span<const float> CpuForward::Logits(int i) const {
 
 void CpuForward::Layer(int index) {
   const LayerWeights& w = weights_.layers[static_cast<size_t>(index)];
-  const Activations normed = scratch_.normed.View();
+  const Activations normed = scratch_.normed.View(columns());
   Norm(w.attention_norm, normed, NeedCodes({&w.q, &w.k, &w.v}));
   Products({{&w.q, scratch_.q.data(), w.q.matrix.rows},
             {&w.k, scratch_.k.data(), w.k.matrix.rows},
@@ -334,7 +337,7 @@ void CpuForward::Layer(int index) {
   if (index == config_.layers - 1) KeepColumnsWithLogits();
   if (columns_.empty()) return;
   Attend(index);
-  const Activations heads = scratch_.heads.View();
+  const Activations heads = scratch_.heads.View(columns());
   if (NeedCodes({&w.o})) Quantize(heads);
   AddProduct(w.o, heads);
   FeedForward(w);
@@ -385,7 +388,7 @@ void CpuForward::Attend(int index) {
   const int64_t tasks = int64_t{columns()} * config_.kv_heads;
   const int64_t width = int64_t{shape_.heads} * shape_.head_dim;
   const int64_t all_heads = int64_t{config_.heads} * config_.head_dim;
-  const Activations out = scratch_.heads.View();
+  const Activations out = scratch_.heads.View(columns());
   const int64_t scratch =
       static_cast<int64_t>(scratch_.attention.size()) / pool_.threads();
   pool_.Run([&](int thread) {
@@ -403,8 +406,8 @@ void CpuForward::Attend(int index) {
 }
 
 void CpuForward::FeedForward(const LayerWeights& w) {
-  const Activations normed = scratch_.normed.View();
-  const Activations act = scratch_.act.View();
+  const Activations normed = scratch_.normed.View(columns());
+  const Activations act = scratch_.act.View(columns());
   const int64_t n = config_.feed_forward;
   Norm(w.ffn_norm, normed, NeedCodes({&w.gate, &w.up}));
   pool_.Run([&](int thread) {
@@ -444,7 +447,7 @@ void CpuForward::KeepColumnsWithLogits() {
 }
 
 void CpuForward::Head() {
-  const Activations normed = scratch_.normed.View();
+  const Activations normed = scratch_.normed.View(columns());
   Norm(weights_.output_norm, normed, NeedCodes({&weights_.output}));
   Products({{&weights_.output, scratch_.logits.data(), config_.vocabulary}},
            normed);
@@ -495,11 +498,14 @@ Result<std::unique_ptr<Forward>> LoadCpuForward(const gguf::File& file,
                      std::to_string(page_bytes) + " bytes cannot be");
   }
   try {
+    ASSIGN_OR_RETURN(AlignedBuffer<std::byte> tiles,
+                     PackWeights(&weights, checked.pool, checked.progress));
     return std::unique_ptr<Forward>(std::make_unique<CpuForward>(
-        std::move(config), std::move(weights), checked));
+        std::move(config), std::move(weights), std::move(tiles), checked));
   } catch (const std::bad_alloc&) {
     return Error{ErrorCode::kOverloaded,
-                 "no memory for " + std::to_string(checked.pages) +
+                 "no memory for " + std::to_string(PackedBytes(weights)) +
+                     " bytes of weights, " + std::to_string(checked.pages) +
                      " KV pages of " + std::to_string(page_bytes) +
                      " bytes and the scratch of " +
                      std::to_string(checked.columns_max) + " columns",

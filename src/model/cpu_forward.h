@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The forward pass on the CPU: weights stay mapped, KV pages and all scratch
-// are allocated once at load.
+// The forward pass on the CPU: weights are packed into tiles, and KV pages and
+// all scratch are allocated, once at load.
 //
 // Thread safety: as Forward. The pool may be shared with other models, as long
 // as their steps do not overlap (one engine thread).
@@ -14,6 +14,7 @@
 #include "base/thread_pool.h"
 #include "gguf/gguf.h"
 #include "model/forward.h"
+#include "model/pack_weights.h"
 
 namespace aio::model {
 
@@ -31,11 +32,13 @@ struct CpuOptions {
   // Columns of one step that may ask for logits; 0: all. Each takes a float per
   // token of the vocabulary.
   int logits_max = 0;
+  // Told while weights are packed. May be empty.
+  PackProgress progress;
 };
 
 // What LoadCpuForward will need, before it allocates anything.
 struct MemoryNeeds {
-  int64_t weight_bytes = 0;   // of the mapped file, read by steps
+  int64_t weight_bytes = 0;   // of tiles and vectors, read by steps
   int64_t page_bytes = 0;     // of one KV page
   int64_t scratch_bytes = 0;  // for columns_max and logits_max
 };
@@ -46,8 +49,8 @@ Result<MemoryNeeds> PlanMemory(const gguf::File& file,
                                const CpuOptions& options);
 
 // kUnsupported or kCorrupt naming what is wrong with the file (ReadConfig,
-// LoadWeights); kInvalidArgument for options out of range; kOverloaded if the
-// memory is not there.
+// LoadWeights, PackWeights); kInvalidArgument for options out of range;
+// kOverloaded if the memory is not there.
 Result<std::unique_ptr<Forward>> LoadCpuForward(const gguf::File& file,
                                                 const CpuOptions& options);
 

@@ -95,17 +95,40 @@ TEST(HostileModelTest, ChangedBytesGiveAnErrorOrAModel) {
   EXPECT_LT(loaded, 4000);
 }
 
-TEST(HostileModelTest, WeightsThatAreNoNumbersOnlySpoilTheLogits) {
-  ThreadPool pool(1);
-  for (const DType type : {DType::kF32, DType::kF16, DType::kQ8_0}) {
-    RandomModel m = Tiny();
-    m.type = type;
-    auto bytes = MakeRandomModel(m).Serialize();
-    ASSERT_TRUE(bytes);
-    for (size_t i = bytes->size() / 2; i < bytes->size(); ++i) {
-      (*bytes)[i] = std::byte{0xFF};
+// One damaged scale or number, in a matrix or in a vector.
+TEST(HostileModelTest, AWeightThatIsNoNumberIsRefusedByItsTensorsName) {
+  ThreadPool pool(2);
+  for (const DType type :
+       {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_1}) {
+    for (const char* name :
+         {"blk.1.ffn_down.weight", "output.weight", "blk.0.attn_norm.weight"}) {
+      RandomModel m = Tiny();
+      m.type = type;
+      auto bytes = MakeRandomModel(m).Serialize();
+      ASSERT_TRUE(bytes);
+      const auto clean = gguf::File::Parse(*bytes);
+      ASSERT_TRUE(clean);
+      const gguf::Tensor* tensor = clean->FindTensor(name);
+      ASSERT_NE(tensor, nullptr);
+      // The last row's first block begins with its scale.
+      const auto traits = TraitsOf(tensor->type);
+      const size_t row_bytes = static_cast<size_t>(
+          tensor->shape[0] / traits->block_elements * traits->block_bytes);
+      auto* at = bytes->data() + (tensor->data.data() - bytes->data()) +
+                 tensor->data.size() - row_bytes;
+      std::fill_n(at, tensor->type == DType::kF32 ? 4 : 2, std::byte{0x7F});
+      if (tensor->type == DType::kF32) at[2] = std::byte{0xFF};
+      if (tensor->type == DType::kBF16) at[0] = std::byte{0xFF};
+      const auto file = gguf::File::Parse(*bytes);
+      ASSERT_TRUE(file);
+      CpuOptions options;
+      options.pool = &pool;
+      const auto forward = LoadCpuForward(*file, options);
+      ASSERT_FALSE(forward) << NameOf(type) << " " << name;
+      EXPECT_EQ(forward.error().code, ErrorCode::kCorrupt);
+      EXPECT_NE(forward.error().message.find(name), std::string::npos)
+          << forward.error().message;
     }
-    EXPECT_TRUE(LoadsAndSteps(*bytes, &pool));
   }
 }
 

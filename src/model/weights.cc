@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/weights.h"
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include "kernels/matmul.h"
 #include "tensor/block_formats.h"
 #include "tensor/dtype.h"
 
@@ -92,6 +93,14 @@ class Taker {
     }
     std::vector<float> values(static_cast<size_t>(n));
     DecodeRow(tensor->type, tensor->data, values);
+    if (!std::ranges::all_of(values,
+                             [](float v) { return std::isfinite(v); })) {
+      return Error{ErrorCode::kCorrupt,
+                   "tensor " + name +
+                       " has a number that is not finite (NaN or infinity): "
+                       "the file is damaged",
+                   ""};
+    }
     return values;
   }
 
@@ -99,6 +108,7 @@ class Taker {
   Result<Linear> Product(const std::string& name, int64_t rows, int64_t depth,
                          Presence bias) {
     Linear linear;
+    linear.name = name + ".weight";
     ASSIGN_OR_RETURN(linear.matrix, Matrix(name + ".weight", rows, depth));
     ASSIGN_OR_RETURN(linear.bias, Vector(name + ".bias", rows, bias));
     return linear;
@@ -201,7 +211,7 @@ int64_t Weights::step_bytes() const {
     return static_cast<int64_t>(v.size() * sizeof(float));
   };
   const auto product = [&](const Linear& l) {
-    return l.matrix.bytes() + floats(l.bias);
+    return TiledShape(l.matrix).bytes() + floats(l.bias);
   };
   int64_t bytes = product(output) + floats(output_norm);
   for (const LayerWeights& w : layers) {
@@ -226,8 +236,10 @@ Result<Weights> LoadWeights(const gguf::File& file, const ModelConfig& config) {
   }
   ASSIGN_OR_RETURN(w.output_norm,
                    take.Vector("output_norm.weight", config.hidden));
-  w.output.matrix = w.embedding;  // tied, unless there is one of its own
+  w.output.name = "token_embd.weight";  // tied, unless there is one of its own
+  w.output.matrix = w.embedding;
   if (take.Has("output.weight")) {
+    w.output.name = "output.weight";
     ASSIGN_OR_RETURN(w.output.matrix,
                      take.Matrix("output.weight", vocabulary, config.hidden));
   }

@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A model's tensors under the names of its arithmetic: matrices as views into
-// the mapped file, vectors (norms, biases) as floats. Each is checked against
-// the config; a tensor of the file that has no place here is refused by name.
+// the mapped file, and into tiles once they are packed (pack_weights.h);
+// vectors (norms, biases) as floats. Each is checked against the config; a
+// tensor of the file that has no place here is refused by name.
 //
 // Thread safety: const after LoadWeights.
 // Source of the names: ggml-org/llama.cpp, src/llama-arch.cpp.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "gguf/gguf.h"
 #include "model/config.h"
 #include "tensor/matrix.h"
+#include "tensor/tiles.h"
 
 namespace aio::model {
 
 // y = matrix * x + bias.
 struct Linear {
-  WeightMatrix matrix;
+  std::string name;         // of the matrix's tensor
+  WeightMatrix matrix;      // in the file
+  TiledMatrix tiles;        // what the kernels read
   std::vector<float> bias;  // [rows], or empty
 };
 
@@ -42,13 +47,15 @@ struct Weights {
   Linear output;  // hidden -> vocabulary; may be the embedding itself
   std::vector<float> rope_divisors;  // [head_dim / 2], or empty
 
-  // What a step reads whatever its width: all but the embedding's rows.
+  // What a step reads whatever its width: the tiles and vectors of all but the
+  // embedding's rows.
   int64_t step_bytes() const;
 };
 
 // kUnsupported: a tensor's type that the kernels cannot read, or a tensor that
-// the family does not have here, by name. kCorrupt: one is missing or has
-// another shape.
+// the family does not have here, by name. kCorrupt: one is missing, has another
+// shape, or is a vector with a number that is not finite (of matrices,
+// PackWeights finds those).
 Result<Weights> LoadWeights(const gguf::File& file, const ModelConfig& config);
 
 }  // namespace aio::model

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From the file's matrices to tiles (tensor/tiles.h): once, at load. Each
+// thread packs the rows that it will compute, so that on a machine with several
+// memory nodes they lie near it, and gives the pages of the file back as it
+// goes: what is resident stays near the size of the file.
+//
+// Thread safety: none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "model/weights.h"
+#include "tensor/matrix.h"
+
+namespace aio::model {
+
+// Of the bytes of tiles, so many are ready.
+using PackProgress = std::function<void(int64_t done, int64_t total)>;
+
+// Bytes of tiles that PackWeights makes.
+int64_t PackedBytes(const Weights& weights);
+
+// Fills in `tiles` of every Linear; they lie in the buffer returned. kCorrupt
+// naming the tensor with a number that is not finite. May throw bad_alloc.
+Result<AlignedBuffer<std::byte>> PackWeights(Weights* weights, ThreadPool* pool,
+                                             const PackProgress& progress);
+
+}  // namespace aio::model
