@@ -7,13 +7,17 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 
+#include "base/mapped_file.h"
+#include "base/thread_pool.h"
 #include "gguf/split.h"
 #include "gguf/writer.h"
 #include "tensor/block_formats.h"
@@ -209,6 +213,45 @@ TEST(GgufTest, TypedAccessNamesTheKeyThatIsAbsentOrOfAnotherType) {
     EXPECT_NE(errors[i].message.find(keys[i]), std::string::npos)
         << errors[i].message;
   }
+}
+
+// Large enough that one thread makes it in several parts.
+TEST(WriterTest, GeneratedTensorsAreTheSameWithAnyNumberOfThreads) {
+  constexpr int64_t kRows = 40000;
+  Writer writer;
+  writer.AddFloats("before", DType::kF32, {64}, Ramp(64));
+  writer.AddGenerated(
+      "t", DType::kQ8_0, {64, kRows},
+      [](int64_t first, std::span<std::byte> blocks) {
+        for (size_t i = 0; i < blocks.size(); ++i) {
+          const auto block = static_cast<uint64_t>(first) + i / 34;
+          blocks[i] = static_cast<std::byte>(block * 7 + i % 34);
+        }
+      });
+  writer.AddFloats("after", DType::kF32, {3}, Ramp(3));
+  const auto bytes = writer.Serialize();
+  ASSERT_TRUE(bytes);
+  const auto size = writer.Bytes();
+  ASSERT_TRUE(size);
+  EXPECT_EQ(*size, static_cast<int64_t>(bytes->size()));
+  const auto file = File::Parse(*bytes);
+  ASSERT_TRUE(file) << file.error().message;
+  const std::span<const std::byte> data = file->FindTensor("t")->data;
+  for (size_t i = 0; i < data.size(); ++i) {
+    ASSERT_EQ(data[i], static_cast<std::byte>(i / 34 * 7 + i % 34)) << i;
+  }
+  const std::string path = testing::TempDir() + "generated.gguf";
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    size_t wrote = 0;
+    ASSERT_TRUE(writer.Write(
+        path, {.pool = &pool, .wrote = [&](size_t n) { wrote += n; }}));
+    EXPECT_EQ(wrote, bytes->size());
+    const auto again = MappedFile::Open(path);
+    ASSERT_TRUE(again);
+    EXPECT_TRUE(std::ranges::equal(again->bytes(), *bytes));
+  }
+  std::remove(path.c_str());
 }
 
 TEST(WriterTest, RefusesWhatTheReaderWouldRefuse) {

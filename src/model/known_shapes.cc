@@ -13,113 +13,53 @@ namespace {
 // openPangu-Embedded-1B and -7B (V1.1), Qwen/Qwen2.5-*, Qwen/Qwen3-0.6B and
 // meta-llama/Llama-3.*. Llama 3 scales its rope by frequency, which a GGUF has
 // as a tensor of divisors.
-const std::vector<RandomModel>& Table() {
-  static const auto* table = new std::vector<RandomModel>{
-      {.architecture = "pangu-embedded",
-       .name = "openPangu-1B",
-       .vocabulary = 153376,
-       .hidden = 1536,
-       .layers = 26,
-       .heads = 12,
-       .kv_heads = 6,
-       .head_dim = 128,
-       .feed_forward = 6144,
-       .context = 32768,
-       .norm_epsilon = 1e-5f,
-       .rope_base = 4e6f,
-       .tied = true},
-      {.architecture = "pangu-embedded",
-       .name = "openPangu-7B",
-       .vocabulary = 153376,
-       .hidden = 4096,
-       .layers = 34,
-       .heads = 32,
-       .kv_heads = 8,
-       .head_dim = 128,
-       .feed_forward = 12800,
-       .context = 32768,
-       .norm_epsilon = 1e-5f,
-       .rope_base = 16e6f},
-      {.architecture = "qwen2",
-       .name = "Qwen2.5-0.5B",
-       .vocabulary = 151936,
-       .hidden = 896,
-       .layers = 24,
-       .heads = 14,
-       .kv_heads = 2,
-       .head_dim = 64,
-       .feed_forward = 4864,
-       .context = 32768,
-       .norm_epsilon = 1e-6f,
-       .rope_base = 1e6f,
-       .tied = true},
-      {.architecture = "qwen2",
-       .name = "Qwen2.5-1.5B",
-       .vocabulary = 151936,
-       .hidden = 1536,
-       .layers = 28,
-       .heads = 12,
-       .kv_heads = 2,
-       .head_dim = 128,
-       .feed_forward = 8960,
-       .context = 32768,
-       .norm_epsilon = 1e-6f,
-       .rope_base = 1e6f,
-       .tied = true},
-      {.architecture = "qwen2",
-       .name = "Qwen2.5-7B",
-       .vocabulary = 152064,
-       .hidden = 3584,
-       .layers = 28,
-       .heads = 28,
-       .kv_heads = 4,
-       .head_dim = 128,
-       .feed_forward = 18944,
-       .context = 32768,
-       .norm_epsilon = 1e-6f,
-       .rope_base = 1e6f},
-      {.architecture = "qwen3",
-       .name = "Qwen3-0.6B",
-       .vocabulary = 151936,
-       .hidden = 1024,
-       .layers = 28,
-       .heads = 16,
-       .kv_heads = 8,
-       .head_dim = 128,
-       .feed_forward = 3072,
-       .context = 40960,
-       .norm_epsilon = 1e-6f,
-       .rope_base = 1e6f,
-       .tied = true},
-      {.architecture = "llama",
-       .name = "Llama-3.2-1B",
-       .vocabulary = 128256,
-       .hidden = 2048,
-       .layers = 16,
-       .heads = 32,
-       .kv_heads = 8,
-       .head_dim = 64,
-       .feed_forward = 8192,
-       .context = 131072,
-       .norm_epsilon = 1e-5f,
-       .rope_base = 5e5f,
-       .tied = true,
-       .rope_divisors = true},
-      {.architecture = "llama",
-       .name = "Llama-3.1-8B",
-       .vocabulary = 128256,
-       .hidden = 4096,
-       .layers = 32,
-       .heads = 32,
-       .kv_heads = 8,
-       .head_dim = 128,
-       .feed_forward = 14336,
-       .context = 131072,
-       .norm_epsilon = 1e-5f,
-       .rope_base = 5e5f,
-       .rope_divisors = true},
-  };
-  return *table;
+struct Row {
+  const char* name;
+  const char* architecture;
+  int layers, hidden, heads, kv_heads, head_dim, feed_forward;
+  int vocabulary, context;
+  float norm_epsilon, rope_base;
+  bool tied, rope_divisors;
+};
+
+// clang-format off
+constexpr Row kRows[] = {
+    {"openPangu-1B", "pangu-embedded", 26, 1536, 12, 6, 128, 6144,
+     153376, 32768, 1e-5f, 4e6f, true, false},
+    {"openPangu-7B", "pangu-embedded", 34, 4096, 32, 8, 128, 12800,
+     153376, 32768, 1e-5f, 16e6f, false, false},
+    {"Qwen2.5-0.5B", "qwen2", 24, 896, 14, 2, 64, 4864,
+     151936, 32768, 1e-6f, 1e6f, true, false},
+    {"Qwen2.5-1.5B", "qwen2", 28, 1536, 12, 2, 128, 8960,
+     151936, 32768, 1e-6f, 1e6f, true, false},
+    {"Qwen2.5-7B", "qwen2", 28, 3584, 28, 4, 128, 18944,
+     152064, 32768, 1e-6f, 1e6f, false, false},
+    {"Qwen3-0.6B", "qwen3", 28, 1024, 16, 8, 128, 3072,
+     151936, 40960, 1e-6f, 1e6f, true, false},
+    {"Llama-3.2-1B", "llama", 16, 2048, 32, 8, 64, 8192,
+     128256, 131072, 1e-5f, 5e5f, true, true},
+    {"Llama-3.1-8B", "llama", 32, 4096, 32, 8, 128, 14336,
+     128256, 131072, 1e-5f, 5e5f, false, true},
+};
+// clang-format on
+
+RandomModel Description(const Row& row) {
+  RandomModel model;
+  model.name = row.name;
+  model.architecture = row.architecture;
+  model.layers = row.layers;
+  model.hidden = row.hidden;
+  model.heads = row.heads;
+  model.kv_heads = row.kv_heads;
+  model.head_dim = row.head_dim;
+  model.feed_forward = row.feed_forward;
+  model.vocabulary = row.vocabulary;
+  model.context = row.context;
+  model.norm_epsilon = row.norm_epsilon;
+  model.rope_base = row.rope_base;
+  model.tied = row.tied;
+  model.rope_divisors = row.rope_divisors;
+  return model;
 }
 
 // The numbers that GGUF has for kinds of tokens.
@@ -170,7 +110,11 @@ Pieces MakePieces(int vocabulary) {
 
 }  // namespace
 
-std::span<const RandomModel> KnownShapes() { return Table(); }
+std::vector<RandomModel> KnownShapes() {
+  std::vector<RandomModel> models;
+  for (const Row& row : kRows) models.push_back(Description(row));
+  return models;
+}
 
 void AddSyntheticTokenizer(int vocabulary, gguf::Writer* writer) {
   CHECK(vocabulary >= kVocabularyMin && vocabulary <= kVocabularyMax);

@@ -6,14 +6,14 @@
 // Thread safety: pure functions.
 #pragma once
 
-#include <span>
+#include <vector>
 
 #include "model/random_model.h"
 
 namespace aio::model {
 
 // By size within a family; `name` is the name of the model.
-std::span<const RandomModel> KnownShapes();
+std::vector<RandomModel> KnownShapes();
 
 // Adds a tokenizer of `vocabulary` tokens that the file's maker invented:
 // SentencePiece with a token for every byte, then printable ASCII, then words
