@@ -2,7 +2,7 @@
 PRESET ?= release
 BUILD := build/$(PRESET)
 
-.PHONY: serve test build fuzz clean
+.PHONY: serve test test-arm build fuzz clean
 
 serve:
 	@tools/bootstrap
@@ -20,6 +20,12 @@ test:
 	@cmake --preset $(PRESET) --log-level=WARNING >/dev/null
 	@cmake --build $(BUILD)
 	@cd $(BUILD) && ctest --output-on-failure -j2
+
+# The compute folders' tests for 64-bit ARM, under emulation.
+test-arm:
+	@tools/bootstrap arm
+	@tools/arm_sysroot
+	@tools/test_arm
 
 # Thirty seconds of each libFuzzer target.
 fuzz:

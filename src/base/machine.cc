@@ -2,6 +2,9 @@
 #include "base/machine.h"
 
 #include <sched.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 #include <algorithm>
 #include <fstream>
@@ -116,7 +119,49 @@ int AffinityCpus() {
   return std::max(1, CPU_COUNT(&set));
 }
 
+// Features by the name that /proc/cpuinfo has for them.
+struct Feature {
+  const char* name;
+  bool here;
+};
+
+#if defined(__aarch64__)
+
+std::vector<Feature> NeededFeatures() {
+  const unsigned long has = getauxval(AT_HWCAP);
+  return {
+#if defined(__ARM_FEATURE_DOTPROD)
+    {"asimddp", (has & HWCAP_ASIMDDP) != 0},
+#endif
+#if defined(__ARM_FEATURE_FP16_VECTOR_ARITHMETIC)
+        {"asimdhp", (has & HWCAP_ASIMDHP) != 0},
+#endif
+#if defined(__ARM_FEATURE_ATOMICS)
+        {"atomics", (has & HWCAP_ATOMICS) != 0},
+#endif
+        {"asimd", (has & HWCAP_ASIMD) != 0},
+  };
+}
+
+#else
+
+std::vector<Feature> NeededFeatures() { return {}; }
+
+#endif
+
 }  // namespace
+
+Result<void> CheckCpu() {
+  std::string missing;
+  for (const Feature& feature : NeededFeatures()) {
+    if (!feature.here) missing += std::string(" ") + feature.name;
+  }
+  if (missing.empty()) return {};
+  return Error{ErrorCode::kUnsupported,
+               "this processor lacks what the program was built to use:" +
+                   missing + "; build it with cmake -DAIO_ARM_ARCH=armv8-a",
+               ""};
+}
 
 Machine ReadMachine(const std::string& root) {
   Machine machine;

@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <string>
 
+#include "base/result.h"
+
 namespace aio {
 
 struct Machine {
@@ -22,5 +24,11 @@ struct Machine {
 // `root` is put in front of /proc and /sys paths, for tests; the affinity mask
 // is always this process's.
 Machine ReadMachine(const std::string& root = "");
+
+// Whether this processor has every extension that the compiler was allowed to
+// use everywhere (AIO_ARM_ARCH; nothing on x86, where only the kernels use any
+// and choose at run time). kUnsupported names what is missing. To be called
+// first in main(), since the alternative is an illegal instruction.
+Result<void> CheckCpu();
 
 }  // namespace aio

@@ -72,5 +72,9 @@ TEST(MachineTest, NonsenseIsNoLimit) {
   EXPECT_EQ(m.memory_bytes, 0);
 }
 
+TEST(CheckCpuTest, TheProcessorThatRunsTheTestsWillDo) {
+  EXPECT_TRUE(CheckCpu().has_value());
+}
+
 }  // namespace
 }  // namespace aio

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <vector>
 
+#include "base/machine.h"
 #include "base/nearest.h"
 #include "cli/commands.h"
+#include "kernels/target.h"
 
 namespace {
 
@@ -25,15 +28,35 @@ bool ExplainUnknownCommand(const CLI::App& app, int argc, char** argv) {
   return true;
 }
 
+// What must hold before anything runs a kernel.
+aio::Result<void> PrepareKernels() {
+  if (auto cpu = aio::CheckCpu(); !cpu) return cpu.error();
+  const char* target = std::getenv("AIO_TARGET");
+  if (target == nullptr || *target == '\0') return {};
+  auto forced = aio::kernels::ForceTarget(target);
+  if (forced) return {};
+  return aio::Error{forced.error().code,
+                    "AIO_TARGET: " + forced.error().message, ""};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (const auto ready = PrepareKernels(); !ready) {
+    std::cerr << "aio: " << ready.error().message << "\n";
+    return 2;
+  }
   CLI::App app{
       "A-IO: one model name, many variants; every request goes to the one "
       "that\n"
       "reaches the needed quality for the least device time.",
       "aio"};
   app.set_version_flag("--version", "aio " AIO_VERSION);
+  app.footer(
+      "Environment:\n"
+      "  AIO_TARGET   the instruction set of the kernels (AVX3_DL, AVX3, "
+      "AVX2,\n"
+      "               SCALAR, NEON); empty: the best that this machine has");
   app.require_subcommand(1);
   int exit_code = 0;
   aio::cli::AddServe(app, &exit_code);
