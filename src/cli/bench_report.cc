@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
+#include <functional>
 #include <iostream>
 
 #include "base/machine.h"
@@ -123,6 +125,18 @@ int PrintBench(const BenchReport& report, bool as_json) {
   if (std::cout.flush()) return 0;
   std::cerr << "aio bench: cannot write the report\n";
   return 1;
+}
+
+std::string PrintProfile(std::vector<StageTime> stages) {
+  std::ranges::stable_sort(stages, std::greater(), &StageTime::seconds);
+  double total = 0;
+  for (const StageTime& s : stages) total += s.seconds;
+  std::vector<std::vector<std::string>> rows = {{"stage", "ms", "share"}};
+  for (const StageTime& s : stages) {
+    rows.push_back({s.stage, fmt::format("{:.3f}", s.seconds * 1e3),
+                    eval::PercentText(total > 0 ? s.seconds / total : 0)});
+  }
+  return eval::AlignColumns(rows, 1);
 }
 
 }  // namespace aio::cli

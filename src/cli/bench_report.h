@@ -48,4 +48,13 @@ boost::json::object BenchJson(const BenchReport& report);
 // The one or the other on standard output; the exit code of the process.
 int PrintBench(const BenchReport& report, bool as_json);
 
+// Where the time of a step goes: a stage of it and its seconds.
+struct StageTime {
+  std::string stage;  // "matmul"
+  double seconds = 0;
+};
+// A table of the stages and their shares of the sum, longest first. Nothing of
+// the forward pass measures stages yet, so that no command prints it.
+std::string PrintProfile(std::vector<StageTime> stages);
+
 }  // namespace aio::cli
