@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <iostream>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -37,6 +38,12 @@ model::RandomModel RandomShape(DType type) {
   m.feed_forward = 5632;
   m.context = 1 << 15;
   return m;
+}
+
+gguf::Writer MakeRandom(DType type) {
+  std::cerr << "aio bench: no --model, so random weights are made, which takes "
+               "some seconds\n";
+  return model::MakeRandomModel(RandomShape(type));
 }
 
 int64_t ProbeBytes(int64_t wanted) {
@@ -136,8 +143,8 @@ Result<BenchFile> BenchFile::Open(const EngineFlags& flags) {
     out.file = std::make_unique<gguf::File>(std::move(opened));
     return out;
   }
-  out.label = "random weights, 0.35 G";
-  const auto writer = model::MakeRandomModel(RandomShape(flags.type));
+  out.label = kRandomLabel;
+  const auto writer = MakeRandom(flags.type);
   ASSIGN_OR_RETURN(out.bytes, writer.Serialize());
   ASSIGN_OR_RETURN(auto parsed, gguf::File::Parse(out.bytes));
   out.file = std::make_unique<gguf::File>(std::move(parsed));
@@ -146,7 +153,7 @@ Result<BenchFile> BenchFile::Open(const EngineFlags& flags) {
 
 Result<void> WriteRandomModel(const EngineFlags& flags,
                               const std::string& path) {
-  return model::MakeRandomModel(RandomShape(flags.type)).Write(path);
+  return MakeRandom(flags.type).Write(path);
 }
 
 std::string TypeOf(const gguf::File& file) {

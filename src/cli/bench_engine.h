@@ -8,8 +8,10 @@
 // See docs/bench.md.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -67,12 +69,14 @@ class ReadProbe {
   std::vector<double> seconds_;
 };
 
+// What stands for the path of random weights.
+inline constexpr char kRandomLabel[] = "random weights, 0.35 G";
+
 // A file, or one with random weights in memory.
 struct BenchFile {
   static Result<BenchFile> Open(const EngineFlags& flags);
 
-  // "random weights, 0.35 G", or the path.
-  std::string label;
+  std::string label;             // the path, or kRandomLabel
   std::vector<std::byte> bytes;  // of random weights
   std::unique_ptr<gguf::File> file;
 };

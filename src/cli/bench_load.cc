@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -143,7 +144,7 @@ Result<BenchReport> Measure(EngineFlags flags) {
   if (flags.model.empty()) {
     ASSIGN_OR_RETURN(temporary, TemporaryModel::Make(flags));
     flags.model = temporary->path();
-    report.model = "random weights, 0.35 G";
+    report.model = kRandomLabel;
   }
   ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(flags.model));
   const auto bytes = static_cast<double>(file.file_bytes());
