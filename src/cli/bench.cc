@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `aio bench`: comparisons on the user's own machine and models, one
+// `aio bench`: measurements on the user's own machine and models, one
 // subcommand a question.
 #include <CLI/CLI.hpp>
 
@@ -10,8 +10,13 @@ namespace aio::cli {
 
 void AddBench(CLI::App& app, int* exit_code) {
   CLI::App* bench = app.add_subcommand(
-      "bench", "Compare policies and probes on this machine");
+      "bench", "Measure the engine, policies and probes on this machine");
   bench->require_subcommand(1);
+  AddBenchDecode(*bench, exit_code);
+  AddBenchPrefill(*bench, exit_code);
+  AddBenchBatch(*bench, exit_code);
+  AddBenchLoad(*bench, exit_code);
+  AddBenchAttention(*bench, exit_code);
   AddBenchMixed(*bench, exit_code);
   AddBenchProbe(*bench, exit_code);
 }

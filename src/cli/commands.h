@@ -22,7 +22,12 @@ void AddServe(CLI::App& app, int* exit_code);
 void AddTokenize(CLI::App& app, int* exit_code);
 
 // The subcommands of `aio bench`.
+void AddBenchAttention(CLI::App& bench, int* exit_code);
+void AddBenchBatch(CLI::App& bench, int* exit_code);
+void AddBenchDecode(CLI::App& bench, int* exit_code);
+void AddBenchLoad(CLI::App& bench, int* exit_code);
 void AddBenchMixed(CLI::App& bench, int* exit_code);
+void AddBenchPrefill(CLI::App& bench, int* exit_code);
 void AddBenchProbe(CLI::App& bench, int* exit_code);
 
 }  // namespace aio::cli

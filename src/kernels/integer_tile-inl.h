@@ -58,12 +58,12 @@ struct IntegerKernel {
     const float* scaled_sums;
   };
 
-  // Steps 2 * begin .. 2 * end - 1 of 8 of block `b` of a group.
-  template <size_t kColumns>
+  // Of the 4 pairs of steps of block `b` of a group, kPairs from `begin` on.
+  template <size_t kColumns, size_t kPairs>
   static HWY_INLINE void Products(const std::byte* group, size_t b,
-                                  size_t begin, size_t end, const int8_t* codes,
+                                  size_t begin, const int8_t* codes,
                                   size_t width, Sums* sums) {
-    for (size_t i = begin; i < end; ++i) {
+    for (size_t i = begin; i < begin + kPairs; ++i) {
       Bytes low, high;
       Format::Steps(group, b, i, &low, &high);
       const Codes<kBits> first(low), second(high);
@@ -86,7 +86,7 @@ struct IntegerKernel {
     for (size_t c = 0; c < kColumns; ++c) {
       sums[c].template Start<kBits, Format::kOffset>(x.minus_sums + c);
     }
-    Products<kColumns>(group, b, 0, 4, x.codes, width, sums);
+    Products<kColumns, 4>(group, b, 0, x.codes, width, sums);
     const Floats scale = scales.Scale(b);
     for (size_t c = 0; c < kColumns; ++c) {
       out[c] = MulAdd(sums[c].template Finish<kBits>(), Mul(scale, x.scales[c]),
@@ -112,8 +112,7 @@ struct IntegerKernel {
         sums[c].template Start<kBits, Format::kOffset>(x.minus_half_sums +
                                                        width * half + c);
       }
-      Products<kColumns>(group, b, 2 * half, 2 * half + 2, x.codes, width,
-                         sums);
+      Products<kColumns, 2>(group, b, 2 * half, x.codes, width, sums);
       const Floats scale = scales.Scale(2 * b + half);
       for (size_t c = 0; c < kColumns; ++c) {
         const Floats products = sums[c].template Finish<kBits>();

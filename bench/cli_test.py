@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`aio bench` on a tiny model: the keys of its JSON, figures that agree with
+each other, and what it says to bad arguments.
+
+    cli_test.py AIO MODEL.gguf
+"""
+import json
+import subprocess
+import sys
+
+AIO, MODEL = sys.argv[1:3]
+KEYS = {
+    "benchmark", "model", "type", "threads", "runs", "context", "commit",
+    "cpu", "target", "n", "seconds", "seconds_low", "seconds_high", "bytes",
+    "tokens_per_second", "gigabytes_per_second", "read_gigabytes_per_second",
+    "read_bytes", "share_of_read_bandwidth", "columns", "logits_hash",
+}
+COMMANDS = {
+    "decode": ["--columns", "2,5"],
+    "batch": ["--sequences", "1,3"],
+    "prefill": ["--tokens", "70"],
+    "load": [],
+    "attention": ["--context", "700"],
+}
+MORE = {
+    "prefill": {"gigamacs_per_second"},
+    "load": {"load_seconds", "file_bytes", "peak_bytes", "peak_to_file"},
+}
+WIDTHS = {"decode": [1, 2, 5], "batch": [1, 3], "prefill": [70], "load": [1],
+          "attention": [512, 700]}
+BAD = [
+    (["decode", "--runs", "9"], "runs"),
+    (["decode", "--threads", "0"], "threads"),
+    (["decode", "--columns", "0"], "columns"),
+    (["decode", "--model", "/no/such.gguf"], "No such file"),
+    (["decode", "--model", MODEL, "--context", "100000"], "made for 512"),
+    (["decode", "--model", MODEL, "--type", "Q8_0"], "excludes"),
+    (["decode", "--type", "Q9_9"], "Q9_9"),
+    (["prefill", "--model", MODEL, "--tokens", "513"], "made for 512"),
+    (["load", "--model", __file__], "aio bench load"),
+    (["attention", "--context", "16000000"], "--context"),
+]
+
+
+def run(*arguments):
+    return subprocess.run([AIO, "bench", *arguments], capture_output=True,
+                          text=True, timeout=60)
+
+
+def near(a, b):
+    return abs(a - b) <= 1e-9 * max(abs(a), abs(b))
+
+
+def check_json(name):
+    done = run(name, "--model", MODEL, "--runs", "10", "--threads", "2",
+               "--json", *COMMANDS[name])
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    missing = (KEYS | MORE.get(name, set())) - set(said)
+    assert not missing, f"{name} lacks {missing}"
+    assert said["benchmark"] == name and said["threads"] == 2
+    assert [row["n"] for row in said["columns"]] == WIDTHS[name]
+    first = said["columns"][0]
+    for row in said["columns"]:
+        assert {"n", "seconds", "c"} <= set(row)
+        assert row["seconds_low"] <= row["seconds"] <= row["seconds_high"]
+        assert near(row["c"], row["seconds"] / first["seconds"])
+    rate, read = (said[k] for k in ("gigabytes_per_second",
+                                    "read_gigabytes_per_second"))
+    assert read > 0 and near(rate, said["bytes"] / said["seconds"] / 1e9)
+    assert near(said["share_of_read_bandwidth"], rate / read)
+    if name in ("decode", "batch", "prefill"):
+        assert near(said["tokens_per_second"], said["n"] / said["seconds"])
+    return said
+
+
+def main():
+    said = {name: check_json(name) for name in COMMANDS}
+    # One column at the same position, whatever stood beside it.
+    assert said["decode"]["logits_hash"] == said["batch"]["logits_hash"]
+    load = said["load"]
+    assert near(load["peak_to_file"], load["peak_bytes"] / load["file_bytes"])
+    assert load["load_seconds"] <= load["seconds_high"]
+    for arguments, words in BAD:
+        done = run(*arguments)
+        assert done.returncode != 0, f"{arguments} worked"
+        assert words in done.stderr, f"{arguments} said {done.stderr}"
+    table = run("decode", "--model", MODEL, "--columns", "2").stdout
+    for word in ("columns", "GB/s", "of reading", "commit", "logits"):
+        assert word in table, table
+
+
+main()
