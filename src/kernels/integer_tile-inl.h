@@ -106,6 +106,7 @@ struct IntegerKernel {
                                 const typename Format::Scales& scales, size_t b,
                                 const Block& x, size_t width, Floats* out) {
     Floats both[kColumns];
+    for (size_t c = 0; c < kColumns; ++c) both[c] = ZeroFloats();
     for (size_t half = 0; half < 2; ++half) {
       Sums sums[kColumns];
       for (size_t c = 0; c < kColumns; ++c) {
@@ -115,9 +116,7 @@ struct IntegerKernel {
       Products<kColumns, 2>(group, b, 2 * half, x.codes, width, sums);
       const Floats scale = scales.Scale(2 * b + half);
       for (size_t c = 0; c < kColumns; ++c) {
-        const Floats products = sums[c].template Finish<kBits>();
-        both[c] =
-            half == 0 ? Mul(products, scale) : MulAdd(products, scale, both[c]);
+        both[c] = MulAdd(sums[c].template Finish<kBits>(), scale, both[c]);
       }
     }
     for (size_t c = 0; c < kColumns; ++c) {
