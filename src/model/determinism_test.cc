@@ -18,10 +18,12 @@
 namespace aio::model {
 namespace {
 
+using kernels::KvType;
+
 struct Case {
   std::string architecture;
   DType type;
-  bool kv_f16;
+  KvType kv;
   friend std::ostream& operator<<(std::ostream& out, const Case& c) {
     return out << c.architecture << " " << NameOf(c.type);
   }
@@ -161,10 +163,10 @@ void ExpectSame(const std::vector<Sequence>& got,
 }
 
 std::unique_ptr<Forward> Load(const TestModel& model, ThreadPool* pool,
-                              bool kv_f16) {
+                              KvType kv) {
   CpuOptions options;
   options.pool = pool;
-  options.kv_f16 = kv_f16;
+  options.kv = kv;
   options.pages = kPages;
   options.columns_max = 128;
   auto forward = LoadCpuForward(model.file(), options);
@@ -178,8 +180,8 @@ std::vector<Case> AllCases() {
        {"llama", "qwen2", "qwen3", "pangu-embedded"}) {
     for (const DType type :
          {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
-      cases.push_back({architecture, type, false});
-      cases.push_back({architecture, type, true});
+      cases.push_back({architecture, type, KvType::kF16});
+      cases.push_back({architecture, type, KvType::kQ8});
     }
   }
   return cases;
@@ -187,7 +189,7 @@ std::vector<Case> AllCases() {
 
 std::string CaseName(const testing::TestParamInfo<Case>& info) {
   std::string name = info.param.architecture + "_" + NameOf(info.param.type) +
-                     (info.param.kv_f16 ? "_kv_f16" : "_kv_f32");
+                     "_kv_" + kernels::NameOf(info.param.kv);
   std::ranges::replace(name, '-', '_');
   return name;
 }
@@ -197,7 +199,7 @@ class DeterminismTest : public testing::TestWithParam<Case> {
   // One sequence, one thread, one column a step, pages in order.
   void SetUp() override {
     ThreadPool pool(1);
-    want_ = RunAlone(*Load(model_, &pool, GetParam().kv_f16), 1, 0);
+    want_ = RunAlone(*Load(model_, &pool, GetParam().kv), 1, 0);
   }
   TestModel model_{Description(GetParam())};
   std::vector<Sequence> want_;
@@ -208,7 +210,7 @@ INSTANTIATE_TEST_SUITE_P(Models, DeterminismTest, testing::ValuesIn(AllCases()),
 TEST_P(DeterminismTest, LogitsDoNotDependOnTheOtherColumns) {
   for (const int threads : {1, 2, 3}) {
     ThreadPool pool(threads);
-    const auto forward = Load(model_, &pool, GetParam().kv_f16);
+    const auto forward = Load(model_, &pool, GetParam().kv);
     for (const int width : {1, 2, 3, 5, 8, 9, 17, 100}) {
       SCOPED_TRACE(std::to_string(width) + " columns, " +
                    std::to_string(threads) + " threads");
@@ -221,7 +223,7 @@ TEST_P(DeterminismTest, LogitsDoNotDependOnTheOtherColumns) {
 TEST_P(DeterminismTest, LogitsDoNotDependOnTheChunkOfThePrompt) {
   for (const int threads : {1, 2, 3}) {
     ThreadPool pool(threads);
-    const auto forward = Load(model_, &pool, GetParam().kv_f16);
+    const auto forward = Load(model_, &pool, GetParam().kv);
     for (const int chunk : {1, 7, 32, 512}) {
       SCOPED_TRACE(std::to_string(chunk) + " a chunk, " +
                    std::to_string(threads) + " threads");
@@ -233,7 +235,7 @@ TEST_P(DeterminismTest, LogitsDoNotDependOnTheChunkOfThePrompt) {
 
 TEST_P(DeterminismTest, LogitsDoNotDependOnWhoElseAsksForTheirs) {
   ThreadPool pool(2);
-  const auto forward = Load(model_, &pool, GetParam().kv_f16);
+  const auto forward = Load(model_, &pool, GetParam().kv);
   Sequence sequence = Sequences(3)[0];
   std::vector<Column> columns;
   Take(sequence, 70, &columns);
@@ -267,8 +269,8 @@ TEST_P(DeterminismTest, AStepMayBeInterruptedByAnotherModels) {
   other_description.seed = 6;
   other_description.layers = 3;
   const TestModel other_model(other_description);
-  const auto forward = Load(model_, &pool, GetParam().kv_f16);
-  const auto other = Load(other_model, &pool, GetParam().kv_f16);
+  const auto forward = Load(model_, &pool, GetParam().kv);
+  const auto other = Load(other_model, &pool, GetParam().kv);
   const auto other_want = RunAlone(*other, 64, 0);
   const std::vector<Sequence> sequences = Sequences(4);
   std::vector<Column> a, b;
