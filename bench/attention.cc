@@ -7,10 +7,9 @@
 //
 // Decoding: one column against contexts of several lengths, every KV head and
 // layer in turn over more memory than the caches hold, laid out as the model's:
-// [pages][layers][kv_heads]. The threads split (head, span) tasks as the model
-// does with few columns. GB/s of KV, read once, beside a plain loop over the
-// same memory in the same run. Prefill: 512 columns up to a context of 2,048.
-// Medians of the runs after a warm-up.
+// [pages][layers][kv_heads]. The threads take a KV head each. GB/s of KV, read
+// once, beside a plain loop over the same memory in the same run. Prefill: 512
+// columns up to a context of 2,048. Medians of the runs after a warm-up.
 #include "kernels/attention.h"
 
 #include <CLI/CLI.hpp>
@@ -38,23 +37,11 @@ namespace kernels = aio::kernels;
 constexpr int kKvHeads = 6;
 constexpr int64_t kMemory = int64_t{640} << 20;
 
-#ifdef AIO_OLD_ATTENTION
-enum class KvType { kF32, kF16, kQ8 };
-constexpr KvType kTypes[] = {KvType::kF16};
-kernels::AttentionShape Shape(int dim, int heads, KvType type) {
-  return {dim, heads, type == KvType::kF16,
-          1 / std::sqrt(static_cast<float>(dim))};
-}
-#else
 using kernels::KvType;
 constexpr KvType kTypes[] = {KvType::kF16, KvType::kQ8};
+
 kernels::AttentionShape Shape(int dim, int heads, KvType type) {
   return {dim, heads, type, 1 / std::sqrt(static_cast<float>(dim))};
-}
-#endif
-
-const char* NameOf(KvType type) {
-  return type == KvType::kF32 ? "f32" : type == KvType::kF16 ? "f16" : "q8";
 }
 
 template <typename Function>
@@ -154,14 +141,9 @@ double DecodeSeconds(ThreadPool& pool, const Cache& cache, int positions,
         for (int h = thread; h < kKvHeads; h += pool.threads()) {
           float* to = out.data() + static_cast<size_t>(h) * q.size();
           float* mine = scratch.data() + static_cast<size_t>(thread) * n;
-#ifdef AIO_OLD_ATTENTION
-          kernels::Attend(s, cache.Of(layer * kKvHeads + h), positions - 1,
-                          q.data(), to, mine);
-#else
           const kernels::AttentionColumn column = {q.data(), to, positions - 1};
           kernels::Attend(s, cache.Of(layer * kKvHeads + h), {&column, 1},
                           mine);
-#endif
         }
       });
     }
@@ -179,27 +161,19 @@ double PrefillSeconds(const Cache& cache, int positions, int runs) {
   AlignedBuffer<float> scratch(
       static_cast<size_t>(kernels::AttentionScratch(s)));
   return Seconds(runs, [&] {
-#ifdef AIO_OLD_ATTENTION
-    for (size_t c = 0; c < 512; ++c) {
-      kernels::Attend(s, cache.Of(0), positions - 512 + static_cast<int>(c),
-                      q.data() + c * width, out.data() + c * width,
-                      scratch.data());
-    }
-#else
     std::vector<kernels::AttentionColumn> columns;
     for (size_t c = 0; c < 512; ++c) {
       columns.push_back({q.data() + c * width, out.data() + c * width,
                          positions - 512 + static_cast<int>(c)});
     }
     kernels::Attend(s, cache.Of(0), columns, scratch.data());
-#endif
   });
 }
 
 void Run(ThreadPool& pool, int dim, int heads, KvType type, int runs) {
   const auto shape = Shape(dim, heads, type);
-  std::printf("%s dim %d heads %d threads %d:", NameOf(type), dim, heads,
-              pool.threads());
+  std::printf("%s dim %d heads %d threads %d:", kernels::NameOf(type), dim,
+              heads, pool.threads());
   for (const int positions : {512, 2048, 16384}) {
     const Cache cache(shape, positions);
     const auto bytes = static_cast<double>(cache.memory.size());

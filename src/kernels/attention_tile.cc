@@ -40,17 +40,47 @@ struct BlockAt {
   int64_t ahead;
 };
 
+// What memory brings during a softmax. Past the end of a block it does no harm.
+constexpr size_t kSoftmaxBytes = 1536;
+
 template <size_t kBytes>
 HWY_INLINE void PrefetchRun(const std::byte* p) {
   for (size_t i = 0; i < kBytes; i += 64) hwy::Prefetch(p + i);
 }
 
+// sums += values * by.
+template <size_t kVectors>
+HWY_INLINE void MulAddTo(const Floats (&values)[kVectors], Floats by,
+                         Floats (&sums)[kVectors]) {
+  for (size_t i = 0; i < kVectors; ++i) {
+    sums[i] = hn::MulAdd(values[i], by, sums[i]);
+  }
+}
+
+template <size_t kVectors>
+HWY_INLINE void AddKeys(const KeyCodes::Keys (&keys)[kVectors],
+                        const float* query, KeyCodes::Sums (&sums)[kVectors]) {
+  for (size_t i = 0; i < kVectors; ++i) {
+    sums[i] = KeyCodes::Add(sums[i], keys[i], query);
+  }
+}
+
+// The codes that share a scale in each query, and the keys for them.
+struct CodeBlock {
+  const std::byte* keys;
+  const float* queries;  // [groups][rows]
+  const float* scales;   // [rows]
+  const float* offsets;  // [rows]
+  size_t groups;
+};
+
 // kRows queries against one block after another; a row's arithmetic is the same
 // whatever kRows is.
 template <size_t kRows>
 struct Rows {
-  // scores, then exp(score - most)
-  HWY_ALIGN float weights[kRows][kKvBlock];
+  // Of one block: scores, then exp(score - most).
+  using Weights = float[kRows][kKvBlock];
+
   float most[kRows];       // of all blocks so far
   float sum[kRows];        // of the weights of all blocks so far
   float old_scale[kRows];  // of what the blocks before have summed
@@ -62,7 +92,8 @@ struct Rows {
 
   // Scores from the queries as PrepareTile orders them, [head_dim][kRows].
   template <typename Numbers>
-  void Scores(size_t dim, const BlockAt& block, const float* queries) {
+  void Scores(size_t dim, const BlockAt& block, const float* queries,
+              Weights& weights) const {
     const FloatTag d;
     constexpr size_t kVector = kLanes * Numbers::kBytes;
     for (size_t t = 0; t < kKvBlock; t += kKeyVectors * kLanes) {
@@ -79,10 +110,7 @@ struct Rows {
           key[i] = Numbers::Load(d, k + i * kVector);
         }
         for (size_t r = 0; r < kRows; ++r) {
-          const auto query = hn::Set(d, q[r]);
-          for (size_t i = 0; i < kKeyVectors; ++i) {
-            sums[r][i] = hn::MulAdd(key[i], query, sums[r][i]);
-          }
+          MulAddTo(key, hn::Set(d, q[r]), sums[r]);
         }
         k += kKvBlock * Numbers::kBytes;
       }
@@ -94,47 +122,45 @@ struct Rows {
     }
   }
 
-  // One block of kQueryBlock codes of the queries: weights += products * scale.
-  HWY_INLINE void AddCodeScores(size_t groups, const std::byte* keys,
-                                int64_t ahead, const float* queries,
-                                const float* scales, const float* offsets) {
+  // One block of kQueryBlock codes of the queries: weights += products * scale,
+  // or = for the first.
+  HWY_INLINE void AddCodeScores(const CodeBlock& block, int64_t ahead,
+                                bool first, Weights& weights) const {
     const FloatTag d;
     constexpr size_t kVector = kLanes * KeyCodes::kGroup;
     for (size_t t = 0; t < kKvBlock; t += kKeyVectors * kLanes) {
       KeyCodes::Sums sums[kRows][kKeyVectors];
       for (size_t r = 0; r < kRows; ++r) {
         int32_t offset;
-        std::memcpy(&offset, offsets + r, sizeof(offset));
+        std::memcpy(&offset, block.offsets + r, sizeof(offset));
         for (auto& s : sums[r]) s = KeyCodes::Start(offset);
       }
-      const std::byte* k = keys + t * KeyCodes::kGroup;
-      const float* q = queries;
-      for (size_t j = 0; j < groups; ++j, q += kRows) {
+      const std::byte* k = block.keys + t * KeyCodes::kGroup;
+      const float* q = block.queries;
+      for (size_t j = 0; j < block.groups; ++j, q += kRows) {
         PrefetchRun<kKeyVectors * kVector>(k + ahead);
         KeyCodes::Keys key[kKeyVectors];
         for (size_t i = 0; i < kKeyVectors; ++i) {
           key[i] = KeyCodes::Load(k + i * kVector);
         }
-        for (size_t r = 0; r < kRows; ++r) {
-          for (size_t i = 0; i < kKeyVectors; ++i) {
-            sums[r][i] = KeyCodes::Add(sums[r][i], key[i], q + r);
-          }
-        }
+        for (size_t r = 0; r < kRows; ++r) AddKeys(key, q + r, sums[r]);
         k += kKvBlock * KeyCodes::kGroup;
       }
       for (size_t r = 0; r < kRows; ++r) {
         for (size_t i = 0; i < kKeyVectors; ++i) {
           float* w = weights[r] + t + i * kLanes;
           const auto products = KeyCodes::ToFloats(sums[r][i]);
-          const auto scale = hn::Set(d, scales[r]);
-          hn::Store(hn::MulAdd(products, scale, hn::Load(d, w)), d, w);
+          const auto scale = hn::Set(d, block.scales[r]);
+          const auto before = first ? hn::Zero(d) : hn::Load(d, w);
+          hn::Store(hn::MulAdd(products, scale, before), d, w);
         }
       }
     }
   }
 
   // weights *= the scales of the block's positions.
-  HWY_INLINE void TimesScales(const std::byte* scales) {
+  static HWY_INLINE void TimesScales(const std::byte* scales,
+                                     Weights& weights) {
     const FloatTag d;
     for (size_t t = 0; t < kKvBlock; t += kLanes) {
       const auto scale = F16Numbers::Load(d, scales + t * F16Numbers::kBytes);
@@ -146,8 +172,7 @@ struct Rows {
   }
 
   void CodeScores(const AttentionShape& shape, const BlockAt& block,
-                  const float* queries) {
-    std::memset(weights, 0, sizeof(weights));
+                  const float* queries, Weights& weights) const {
     const auto dim = static_cast<size_t>(shape.head_dim);
     const size_t blocks = (dim + kQueryBlock - 1) / kQueryBlock;
     const float* scales = queries + blocks * kQueryBlock * kRows;
@@ -155,23 +180,23 @@ struct Rows {
     constexpr size_t kGroups = kQueryBlock / KeyCodes::kGroup;
     const size_t all = (dim + KeyCodes::kGroup - 1) / KeyCodes::kGroup;
     for (size_t b = 0; b < blocks; ++b) {
-      AddCodeScores(std::min(kGroups, all - b * kGroups),
-                    block.keys + b * kQueryBlock * kKvBlock, block.ahead,
-                    queries + b * kGroups * kRows, scales + b * kRows,
-                    offsets + b * kRows);
+      AddCodeScores({block.keys + b * kQueryBlock * kKvBlock,
+                     queries + b * kGroups * kRows, scales + b * kRows,
+                     offsets + b * kRows, std::min(kGroups, all - b * kGroups)},
+                    block.ahead, b == 0, weights);
     }
-    TimesScales(block.keys + shape.key_number_bytes());
+    TimesScales(block.keys + shape.key_number_bytes(), weights);
   }
 
   // Positions from a row's count on belong to nobody, or to later columns.
-  void Hide(const int* counts) {
+  static void Hide(const int* counts, Weights& weights) {
     for (size_t r = 0; r < kRows; ++r) {
       std::fill(weights[r] + counts[r], weights[r] + kKvBlock,
                 -std::numeric_limits<float>::infinity());
     }
   }
 
-  void Softmax() {
+  void Softmax(Weights& weights) {
     const FloatTag d;
     for (size_t r = 0; r < kRows; ++r) {
       auto m = hn::Load(d, weights[r]);
@@ -195,11 +220,11 @@ struct Rows {
   }
 
   // out[r] = out[r] * old_scale[r] + (sum of weights * values), kVectors
-  // vectors of it. Rows share the first `shared` positions; row r goes on to
-  // counts[r].
+  // vectors of it. Row r goes on to counts[r].
   template <typename Numbers, size_t kVectors>
   HWY_INLINE void AddValues(const std::byte* values, int64_t ahead,
-                            size_t stride, const int* counts, float* out) {
+                            size_t stride, const int* counts,
+                            const Weights& weights, float* out) const {
     const FloatTag d;
     constexpr size_t kVector = kLanes * Numbers::kBytes;
     Floats sums[kRows][kVectors];
@@ -209,12 +234,6 @@ struct Rows {
         sums[r][i] = hn::Mul(hn::Load(d, out + r * stride + i * kLanes), scale);
       }
     }
-    const auto add = [&](size_t t, size_t r, const Floats* value) HWY_ATTR {
-      const auto weight = hn::Set(d, weights[r][t]);
-      for (size_t i = 0; i < kVectors; ++i) {
-        sums[r][i] = hn::MulAdd(value[i], weight, sums[r][i]);
-      }
-    };
     const std::byte* v = values;
     Floats value[kVectors];
     size_t t = 0;
@@ -223,7 +242,9 @@ struct Rows {
       for (size_t i = 0; i < kVectors; ++i) {
         value[i] = Numbers::Load(d, v + i * kVector);
       }
-      for (size_t r = 0; r < kRows; ++r) add(t, r, value);
+      for (size_t r = 0; r < kRows; ++r) {
+        MulAddTo(value, hn::Set(d, weights[r][t]), sums[r]);
+      }
       v += stride * Numbers::kBytes;
     }
     for (; t < static_cast<size_t>(counts[kRows - 1]); ++t) {
@@ -231,7 +252,8 @@ struct Rows {
         value[i] = Numbers::Load(d, v + i * kVector);
       }
       for (size_t r = 0; r < kRows; ++r) {
-        if (t < static_cast<size_t>(counts[r])) add(t, r, value);
+        if (t >= static_cast<size_t>(counts[r])) continue;
+        MulAddTo(value, hn::Set(d, weights[r][t]), sums[r]);
       }
       v += stride * Numbers::kBytes;
     }
@@ -244,64 +266,88 @@ struct Rows {
 
   template <typename Numbers>
   void Values(size_t stride, const BlockAt& block, const int* counts,
-              float* out) {
+              const Weights& weights, float* out) const {
     size_t j = 0;
     for (; j + kAtOnce * kLanes <= stride; j += kAtOnce * kLanes) {
       AddValues<Numbers, kAtOnce>(block.values + j * Numbers::kBytes,
-                                  block.ahead, stride, counts, out + j);
+                                  block.ahead, stride, counts, weights,
+                                  out + j);
     }
     for (; j < stride; j += kLanes) {
       AddValues<Numbers, 1>(block.values + j * Numbers::kBytes, block.ahead,
-                            stride, counts, out + j);
+                            stride, counts, weights, out + j);
     }
   }
 };
 
 template <size_t kRows>
-void AttendBlock(const AttentionShape& shape, const Tile& tile, bool last,
-                 const BlockAt& block, Rows<kRows>& rows, float* out) {
+HWY_INLINE void ScoresOf(const AttentionShape& shape, const BlockAt& block,
+                         const float* queries, const Rows<kRows>& rows,
+                         typename Rows<kRows>::Weights& weights) {
   const auto dim = static_cast<size_t>(shape.head_dim);
-  const auto stride = static_cast<size_t>(shape.value_stride());
-  static constexpr int kAll[kTileRows] = {32, 32, 32, 32, 32, 32, 32, 32};
-  const int* counts = last ? tile.counts : kAll;
   switch (shape.kv) {
     case KvType::kF32:
-      rows.template Scores<F32Numbers>(dim, block, tile.queries);
-      break;
+      return rows.template Scores<F32Numbers>(dim, block, queries, weights);
     case KvType::kF16:
-      rows.template Scores<F16Numbers>(dim, block, tile.queries);
-      break;
+      return rows.template Scores<F16Numbers>(dim, block, queries, weights);
     case KvType::kQ8:
-      rows.CodeScores(shape, block, tile.queries);
-      break;
-  }
-  if (last) rows.Hide(counts);
-  rows.Softmax();
-  switch (shape.kv) {
-    case KvType::kF32:
-      return rows.template Values<F32Numbers>(stride, block, counts, out);
-    case KvType::kF16:
-      return rows.template Values<F16Numbers>(stride, block, counts, out);
-    case KvType::kQ8:
-      rows.TimesScales(block.values + shape.value_number_bytes());
-      return rows.template Values<CodeNumbers>(stride, block, counts, out);
+      return rows.CodeScores(shape, block, queries, weights);
   }
 }
 
 template <size_t kRows>
+HWY_INLINE void ValuesOf(const AttentionShape& shape, const BlockAt& block,
+                         const int* counts, const Rows<kRows>& rows,
+                         typename Rows<kRows>::Weights& weights, float* out) {
+  const auto stride = static_cast<size_t>(shape.value_stride());
+  switch (shape.kv) {
+    case KvType::kF32:
+      return rows.template Values<F32Numbers>(stride, block, counts, weights,
+                                              out);
+    case KvType::kF16:
+      return rows.template Values<F16Numbers>(stride, block, counts, weights,
+                                              out);
+    case KvType::kQ8:
+      rows.TimesScales(block.values + shape.value_number_bytes(), weights);
+      return rows.template Values<CodeNumbers>(stride, block, counts, weights,
+                                               out);
+  }
+}
+
+HWY_INLINE BlockAt BlockOf(const KvPages& kv, int64_t b, int64_t last) {
+  const int64_t at = kv.pages[b] * kv.page_bytes;
+  const int64_t next = kv.pages[std::min(b + 1, last)] * kv.page_bytes;
+  return {kv.keys + at, kv.values + at, next - at};
+}
+
+// The next block's scores come before this one's values: work for the processor
+// while it waits for the softmax.
+template <size_t kRows>
 void AttendRows(const AttentionShape& shape, const KvPages& kv,
                 const Tile& tile, Range blocks, const Partial& partial) {
-  const auto stride = static_cast<size_t>(shape.value_stride());
+  static constexpr int kAll[kTileRows] = {32, 32, 32, 32, 32, 32, 32, 32};
   Rows<kRows> rows;
+  HWY_ALIGN typename Rows<kRows>::Weights weights[2];
   std::fill_n(rows.most, kRows, -std::numeric_limits<float>::infinity());
   std::fill_n(rows.sum, kRows, 0.0f);
-  std::memset(partial.values, 0, kRows * stride * sizeof(float));
+  std::fill_n(partial.values, kRows * static_cast<size_t>(shape.value_stride()),
+              0.0f);
+  BlockAt block = BlockOf(kv, blocks.begin, tile.block);
+  ScoresOf(shape, block, tile.queries, rows, weights[blocks.begin % 2]);
   for (int64_t b = blocks.begin; b < blocks.end; ++b) {
-    const bool last = b == tile.block;
-    const int64_t at = kv.pages[b] * kv.page_bytes;
-    const int64_t ahead = last ? 0 : kv.pages[b + 1] * kv.page_bytes - at;
-    AttendBlock(shape, tile, last, {kv.keys + at, kv.values + at, ahead}, rows,
-                partial.values);
+    const int* counts = b == tile.block ? tile.counts : kAll;
+    auto& now = weights[b % 2];
+    if (b == tile.block) rows.Hide(counts, now);
+    // Softmax reads nothing: without these, memory would wait for it.
+    PrefetchRun<kSoftmaxBytes>(block.values + block.ahead);
+    rows.Softmax(now);
+    BlockAt next = block;
+    if (b + 1 < blocks.end) {
+      next = BlockOf(kv, b + 1, tile.block);
+      ScoresOf(shape, next, tile.queries, rows, weights[(b + 1) % 2]);
+    }
+    ValuesOf(shape, block, counts, rows, now, partial.values);
+    block = next;
   }
   std::copy_n(rows.most, kRows, partial.most);
   std::copy_n(rows.sum, kRows, partial.sum);
@@ -422,9 +468,16 @@ void WriteHalves(const float* x, size_t n, size_t apart, uint16_t* to) {
   }
 }
 
-// Codes j, in groups of `group` of them, `apart` bytes from group to group.
-void WriteCodes(const float* x, size_t n, size_t group, size_t apart,
-                uint8_t sign, std::byte* to, std::byte* scale) {
+// Where the codes of a position go.
+struct CodePlace {
+  std::byte* codes;
+  std::byte* scale;
+  size_t group;  // codes side by side
+  size_t apart;  // bytes from group to group
+  uint8_t sign;  // to flip
+};
+
+void WriteCodes(const float* x, size_t n, const CodePlace& to) {
   float largest = 0;
   for (size_t j = 0; j < n; j += kQueryBlock) {
     const Chunk chunk(x + j, std::min<size_t>(kQueryBlock, n - j));
@@ -435,12 +488,12 @@ void WriteCodes(const float* x, size_t n, size_t group, size_t apart,
     const size_t count = std::min<size_t>(kQueryBlock, n - j);
     Chunk(x + j, count).Codes(InverseOf(largest), codes);
     for (size_t i = 0; i < count; ++i) {
-      to[(j + i) / group * apart + (j + i) % group] =
-          static_cast<std::byte>(codes[i] ^ sign);
+      to.codes[(j + i) / to.group * to.apart + (j + i) % to.group] =
+          static_cast<std::byte>(codes[i] ^ to.sign);
     }
   }
   const uint16_t half = F32ToF16(largest / 127);
-  std::memcpy(scale, &half, sizeof(half));
+  std::memcpy(to.scale, &half, sizeof(half));
 }
 
 void WriteKvTarget(const AttentionShape& shape, const float* k, const float* v,
@@ -463,10 +516,11 @@ void WriteKvTarget(const AttentionShape& shape, const float* k, const float* v,
       return;
     case KvType::kQ8: {
       constexpr size_t kGroup = KeyCodes::kGroup;
-      WriteCodes(k, n, kGroup, kGroup * kKvBlock, KeyCodes::kSign,
-                 keys + at * kGroup, keys + shape.key_number_bytes() + 2 * at);
-      WriteCodes(v, n, 1, 1, 0, value,
-                 values + shape.value_number_bytes() + 2 * at);
+      WriteCodes(k, n,
+                 {keys + at * kGroup, keys + shape.key_number_bytes() + 2 * at,
+                  kGroup, kGroup * kKvBlock, KeyCodes::kSign});
+      WriteCodes(
+          v, n, {value, values + shape.value_number_bytes() + 2 * at, 1, 1, 0});
       return;
     }
   }

@@ -141,14 +141,14 @@ TEST_P(EveryModel, AgreesWithDoublePrecision) {
 TEST(CpuForwardTest, TiedEmbeddingsServeAsOutput) {
   RandomModel m = Small();
   m.tied = true;
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
 }
 
 TEST(CpuForwardTest, HeadsNeedNotFillTheHiddenSize) {
   RandomModel m = Small();
   m.architecture = "qwen3";
   m.head_dim = 20;
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
 }
 
 TEST(CpuForwardTest, OddSizesWork) {
@@ -158,23 +158,23 @@ TEST(CpuForwardTest, OddSizesWork) {
   m.head_dim = 6;
   m.feed_forward = 33;
   m.vocabulary = 7;
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
   m.type = DType::kQ8_0;  // rows of 44 are no blocks and stay F32
-  EXPECT_LT(MeanDifference(m, true), 2e-4);
+  EXPECT_LT(MeanDifference(m, KvType::kF16), 2e-4);
 }
 
 TEST(CpuForwardTest, RopeIsScaledAsTheFileSays) {
   RandomModel m = Small();
   m.rope_divisors = true;
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
   m.rope_divisors = false;
   m.keys = {{"rope.scaling.type", std::string("linear")},
             {"rope.scaling.factor", 4.0f}};
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
   m.keys = {{"rope.scaling.type", std::string("yarn")},
             {"rope.scaling.factor", 4.0f},
             {"rope.scaling.original_context_length", uint32_t{64}}};
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
 }
 
 // --- The trained model that is bundled ------------------------------------

@@ -262,6 +262,47 @@ TEST_P(DeterminismTest, LogitsDoNotDependOnWhoElseAsksForTheirs) {
   EXPECT_TRUE(std::ranges::equal(forward->Logits(0), want_[0].logits[74]));
 }
 
+// Past one span of attention, a lone column's context is shared by the threads.
+TEST(DeterminismOfLongContextsTest, TheyMayBeSplitOverThreads) {
+  for (const KvType kv : {KvType::kF16, KvType::kQ8}) {
+    RandomModel description = Description({"llama", DType::kF32, kv});
+    description.layers = 1;
+    description.context = 1100;
+    const TestModel model(description);
+    std::vector<int32_t> pages(35);
+    std::iota(pages.rbegin(), pages.rend(), 0);
+    std::vector<std::vector<float>> want;
+    for (const int threads : {1, 2, 3, 5}) {
+      ThreadPool pool(threads);
+      CpuOptions options;
+      options.pool = &pool;
+      options.kv = kv;
+      options.pages = 35;
+      auto forward = LoadCpuForward(model.file(), options);
+      CHECK(forward);
+      std::vector<std::vector<float>> got;
+      for (int position = 0; position < 1030;) {
+        // Single columns around the ends of the two spans.
+        const bool alone = position % 512 > 505 || position >= 1020;
+        const int end =
+            alone
+                ? position + 1
+                : std::min({position + 101, 1020, position / 512 * 512 + 506});
+        std::vector<Column> columns;
+        for (; position < end; ++position) {
+          columns.push_back({position * 7 % kVocabulary, position, pages,
+                             position + 1 == end});
+        }
+        (*forward)->Step(columns);
+        const auto logits = (*forward)->Logits(0);
+        got.emplace_back(logits.begin(), logits.end());
+      }
+      if (threads == 1) want = got;
+      EXPECT_TRUE(got == want) << threads << " threads";
+    }
+  }
+}
+
 // The engine interleaves two models at layer boundaries.
 TEST_P(DeterminismTest, AStepMayBeInterruptedByAnotherModels) {
   ThreadPool pool(2);
