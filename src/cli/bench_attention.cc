@@ -42,7 +42,8 @@ class Attention {
  public:
   Attention(const Shape& shape, int context_max, ThreadPool* pool)
       : shape_(shape), pool_(*pool) {
-    kernel_ = {shape.head_dim, shape.heads / shape.kv_heads, true,
+    kernel_ = {shape.head_dim, shape.heads / shape.kv_heads,
+               kernels::KvType::kF16,
                1.0f / std::sqrt(static_cast<float>(shape.head_dim))};
     const int pages = (context_max + kernels::kKvBlock - 1) / kernels::kKvBlock;
     pages_.resize(static_cast<size_t>(pages));
@@ -113,8 +114,9 @@ class Attention {
             kv_.data() + (int64_t{layer} * shape_.kv_heads + h) * HeadBytes();
         const kernels::KvPages kv = {keys, keys + kernel_.key_bytes(),
                                      PageBytes(), pages_.data()};
-        kernels::Attend(kernel_, kv, context - 1, query_.data() + h * width,
-                        out_.data() + h * width,
+        const kernels::AttentionColumn column = {
+            query_.data() + h * width, out_.data() + h * width, context - 1};
+        kernels::Attend(kernel_, kv, {&column, 1},
                         scratch_.data() + thread * scratch_each_);
       }
     });

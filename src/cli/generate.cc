@@ -55,8 +55,8 @@ int Generate(const Flags& flags) {
   config::Config config = ConfigOfModel(flags.model);
   config::Device& device = config.devices.begin()->second;
   device.threads = flags.threads;
-  device.kv_type =
-      flags.kv == "f32" ? config::KvType::kF32 : config::KvType::kF16;
+  // The command line has checked the name.
+  device.kv_type = config::KvTypeNamed(flags.kv).value_or(device.kv_type);
   device.sequences_max = 1;
   auto graph = Graph::Build(config, [](const std::string&) {});
   if (!graph) return Fail(graph.error());
@@ -107,7 +107,7 @@ void AddGenerate(CLI::App& app, int* exit_code) {
       ->check(CLI::Range(0.1, 10.0));
   c->add_option("--seed", flags->sampling.seed, "Absent: drawn and printed");
   c->add_option("--kv", flags->kv, "Type of the KV cache")
-      ->check(CLI::IsMember({"f32", "f16"}))
+      ->check(CLI::IsMember({"f32", "f16", "q8"}))
       ->capture_default_str();
   c->add_option("--threads", flags->threads, "0: what the cgroup allows")
       ->check(CLI::NonNegativeNumber);

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "engine/memory_plan.h"
 #include "gguf/gguf.h"
+#include "kernels/attention.h"
 #include "kernels/target.h"
 #include "model/config.h"
 #include "model/cpu_forward.h"
@@ -58,6 +59,18 @@ Result<void> LoadText(Candidate* c) {
   return {};
 }
 
+kernels::KvType KvOf(config::KvType type) {
+  switch (type) {
+    case config::KvType::kF32:
+      return kernels::KvType::kF32;
+    case config::KvType::kF16:
+      return kernels::KvType::kF16;
+    case config::KvType::kQ8:
+      return kernels::KvType::kQ8;
+  }
+  return kernels::KvType::kF16;
+}
+
 Result<void> Inspect(const config::Device& device, ThreadPool* pool,
                      Candidate* c) {
   ASSIGN_OR_RETURN(gguf::File file, gguf::File::Open(c->settings.model));
@@ -72,7 +85,7 @@ Result<void> Inspect(const config::Device& device, ThreadPool* pool,
                  ""};
   }
   c->options.pool = pool;
-  c->options.kv_f16 = device.kv_type == config::KvType::kF16;
+  c->options.kv = KvOf(device.kv_type);
   c->options.columns_max = std::max(device.columns_max, device.sequences_max);
   c->options.logits_max = device.sequences_max;
   c->options.context_max = c->settings.context_max;
@@ -94,7 +107,7 @@ Result<void> Inspect(const config::Device& device, ThreadPool* pool,
 // Changes with everything that may change an answer: build, file, instruction
 // set, KV type. Weights are sampled at both ends of each tensor; reading them
 // whole would delay every start.
-std::string Fingerprint(const gguf::File& file, bool kv_f16) {
+std::string Fingerprint(const gguf::File& file, kernels::KvType kv) {
   uint64_t h = Mix(static_cast<uint64_t>(file.file_bytes()));
   const auto add = [&](const void* data, size_t size) {
     const auto* bytes = static_cast<const unsigned char*>(data);
@@ -106,8 +119,8 @@ std::string Fingerprint(const gguf::File& file, bool kv_f16) {
     add(tensor.data.data(), n);
     add(tensor.data.data() + tensor.data.size() - n, n);
   }
-  return fmt::format("aio-{}-{:016x}-{}-{}", AIO_VERSION, h,
-                     kernels::TargetName(), kv_f16 ? "kvf16" : "kvf32");
+  return fmt::format("aio-{}-{:016x}-{}-kv{}", AIO_VERSION, h,
+                     kernels::TargetName(), kernels::NameOf(kv));
 }
 
 int64_t CreatedAt(const std::string& path) {
@@ -151,7 +164,7 @@ Result<void> LoadOne(const config::Device& device, const Candidate& c,
   const model::Forward& forward = *resident.model.forward;
   resident.model.variant = c.variant;
   resident.model.tokenizer = c.tokenizer;
-  resident.model.fingerprint = Fingerprint(*c.file, c.options.kv_f16);
+  resident.model.fingerprint = Fingerprint(*c.file, c.options.kv);
   resident.model.sched.sequences_max = device.sequences_max;
   resident.model.sched.queue_max = device.queue_max;
   resident.prompts.tokenizer = c.tokenizer;

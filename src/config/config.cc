@@ -14,6 +14,14 @@
 #include "config/validate.h"
 
 namespace aio::config {
+
+std::optional<KvType> KvTypeNamed(std::string_view name) {
+  if (name == "f32") return KvType::kF32;
+  if (name == "f16") return KvType::kF16;
+  if (name == "q8") return KvType::kQ8;
+  return std::nullopt;
+}
+
 namespace {
 
 Server ReadServer(Section s) {
@@ -39,12 +47,11 @@ Server ReadServer(Section s) {
 }
 
 void ReadKv(Section* s, KvType* out) {
-  std::string name = *out == KvType::kF32 ? "f32" : "f16";
+  std::string name = "f16";
   s->String("kv", &name);
-  if (name != "f32" && name != "f16") {
-    s->Fail("kv", "'" + name + "' is neither f32 nor f16");
-  }
-  *out = name == "f32" ? KvType::kF32 : KvType::kF16;
+  const auto type = KvTypeNamed(name);
+  if (!type) return s->Fail("kv", "'" + name + "' is none of f16, f32, q8");
+  *out = *type;
 }
 
 Device ReadDevice(Section s) {

@@ -45,7 +45,9 @@ struct Server {
   Duration keep_alive_interval = 10s;  // SSE comments while nothing is ready
 };
 
-enum class KvType : uint8_t { kF32, kF16 };
+// Of the KV cache: "f32", "f16" or "q8" (int8 with a scale per token and head).
+enum class KvType : uint8_t { kF32, kF16, kQ8 };
+std::optional<KvType> KvTypeNamed(std::string_view name);
 
 struct Device {
   std::string kind = "cpu";

@@ -67,6 +67,7 @@ devices:
   cpu0: { kind: cpu, threads: 4, memory_limit: 16GiB, kv: f32,
           columns_max: 64, sequences_max: 3, queue_max: 9 }
   cpu1: { threads: auto, memory_limit: auto }
+  cpu2: { kv: q8 }
 variants:
   z: { model: /abs/z.gguf, device: cpu1, context_max: 512, kv_memory: 1GiB }
   a: { upstream: "http://npu:8000/v1", model: org/model, api_key_env: KEY }
@@ -87,6 +88,7 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.devices.at("cpu0").kv_type, KvType::kF32);
   EXPECT_EQ(config.devices.at("cpu1").threads, 0);
   EXPECT_EQ(config.devices.at("cpu1").kv_type, KvType::kF16);
+  EXPECT_EQ(config.devices.at("cpu2").kv_type, KvType::kQ8);
   ASSERT_EQ(config.variants.size(), 2u);
   EXPECT_EQ(config.variants[0].first, "z");  // file order
   EXPECT_EQ(config.variants[0].second.kv_memory, int64_t{1} << 30);

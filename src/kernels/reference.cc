@@ -8,6 +8,26 @@
 #include "tensor/block_formats.h"
 
 namespace aio::kernels::reference {
+namespace {
+
+struct Part {
+  size_t begin, end;
+};
+
+// int8 codes of a part of x that share an F16 scale, as numbers.
+void RoundBlock(const Vector& x, Part part, Vector* y) {
+  float largest = 0;
+  for (size_t i = part.begin; i < part.end; ++i) {
+    largest = std::max(largest, std::abs(static_cast<float>(x[i])));
+  }
+  const float inverse = largest != 0 ? 127 / largest : 0;
+  const double scale = F16ToF32(F32ToF16(largest / 127));
+  for (size_t i = part.begin; i < part.end; ++i) {
+    (*y)[i] = scale * std::nearbyint(static_cast<float>(x[i]) * inverse);
+  }
+}
+
+}  // namespace
 
 Vector Row(const WeightMatrix& w, int64_t row) {
   std::vector<float> values(static_cast<size_t>(w.depth));
@@ -69,8 +89,25 @@ void Rope(const RopeTable& table, int position, double* head) {
   }
 }
 
-Vector Attend(const Vector& q, const std::vector<Vector>& keys,
+Vector RoundToKv(KvType type, const Vector& x) {
+  Vector y(x.size());
+  if (type == KvType::kQ8) {
+    RoundBlock(x, {0, x.size()}, &y);
+    return y;
+  }
+  for (size_t i = 0; i < x.size(); ++i) {
+    const auto v = static_cast<float>(x[i]);
+    y[i] = type == KvType::kF16 ? F16ToF32(F32ToF16(v)) : v;
+  }
+  return y;
+}
+
+Vector Attend(KvType type, const Vector& query, const std::vector<Vector>& keys,
               const std::vector<Vector>& values, double scale) {
+  Vector q = query;
+  for (size_t i = 0; type == KvType::kQ8 && i < q.size(); i += kBlockElements) {
+    RoundBlock(query, {i, std::min(q.size(), i + kBlockElements)}, &q);
+  }
   Vector scores(keys.size());
   double most = -INFINITY;
   for (size_t t = 0; t < keys.size(); ++t) {

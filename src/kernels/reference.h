@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/attention.h"
 #include "kernels/rope.h"
 #include "tensor/matrix.h"
 
@@ -27,8 +28,13 @@ Vector RmsNorm(const Vector& x, const Vector& weight, double epsilon);
 double SiluGate(double gate, double up);
 // Turns one head in place.
 void Rope(const RopeTable& table, int position, double* head);
-// softmax(scale * q . keys[t]) over all t, then the weighted sum of values.
-Vector Attend(const Vector& q, const std::vector<Vector>& keys,
+// What writing x, the keys or values of one position and head, to the cache and
+// reading it makes of it. Codes are chosen in float, as the kernels do: one
+// near a tie must not fall to another side here.
+Vector RoundToKv(KvType type, const Vector& x);
+// softmax(scale * q . keys[t]) over all t, then the weighted sum of values. For
+// Q8 q is rounded first, to codes with an F16 scale per 32.
+Vector Attend(KvType type, const Vector& q, const std::vector<Vector>& keys,
               const std::vector<Vector>& values, double scale);
 
 }  // namespace aio::kernels::reference

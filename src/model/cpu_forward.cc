@@ -2,6 +2,7 @@
 #include "model/cpu_forward.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <initializer_list>
@@ -33,16 +34,20 @@ constexpr int64_t kRowGrain = kTileRows;
 // operations between matrix products.
 constexpr int kColumnsToShare = 4;
 
+// Fewer attention tasks than this are split into spans of their contexts: else
+// some threads would wait for others.
+int64_t SplitTasks(int64_t threads) { return threads > 1 ? 2 * threads : 0; }
+
 static_assert(kernels::kKvBlock == kPageTokens,
               "a page holds one block of attention's arithmetic");
 
-kernels::AttentionShape ShapeOf(const ModelConfig& config, bool kv_f16) {
-  return {config.head_dim, config.heads / config.kv_heads, kv_f16,
+kernels::AttentionShape ShapeOf(const ModelConfig& config, kernels::KvType kv) {
+  return {config.head_dim, config.heads / config.kv_heads, kv,
           1.0f / std::sqrt(static_cast<float>(config.head_dim))};
 }
 
-int64_t PageBytes(const ModelConfig& config, bool kv_f16) {
-  const kernels::AttentionShape shape = ShapeOf(config, kv_f16);
+int64_t PageBytes(const ModelConfig& config, kernels::KvType kv) {
+  const kernels::AttentionShape shape = ShapeOf(config, kv);
   return int64_t{config.layers} * config.kv_heads *
          (shape.key_bytes() + shape.value_bytes());
 }
@@ -56,15 +61,17 @@ struct ScratchSizes {
         kv(int64_t{c.kv_heads} * c.head_dim),
         feed_forward(c.feed_forward),
         angles(c.head_dim / 2),
-        attention(kernels::Padded(
-            kernels::AttentionScratch(ShapeOf(c, options.kv_f16)))),
+        attention(
+            kernels::Padded(kernels::AttentionScratch(ShapeOf(c, options.kv)))),
         threads(options.pool == nullptr ? 1 : options.pool->threads()),
+        spans(SplitTasks(threads) * kernels::SpansOf(options.context_max - 1) *
+              kernels::SpanFloats(ShapeOf(c, options.kv))),
         logits(int64_t{options.logits_max} * c.vocabulary) {}
 
   int64_t bytes() const {
     const int64_t floats =
         columns * (2 * hidden + heads + 2 * kv + feed_forward + 2 * angles) +
-        attention * threads + logits;
+        attention * threads + spans + logits;
     return floats * static_cast<int64_t>(sizeof(float)) +
            ActivationBuffer::Bytes(columns, hidden) +
            ActivationBuffer::Bytes(columns, heads) +
@@ -72,7 +79,7 @@ struct ScratchSizes {
   }
 
   int64_t columns, hidden, heads, kv, feed_forward, angles, attention, threads,
-      logits;
+      spans, logits;
 };
 
 // The memory of one step, [columns, ...] each.
@@ -87,6 +94,7 @@ struct Scratch {
         cos(Floats(s.columns * s.angles)),
         sin(Floats(s.columns * s.angles)),
         attention(Floats(s.attention * s.threads)),
+        spans(Floats(s.spans)),
         logits(Floats(s.logits)),
         normed(s.columns, s.hidden),
         heads(s.columns, s.heads),
@@ -100,6 +108,7 @@ struct Scratch {
   AlignedBuffer<float> out;       // of a product that is added to it
   AlignedBuffer<float> q, k, v, up, cos, sin;
   AlignedBuffer<float> attention;  // [threads, ...]
+  AlignedBuffer<float> spans;      // [tasks, spans, ...] of long contexts
   AlignedBuffer<float> logits;     // [logits_max, vocabulary]
   ActivationBuffer normed;         // inputs of q, k, v, gate, up, output
   ActivationBuffer heads;          // input of o
@@ -129,13 +138,14 @@ class CpuForward final : public Forward {
         tiles_(std::move(tiles)),
         options_(options),
         pool_(*options.pool),
-        shape_(ShapeOf(config_, options.kv_f16)),
-        page_bytes_(PageBytes(config_, options.kv_f16)),
+        shape_(ShapeOf(config_, options.kv)),
+        page_bytes_(PageBytes(config_, options.kv)),
         rope_(MakeRope(config_, weights_)),
         kv_(static_cast<size_t>(page_bytes_ * options.pages),
             AlignedBuffer<std::byte>::kNothing),
         scratch_(ScratchSizes(config_, options)) {
     columns_.reserve(static_cast<size_t>(options.columns_max));
+    ranges_.reserve(static_cast<size_t>(options.columns_max));
   }
 
   int vocabulary() const override { return config_.vocabulary; }
@@ -183,6 +193,11 @@ class CpuForward final : public Forward {
   void Layer(int index);
   void WriteKeysAndValues(const LayerWeights& w, int index);
   void Attend(int index);
+  void AttendBySpans(int index);
+  template <typename Function>
+  void ForItems(int64_t items, const Function& fn);
+  kernels::AttentionColumn ColumnOf(int64_t c, int kv_head);
+  Range ColumnsOfBlock(int64_t begin) const;
   void FeedForward(const LayerWeights& w);
   void Head();
   void KeepColumnsWithLogits();
@@ -202,6 +217,7 @@ class CpuForward final : public Forward {
   AlignedBuffer<std::byte> kv_;
   Scratch scratch_;
   std::vector<ActiveColumn> columns_;  // capacity columns_max: no allocation
+  std::vector<Range> ranges_;          // of columns; likewise
   int layer_ = 0;                      // the next one of the step under way
   int logits_ = 0;                     // columns of the step that ask
   bool done_ = true;
@@ -384,24 +400,90 @@ kernels::KvPages CpuForward::KvOf(int layer, int kv_head,
   return {keys, keys + shape_.key_bytes(), page_bytes_, pages};
 }
 
-void CpuForward::Attend(int index) {
-  const int64_t tasks = int64_t{columns()} * config_.kv_heads;
+kernels::AttentionColumn CpuForward::ColumnOf(int64_t c, int kv_head) {
   const int64_t width = int64_t{shape_.heads} * shape_.head_dim;
-  const int64_t all_heads = int64_t{config_.heads} * config_.head_dim;
-  const Activations out = scratch_.heads.View(columns());
-  const int64_t scratch =
+  const int64_t all = int64_t{config_.heads} * config_.head_dim;
+  return {scratch_.q.data() + c * all + kv_head * width,
+          scratch_.heads.View(columns()).Values(c) + kv_head * width,
+          columns_[static_cast<size_t>(c)].position};
+}
+
+// Columns from `begin` on that read the same block last: neighbours of one
+// sequence, which have the very same list of pages.
+Range CpuForward::ColumnsOfBlock(int64_t begin) const {
+  const ActiveColumn& first = columns_[static_cast<size_t>(begin)];
+  int64_t end = begin + 1;
+  for (; end < columns(); ++end) {
+    const ActiveColumn& next = columns_[static_cast<size_t>(end)];
+    if (next.pages != first.pages ||
+        next.position / kPageTokens != first.position / kPageTokens) {
+      break;
+    }
+  }
+  return {begin, end};
+}
+
+// Runs fn(item, scratch) for all items, each by whichever thread is free.
+template <typename Function>
+void CpuForward::ForItems(int64_t items, const Function& fn) {
+  std::atomic<int64_t> next = 0;
+  const auto scratch =
       static_cast<int64_t>(scratch_.attention.size()) / pool_.threads();
   pool_.Run([&](int thread) {
-    // In turns: later columns of a prompt attend to more.
-    for (int64_t i = thread; i < tasks; i += pool_.threads()) {
-      const int64_t c = i / config_.kv_heads;
-      const auto head = static_cast<int>(i % config_.kv_heads);
-      const ActiveColumn& column = columns_[static_cast<size_t>(c)];
-      kernels::Attend(shape_, KvOf(index, head, column.pages), column.position,
-                      scratch_.q.data() + c * all_heads + head * width,
-                      out.Values(c) + head * width,
-                      scratch_.attention.data() + thread * scratch);
+    float* mine = scratch_.attention.data() + thread * scratch;
+    for (int64_t i = next++; i < items; i = next++) fn(i, mine);
+  });
+}
+
+void CpuForward::Attend(int index) {
+  const int64_t heads = config_.kv_heads;
+  const bool few = columns() * heads < SplitTasks(pool_.threads());
+  const auto is_long = [](const ActiveColumn& c) {
+    return kernels::SpansOf(c.position) > 1;
+  };
+  if (few && std::ranges::any_of(columns_, is_long)) {
+    return AttendBySpans(index);
+  }
+  ranges_.clear();
+  for (int64_t c = 0; c < columns(); c = ranges_.back().end) {
+    ranges_.push_back(ColumnsOfBlock(c));
+  }
+  const auto ranges = static_cast<int64_t>(ranges_.size());
+  ForItems(ranges * heads, [&](int64_t i, float* scratch) {
+    // From the last on: later columns of a prompt attend to more.
+    const Range range = ranges_[static_cast<size_t>(ranges - 1 - i / heads)];
+    const auto head = static_cast<int>(i % heads);
+    kernels::AttentionColumn columns[kPageTokens];
+    for (int64_t c = range.begin; c < range.end; ++c) {
+      columns[c - range.begin] = ColumnOf(c, head);
     }
+    const auto first = static_cast<size_t>(range.begin);
+    kernels::Attend(shape_, KvOf(index, head, columns_[first].pages),
+                    {columns, static_cast<size_t>(range.size())}, scratch);
+  });
+}
+
+void CpuForward::AttendBySpans(int index) {
+  const int64_t heads = config_.kv_heads;
+  const int64_t floats = kernels::SpanFloats(shape_);
+  int64_t spans = 0;
+  for (const ActiveColumn& c : columns_) {
+    spans = std::max<int64_t>(spans, kernels::SpansOf(c.position));
+  }
+  const int64_t tasks = columns() * heads;
+  ForItems(tasks * spans, [&](int64_t i, float* scratch) {
+    const int64_t task = i / spans;
+    const auto head = static_cast<int>(task % heads);
+    const auto span = static_cast<int>(i % spans);
+    const auto column = ColumnOf(task / heads, head);
+    if (span >= kernels::SpansOf(column.position)) return;
+    const auto* pages = columns_[static_cast<size_t>(task / heads)].pages;
+    kernels::AttendSpan(shape_, KvOf(index, head, pages), column, span,
+                        scratch_.spans.data() + i * floats, scratch);
+  });
+  ForItems(tasks, [&](int64_t i, float*) {
+    kernels::MergeSpans(shape_, scratch_.spans.data() + i * spans * floats,
+                        ColumnOf(i / heads, static_cast<int>(i % heads)));
   });
 }
 
@@ -482,7 +564,7 @@ Result<MemoryNeeds> PlanMemory(const gguf::File& file,
   ASSIGN_OR_RETURN(const ModelConfig config, ReadConfig(file));
   ASSIGN_OR_RETURN(const Weights weights, LoadWeights(file, config));
   ASSIGN_OR_RETURN(const CpuOptions checked, Checked(config, options));
-  return MemoryNeeds{weights.step_bytes(), PageBytes(config, checked.kv_f16),
+  return MemoryNeeds{weights.step_bytes(), PageBytes(config, checked.kv),
                      ScratchSizes(config, checked).bytes()};
 }
 
@@ -492,7 +574,7 @@ Result<std::unique_ptr<Forward>> LoadCpuForward(const gguf::File& file,
   ASSIGN_OR_RETURN(Weights weights, LoadWeights(file, config));
   ASSIGN_OR_RETURN(const CpuOptions checked, Checked(config, options));
   if (checked.pool == nullptr) return BadOption("no thread pool");
-  const int64_t page_bytes = PageBytes(config, checked.kv_f16);
+  const int64_t page_bytes = PageBytes(config, checked.kv);
   if (checked.pages < 1 || checked.pages > INT64_MAX / page_bytes) {
     return BadOption(std::to_string(checked.pages) + " KV pages of " +
                      std::to_string(page_bytes) + " bytes cannot be");

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "gguf/gguf.h"
+#include "kernels/attention.h"
 #include "model/forward.h"
 #include "model/pack_weights.h"
 
@@ -21,9 +22,8 @@ namespace aio::model {
 struct CpuOptions {
   // Runs the kernels. Must outlive the Forward.
   ThreadPool* pool = nullptr;
-  // KV cache of F16 instead of F32: half the memory and bandwidth, and a
-  // relative rounding of 2^-11 in keys and values.
-  bool kv_f16 = true;
+  // Of the KV cache: fewer bytes to keep and read per token, or less rounding.
+  kernels::KvType kv = kernels::KvType::kF16;
   int pages = 1;          // KV pages of kPageTokens positions
   int columns_max = 512;  // of one step: sizes the scratch memory
   // Positions a sequence may have; 0, or more than the model was made for: as

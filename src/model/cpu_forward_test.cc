@@ -17,6 +17,8 @@
 namespace aio::model {
 namespace {
 
+using kernels::KvType;
+
 // Feeds tokens one step at a time; the logits of each.
 std::vector<std::vector<float>> Decode(Forward& forward,
                                        const std::vector<int32_t>& tokens) {
@@ -47,7 +49,7 @@ double Difference(const std::vector<float>& got,
 struct Case {
   std::string architecture;
   DType type;
-  bool kv_f16;
+  KvType kv;
 };
 
 std::vector<Case> AllCases() {
@@ -56,8 +58,8 @@ std::vector<Case> AllCases() {
        {"llama", "qwen2", "qwen3", "pangu-embedded"}) {
     for (const DType type :
          {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
-      for (const bool kv_f16 : {false, true}) {
-        cases.push_back({architecture, type, kv_f16});
+      for (const auto kv : {KvType::kF32, KvType::kF16, KvType::kQ8}) {
+        cases.push_back({architecture, type, kv});
       }
     }
   }
@@ -66,20 +68,20 @@ std::vector<Case> AllCases() {
 
 std::string CaseName(const testing::TestParamInfo<Case>& info) {
   std::string name = info.param.architecture + "_" + NameOf(info.param.type) +
-                     (info.param.kv_f16 ? "_kv_f16" : "_kv_f32");
+                     "_kv_" + kernels::NameOf(info.param.kv);
   std::ranges::replace(name, '-', '_');
   return name;
 }
 
 // Root mean square difference over 40 positions, which fill one page and begin
 // another.
-double MeanDifference(const RandomModel& description, bool kv_f16) {
+double MeanDifference(const RandomModel& description, KvType kv) {
   const TestModel model(description);
   const gguf::File file = model.file();
   ThreadPool pool(2);
   CpuOptions options;
   options.pool = &pool;
-  options.kv_f16 = kv_f16;
+  options.kv = kv;
   options.pages = 2;
   options.columns_max = 1;
   auto forward = LoadCpuForward(file, options);
@@ -88,7 +90,7 @@ double MeanDifference(const RandomModel& description, bool kv_f16) {
   CHECK(config);
   const auto weights = LoadWeights(file, *config);
   CHECK(weights);
-  ReferenceForward reference(*config, *weights, kv_f16);
+  ReferenceForward reference(*config, *weights, kv);
   std::vector<int32_t> tokens;
   for (int i = 0; i < 40; ++i) {
     tokens.push_back(i * 37 % (*forward)->vocabulary());
@@ -119,7 +121,8 @@ RandomModel Small() {
 // 2^-11 or 1/127 of one number among hundreds, and then others after it.
 double Tolerance(const Case& c) {
   if (c.type == DType::kQ8_0 || c.type == DType::kQ4_0) return 1e-2;
-  return c.kv_f16 ? 5e-4 : 1e-5;
+  if (c.kv == KvType::kQ8) return 1e-2;
+  return c.kv == KvType::kF16 ? 5e-4 : 1e-5;
 }
 
 class EveryModel : public testing::TestWithParam<Case> {};
@@ -130,7 +133,7 @@ TEST_P(EveryModel, AgreesWithDoublePrecision) {
   RandomModel description = Small();
   description.architecture = GetParam().architecture;
   description.type = GetParam().type;
-  const double difference = MeanDifference(description, GetParam().kv_f16);
+  const double difference = MeanDifference(description, GetParam().kv);
   RecordProperty("difference", std::to_string(difference));
   EXPECT_LT(difference, Tolerance(GetParam()));
 }
@@ -138,14 +141,14 @@ TEST_P(EveryModel, AgreesWithDoublePrecision) {
 TEST(CpuForwardTest, TiedEmbeddingsServeAsOutput) {
   RandomModel m = Small();
   m.tied = true;
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
 }
 
 TEST(CpuForwardTest, HeadsNeedNotFillTheHiddenSize) {
   RandomModel m = Small();
   m.architecture = "qwen3";
   m.head_dim = 20;
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
 }
 
 TEST(CpuForwardTest, OddSizesWork) {
@@ -155,23 +158,23 @@ TEST(CpuForwardTest, OddSizesWork) {
   m.head_dim = 6;
   m.feed_forward = 33;
   m.vocabulary = 7;
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
   m.type = DType::kQ8_0;  // rows of 44 are no blocks and stay F32
-  EXPECT_LT(MeanDifference(m, true), 2e-4);
+  EXPECT_LT(MeanDifference(m, KvType::kF16), 2e-4);
 }
 
 TEST(CpuForwardTest, RopeIsScaledAsTheFileSays) {
   RandomModel m = Small();
   m.rope_divisors = true;
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
   m.rope_divisors = false;
   m.keys = {{"rope.scaling.type", std::string("linear")},
             {"rope.scaling.factor", 4.0f}};
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
   m.keys = {{"rope.scaling.type", std::string("yarn")},
             {"rope.scaling.factor", 4.0f},
             {"rope.scaling.original_context_length", uint32_t{64}}};
-  EXPECT_LT(MeanDifference(m, false), 1e-5);
+  EXPECT_LT(MeanDifference(m, KvType::kF32), 1e-5);
 }
 
 // --- The trained model that is bundled ------------------------------------
@@ -205,7 +208,7 @@ TEST(CpuForwardTest, Stories260KTellsItsPublishedStory) {
   ThreadPool pool(1);
   CpuOptions options;
   options.pool = &pool;
-  options.kv_f16 = false;
+  options.kv = KvType::kF32;
   options.pages = 16;
   options.columns_max = 1;
   const auto forward = LoadCpuForward(*file, options);
@@ -229,7 +232,7 @@ TEST(CpuForwardTest, Stories260KTellsItsPublishedStory) {
 TEST(CpuForwardTest, TheMemoryPlanIsWhatTheSizesSay) {
   const TestModel model(Small());
   CpuOptions options;
-  options.kv_f16 = true;
+  options.kv = KvType::kF16;
   const auto plan = PlanMemory(model.file(), options);
   ASSERT_TRUE(plan);
   // 2 layers, 2 KV heads, 32 positions, keys and values of 32 halves.

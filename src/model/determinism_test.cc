@@ -18,10 +18,12 @@
 namespace aio::model {
 namespace {
 
+using kernels::KvType;
+
 struct Case {
   std::string architecture;
   DType type;
-  bool kv_f16;
+  KvType kv;
   friend std::ostream& operator<<(std::ostream& out, const Case& c) {
     return out << c.architecture << " " << NameOf(c.type);
   }
@@ -161,10 +163,10 @@ void ExpectSame(const std::vector<Sequence>& got,
 }
 
 std::unique_ptr<Forward> Load(const TestModel& model, ThreadPool* pool,
-                              bool kv_f16) {
+                              KvType kv) {
   CpuOptions options;
   options.pool = pool;
-  options.kv_f16 = kv_f16;
+  options.kv = kv;
   options.pages = kPages;
   options.columns_max = 128;
   auto forward = LoadCpuForward(model.file(), options);
@@ -178,8 +180,8 @@ std::vector<Case> AllCases() {
        {"llama", "qwen2", "qwen3", "pangu-embedded"}) {
     for (const DType type :
          {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
-      cases.push_back({architecture, type, false});
-      cases.push_back({architecture, type, true});
+      cases.push_back({architecture, type, KvType::kF16});
+      cases.push_back({architecture, type, KvType::kQ8});
     }
   }
   return cases;
@@ -187,7 +189,7 @@ std::vector<Case> AllCases() {
 
 std::string CaseName(const testing::TestParamInfo<Case>& info) {
   std::string name = info.param.architecture + "_" + NameOf(info.param.type) +
-                     (info.param.kv_f16 ? "_kv_f16" : "_kv_f32");
+                     "_kv_" + kernels::NameOf(info.param.kv);
   std::ranges::replace(name, '-', '_');
   return name;
 }
@@ -197,7 +199,7 @@ class DeterminismTest : public testing::TestWithParam<Case> {
   // One sequence, one thread, one column a step, pages in order.
   void SetUp() override {
     ThreadPool pool(1);
-    want_ = RunAlone(*Load(model_, &pool, GetParam().kv_f16), 1, 0);
+    want_ = RunAlone(*Load(model_, &pool, GetParam().kv), 1, 0);
   }
   TestModel model_{Description(GetParam())};
   std::vector<Sequence> want_;
@@ -208,7 +210,7 @@ INSTANTIATE_TEST_SUITE_P(Models, DeterminismTest, testing::ValuesIn(AllCases()),
 TEST_P(DeterminismTest, LogitsDoNotDependOnTheOtherColumns) {
   for (const int threads : {1, 2, 3}) {
     ThreadPool pool(threads);
-    const auto forward = Load(model_, &pool, GetParam().kv_f16);
+    const auto forward = Load(model_, &pool, GetParam().kv);
     for (const int width : {1, 2, 3, 5, 8, 9, 17, 100}) {
       SCOPED_TRACE(std::to_string(width) + " columns, " +
                    std::to_string(threads) + " threads");
@@ -221,7 +223,7 @@ TEST_P(DeterminismTest, LogitsDoNotDependOnTheOtherColumns) {
 TEST_P(DeterminismTest, LogitsDoNotDependOnTheChunkOfThePrompt) {
   for (const int threads : {1, 2, 3}) {
     ThreadPool pool(threads);
-    const auto forward = Load(model_, &pool, GetParam().kv_f16);
+    const auto forward = Load(model_, &pool, GetParam().kv);
     for (const int chunk : {1, 7, 32, 512}) {
       SCOPED_TRACE(std::to_string(chunk) + " a chunk, " +
                    std::to_string(threads) + " threads");
@@ -233,7 +235,7 @@ TEST_P(DeterminismTest, LogitsDoNotDependOnTheChunkOfThePrompt) {
 
 TEST_P(DeterminismTest, LogitsDoNotDependOnWhoElseAsksForTheirs) {
   ThreadPool pool(2);
-  const auto forward = Load(model_, &pool, GetParam().kv_f16);
+  const auto forward = Load(model_, &pool, GetParam().kv);
   Sequence sequence = Sequences(3)[0];
   std::vector<Column> columns;
   Take(sequence, 70, &columns);
@@ -260,6 +262,47 @@ TEST_P(DeterminismTest, LogitsDoNotDependOnWhoElseAsksForTheirs) {
   EXPECT_TRUE(std::ranges::equal(forward->Logits(0), want_[0].logits[74]));
 }
 
+// Past one span of attention, a lone column's context is shared by the threads.
+TEST(DeterminismOfLongContextsTest, TheyMayBeSplitOverThreads) {
+  for (const KvType kv : {KvType::kF16, KvType::kQ8}) {
+    RandomModel description = Description({"llama", DType::kF32, kv});
+    description.layers = 1;
+    description.context = 1100;
+    const TestModel model(description);
+    std::vector<int32_t> pages(35);
+    std::iota(pages.rbegin(), pages.rend(), 0);
+    std::vector<std::vector<float>> want;
+    for (const int threads : {1, 2, 3, 5}) {
+      ThreadPool pool(threads);
+      CpuOptions options;
+      options.pool = &pool;
+      options.kv = kv;
+      options.pages = 35;
+      auto forward = LoadCpuForward(model.file(), options);
+      CHECK(forward);
+      std::vector<std::vector<float>> got;
+      for (int position = 0; position < 1030;) {
+        // Single columns around the ends of the two spans.
+        const bool alone = position % 512 > 505 || position >= 1020;
+        const int end =
+            alone
+                ? position + 1
+                : std::min({position + 101, 1020, position / 512 * 512 + 506});
+        std::vector<Column> columns;
+        for (; position < end; ++position) {
+          columns.push_back({position * 7 % kVocabulary, position, pages,
+                             position + 1 == end});
+        }
+        (*forward)->Step(columns);
+        const auto logits = (*forward)->Logits(0);
+        got.emplace_back(logits.begin(), logits.end());
+      }
+      if (threads == 1) want = got;
+      EXPECT_TRUE(got == want) << threads << " threads";
+    }
+  }
+}
+
 // The engine interleaves two models at layer boundaries.
 TEST_P(DeterminismTest, AStepMayBeInterruptedByAnotherModels) {
   ThreadPool pool(2);
@@ -267,8 +310,8 @@ TEST_P(DeterminismTest, AStepMayBeInterruptedByAnotherModels) {
   other_description.seed = 6;
   other_description.layers = 3;
   const TestModel other_model(other_description);
-  const auto forward = Load(model_, &pool, GetParam().kv_f16);
-  const auto other = Load(other_model, &pool, GetParam().kv_f16);
+  const auto forward = Load(model_, &pool, GetParam().kv);
+  const auto other = Load(other_model, &pool, GetParam().kv);
   const auto other_want = RunAlone(*other, 64, 0);
   const std::vector<Sequence> sequences = Sequences(4);
   std::vector<Column> a, b;

@@ -4,15 +4,14 @@
 #include <cmath>
 
 #include "kernels/matmul.h"
-#include "tensor/block_formats.h"
 
 namespace aio::model {
 
 namespace reference = kernels::reference;
 
 ReferenceForward::ReferenceForward(const ModelConfig& config,
-                                   const Weights& weights, bool kv_f16)
-    : config_(config), weights_(weights), kv_f16_(kv_f16) {
+                                   const Weights& weights, kernels::KvType kv)
+    : config_(config), weights_(weights), kv_(kv) {
   kernels::RopeParameters parameters = config.rope;
   parameters.frequency_divisors = weights.rope_divisors;
   rope_ = kernels::MakeRopeTable(parameters);
@@ -50,13 +49,8 @@ void ReferenceForward::Turn(const std::vector<float>& norm, Vector* x) const {
 }
 
 reference::Vector ReferenceForward::Stored(const Vector& x, size_t head) const {
-  const auto dim = static_cast<size_t>(config_.head_dim);
-  Vector y(dim);
-  for (size_t i = 0; i < dim; ++i) {
-    const auto v = static_cast<float>(x[head * dim + i]);
-    y[i] = kv_f16_ ? F16ToF32(F32ToF16(v)) : v;
-  }
-  return y;
+  const auto begin = x.begin() + static_cast<long>(head) * config_.head_dim;
+  return reference::RoundToKv(kv_, Vector(begin, begin + config_.head_dim));
 }
 
 reference::Vector ReferenceForward::Attention(const LayerWeights& w,
@@ -75,8 +69,8 @@ reference::Vector ReferenceForward::Attention(const LayerWeights& w,
     for (size_t i = h * group; i < (h + 1) * group; ++i) {
       const auto begin = q.begin() + static_cast<long>(i * dim);
       const Vector y = reference::Attend(
-          Vector(begin, begin + config_.head_dim), cache.keys, cache.values,
-          1 / std::sqrt(static_cast<double>(dim)));
+          kv_, Vector(begin, begin + config_.head_dim), cache.keys,
+          cache.values, 1 / std::sqrt(static_cast<double>(dim)));
       std::copy(y.begin(), y.end(), out.begin() + static_cast<long>(i * dim));
     }
   }

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/attention.h"
 #include "kernels/reference.h"
 #include "model/config.h"
 #include "model/weights.h"
@@ -21,7 +22,7 @@ class ReferenceForward {
  public:
   // Both must outlive this object.
   ReferenceForward(const ModelConfig& config, const Weights& weights,
-                   bool kv_f16);
+                   kernels::KvType kv);
 
   // The next token of the one sequence; returns its logits.
   kernels::reference::Vector Step(int32_t token);
@@ -42,7 +43,7 @@ class ReferenceForward {
 
   const ModelConfig& config_;
   const Weights& weights_;
-  const bool kv_f16_;
+  const kernels::KvType kv_;
   kernels::RopeTable rope_;
   std::vector<std::vector<HeadCache>> cache_;  // [layers][kv_heads]
   int position_ = 0;

@@ -36,14 +36,14 @@ class LoadedModel {
  public:
   // With KV for `tokens_max` positions.
   static Result<std::unique_ptr<LoadedModel>> Open(const std::string& path,
-                                                   bool kv_f16,
+                                                   kernels::KvType kv,
                                                    int tokens_max) {
     auto model = std::unique_ptr<LoadedModel>(new LoadedModel());
     ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(path));
     ASSIGN_OR_RETURN(model->tokenizer_, tokenizer::Tokenizer::Load(file));
     model::CpuOptions options;
     options.pool = &model->pool_;
-    options.kv_f16 = kv_f16;
+    options.kv = kv;
     options.pages = (tokens_max + model::kPageTokens - 1) / model::kPageTokens;
     options.columns_max = tokens_max;
     ASSIGN_OR_RETURN(model->forward_, model::LoadCpuForward(file, options));

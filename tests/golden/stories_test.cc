@@ -77,7 +77,8 @@ std::string Generate(LoadedModel* model, const Story& run) {
 }
 
 TEST(StoriesTest, WritesEveryPublishedGreedyTextCharacterForCharacter) {
-  auto model = LoadedModel::Open("models/stories260K-F32.gguf", false, 512);
+  auto model = LoadedModel::Open("models/stories260K-F32.gguf",
+                                 kernels::KvType::kF32, 512);
   ASSERT_TRUE(model) << model.error().message;
   const std::vector<Story> runs = Published();
   ASSERT_GE(runs.size(), 5u);

@@ -3,7 +3,7 @@
 // Our side of the comparison: the same jobs that peer.mjs answers, answered by
 // our tokenizer and forward pass.
 //
-//   our_side MODEL.gguf f32|f16 < job.json        prints the answer as JSON
+//   our_side MODEL.gguf f32|f16|q8 < job.json        prints the answer as JSON
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
@@ -44,11 +44,10 @@ json::array Tokens(const tokenizer::Tokenizer& tokenizer,
 }
 
 // Needs the weights, unlike Tokens.
-Result<void> AnswerByModel(const std::string& path, bool kv_f16,
+Result<void> AnswerByModel(const std::string& path, kernels::KvType kv,
                            const json::object& job, json::object* answer) {
   constexpr int kTokensMax = 256;
-  ASSIGN_OR_RETURN(const auto model,
-                   LoadedModel::Open(path, kv_f16, kTokensMax));
+  ASSIGN_OR_RETURN(const auto model, LoadedModel::Open(path, kv, kTokensMax));
   if (const json::value* greedy = job.if_contains("greedy")) {
     (*answer)["greedy"] = Greedy(model.get(), greedy->as_object());
   }
@@ -60,7 +59,7 @@ Result<void> AnswerByModel(const std::string& path, bool kv_f16,
   return {};
 }
 
-Result<json::object> Answer(const std::string& path, bool kv_f16,
+Result<json::object> Answer(const std::string& path, kernels::KvType kv,
                             const json::object& job) {
   json::object answer;
   if (const json::value* texts = job.if_contains("texts")) {
@@ -69,14 +68,14 @@ Result<json::object> Answer(const std::string& path, bool kv_f16,
     answer["tokens"] = Tokens(*tokenizer, texts->as_array());
   }
   if (job.contains("greedy") || job.contains("logits")) {
-    RETURN_IF_ERROR(AnswerByModel(path, kv_f16, job, &answer));
+    RETURN_IF_ERROR(AnswerByModel(path, kv, job, &answer));
   }
   return answer;
 }
 
-int Main(const std::string& path, bool kv_f16) {
+int Main(const std::string& path, kernels::KvType kv) {
   const std::string job{std::istreambuf_iterator<char>(std::cin), {}};
-  const auto answer = Answer(path, kv_f16, json::parse(job).as_object());
+  const auto answer = Answer(path, kv, json::parse(job).as_object());
   if (!answer) {
     std::fprintf(stderr, "%s\n", answer.error().message.c_str());
     return 1;
@@ -90,11 +89,18 @@ int Main(const std::string& path, bool kv_f16) {
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    std::fprintf(stderr, "our_side MODEL.gguf f32|f16 < job.json\n");
+    std::fprintf(stderr, "our_side MODEL.gguf f32|f16|q8 < job.json\n");
     return 2;
   }
   try {
-    return aio::golden::Main(argv[1], std::string(argv[2]) == "f16");
+    using aio::kernels::KvType;
+    for (const auto kv : {KvType::kF32, KvType::kF16, KvType::kQ8}) {
+      if (std::string_view(argv[2]) == aio::kernels::NameOf(kv)) {
+        return aio::golden::Main(argv[1], kv);
+      }
+    }
+    std::fprintf(stderr, "'%s' is none of f32, f16, q8\n", argv[2]);
+    return 2;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 2;
