@@ -125,7 +125,7 @@ TEST(ConfigTest, NamesTheLineOfAWrongValue) {
                            "server: 3",
                            "devices: { d: { kind: npu } }",
                            "devices: { d: { threads: 0 } }",
-                           "devices: { d: { kv: q8 } }",
+                           "devices: { d: { kv: q9 } }",
                            "devices: { d: { memory_limit: lots } }",
                            "probe: { model: smal }",
                            "probe: { labels: { coding: x } }",
