@@ -11,7 +11,7 @@
 //
 // Thread safety: Submit, Cancel, View, CachedTokens from any thread; Step from
 // one.
-// Cost: a step allocates nothing but what a new request needs.
+// Cost: a step allocates lists of indices, and what a new request needs.
 #pragma once
 
 #include <condition_variable>
