@@ -14,7 +14,7 @@
 // sequence all come back that way.
 //
 // A step takes the decode columns first (sequences that lack one position),
-// then waiting prefill, see Plan. When pages run out, what nobody uses is
+// then waiting prefill (ChoosePrefill). When pages run out, what nobody uses is
 // evicted; then the newest running sequence is paused: it gives its pages back,
 // waits at the head of the queue and is recomputed later. The oldest can always
 // go on, because one sequence alone fits (REQUIRED of the caller: pages *
@@ -170,7 +170,7 @@ class Scheduler {
   std::map<SequenceId, Sequence> sequences_;
   std::vector<SequenceId> running_;  // admission order
   std::deque<SequenceId> queue_;     // paused ones at the front
-  uint64_t slices_ = 0;  // so far
+  uint64_t slices_ = 0;              // so far
 };
 
 }  // namespace aio::sched
