@@ -80,8 +80,10 @@ Result<void> Graph::AddDevice(const std::string& name,
   pools_.push_back(std::make_unique<ThreadPool>(threads));
   ASSIGN_OR_RETURN(LoadedDevice loaded, LoadDevice(name, device, here, machine,
                                                    pools_.back().get(), say));
+  engine::Options options;
+  options.device = name;
   auto backend = std::make_shared<engine::LocalBackend>(
-      std::move(loaded.residents), engine::Options(), &worker_, &metrics_);
+      std::move(loaded.residents), options, &worker_, &metrics_);
   for (core::Variant& variant : loaded.variants) {
     variant.backend = backend;
     variants_.push_back(std::move(variant));

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <random>
 #include <utility>
 
 #include "base/random.h"
@@ -141,6 +142,11 @@ std::chrono::local_seconds LocalNow() {
       std::chrono::seconds(now + local.tm_gmtoff));
 }
 
+uint64_t Secret() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
 std::string PlanText(const std::string& device, int threads,
                      const engine::MemoryPlan& plan) {
   using engine::BytesText;
@@ -167,6 +173,8 @@ Result<void> LoadOne(const config::Device& device, const Candidate& c,
   resident.model.fingerprint = Fingerprint(*c.file, c.options.kv);
   resident.model.sched.sequences_max = device.sequences_max;
   resident.model.sched.queue_max = device.queue_max;
+  resident.model.sched.prefix_cache = device.prefix_cache;
+  resident.model.sched.secret = Secret();
   resident.prompts.tokenizer = c.tokenizer;
   resident.prompts.chat_template = c.chat_template;
   resident.prompts.context_tokens_max = forward.context_tokens_max();

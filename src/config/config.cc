@@ -63,6 +63,7 @@ Device ReadDevice(Section s) {
   s.Count("columns_max", 1, &device.columns_max);
   s.Count("sequences_max", 1, &device.sequences_max);
   s.Count("queue_max", 1, &device.queue_max);
+  s.Bool("prefix_cache", &device.prefix_cache);
   s.Finish();
   return device;
 }

@@ -57,6 +57,9 @@ struct Device {
   int columns_max = 512;   // of one step: the prefill chunk
   int sequences_max = 32;  // decoded together
   int queue_max = 256;     // waiting; past it kOverloaded
+  // Whether KV outlives its request, for prompts that begin alike. Off: every
+  // prompt is computed from its first token.
+  bool prefix_cache = true;
 };
 
 // Exactly one of `model` and `upstream` is set.

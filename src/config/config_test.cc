@@ -65,7 +65,8 @@ server:
   keep_alive_interval: 100ms
 devices:
   cpu0: { kind: cpu, threads: 4, memory_limit: 16GiB, kv: f32,
-          columns_max: 64, sequences_max: 3, queue_max: 9 }
+          columns_max: 64, sequences_max: 3, queue_max: 9,
+          prefix_cache: false }
   cpu1: { threads: auto, memory_limit: auto }
   cpu2: { kv: q8 }
 variants:
@@ -86,6 +87,8 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.devices.at("cpu0").threads, 4);
   EXPECT_EQ(config.devices.at("cpu0").memory_limit, int64_t{16} << 30);
   EXPECT_EQ(config.devices.at("cpu0").kv_type, KvType::kF32);
+  EXPECT_FALSE(config.devices.at("cpu0").prefix_cache);
+  EXPECT_TRUE(config.devices.at("cpu1").prefix_cache);
   EXPECT_EQ(config.devices.at("cpu1").threads, 0);
   EXPECT_EQ(config.devices.at("cpu1").kv_type, KvType::kF16);
   EXPECT_EQ(config.devices.at("cpu2").kv_type, KvType::kQ8);

@@ -44,6 +44,9 @@ struct Snapshot {
   // Requests admitted so far; lets the orchestrator drop the reservations that
   // this snapshot already shows.
   uint64_t admissions = 0;
+  // Steps of this variant while the slowest of those at work on its device has
+  // one. 1: it is the slowest, or alone, or its backend does not know.
+  double steps_per_cycle = 1;
   bool healthy = true;
 };
 
@@ -110,7 +113,7 @@ class Sink {
 
 // One prefill on `variant` to read the logits of a few single tokens after
 // `request`'s exact serving prompt followed by `suffix` as plain text. The KV
-// of the prompt is kept for a short while for a Start of the same request.
+// of the prompt is kept for a short while for a Start of the same prompt.
 struct ScoreRequest {
   std::shared_ptr<const Request> request;
   std::string variant;
@@ -123,7 +126,7 @@ struct ScoreRequest {
 struct Scores {
   std::vector<float> logits;  // [label], up to a common constant
   int tokens = 0;             // columns the probe cost
-  bool kept = false;          // a Start of the same request will reuse the KV
+  bool kept = false;          // a Start of the same prompt may reuse the KV
 };
 
 // Thread safety: every method may be called from any thread. No call blocks:
@@ -143,7 +146,7 @@ class Backend {
   virtual void Start(std::shared_ptr<const Request> request, Plan plan,
                      std::shared_ptr<Sink> sink) = 0;
   // Ends a started or scoring request with kCancelled, and drops what was kept
-  // for it. Unknown ids are ignored: the request may have just ended.
+  // for it alone. Unknown ids are ignored: the request may have just ended.
   virtual void Cancel(std::string_view request_id) = 0;
   virtual void Score(ScoreRequest request, Time deadline, ScoreDone done) = 0;
 };

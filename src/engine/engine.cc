@@ -7,6 +7,7 @@
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -15,12 +16,18 @@ namespace aio::engine {
 namespace {
 
 constexpr auto kStopped = "the engine is shutting down";
+// Weight of the newest step in the mean of their times.
+constexpr double kStepWeight = 0.1;
 
 }  // namespace
 
 Engine::Engine(std::vector<Model> models, const Options& options,
                Executor* clock, Metrics* metrics)
-    : options_(options), clock_(clock) {
+    : options_(options),
+      clock_(clock),
+      device_busy_(metrics->Counter("aio_device_busy_seconds_total",
+                                    "Time a device spent on steps",
+                                    {{"device", options.device}})) {
   for (Model& model : models) {
     auto state = std::make_unique<State>();
     model.sched.pages = model.forward->pages();
@@ -45,8 +52,10 @@ Engine::Series Engine::SeriesOf(const std::string& variant, Metrics* metrics) {
   const auto counter = [&](const char* name, const char* help) {
     return metrics->Counter(name, help, labels);
   };
-  return {gauge("aio_kv_pages_free", "KV pages free"),
+  return {gauge("aio_kv_pages_free",
+                "KV pages that no sequence uses, cached ones among them"),
           gauge("aio_kv_pages_total", "KV pages"),
+          gauge("aio_kv_pages_cached", "KV pages in the prefix tree"),
           gauge("aio_engine_running", "Sequences running"),
           gauge("aio_engine_queued", "Sequences waiting"),
           counter("aio_engine_steps_total", "Steps run"),
@@ -54,7 +63,15 @@ Engine::Series Engine::SeriesOf(const std::string& variant, Metrics* metrics) {
           counter("aio_engine_weight_bytes_total", "Weight bytes read"),
           counter("aio_engine_kv_bytes_total", "KV bytes read"),
           counter("aio_engine_paused_total",
-                  "Sequences paused because KV pages ran out")};
+                  "Sequences paused because KV pages ran out"),
+          counter("aio_prefix_lookup_tokens_total",
+                  "Prompt tokens looked up in the prefix tree"),
+          counter("aio_prefix_hit_tokens_total",
+                  "Prompt tokens whose KV was there"),
+          counter("aio_prefix_evicted_pages_total",
+                  "KV pages that the prefix tree gave up"),
+          counter("aio_engine_busy_seconds_total",
+                  "Time spent on steps of this variant")};
 }
 
 Result<void> Engine::Submit(GenerateJob job) {
@@ -92,16 +109,30 @@ void Engine::Cancel(std::string request_id) {
 
 core::Snapshot Engine::View(std::string_view variant) const {
   MutexLock lock(mutex_);
-  const auto it = views_.find(variant);
-  return it == views_.end() ? core::Snapshot() : it->second;
+  const auto it = published_.find(variant);
+  return it == published_.end() ? core::Snapshot() : it->second.view;
+}
+
+int Engine::CachedTokens(std::string_view variant, uint64_t salt,
+                         std::span<const int32_t> prompt) const {
+  std::shared_ptr<const sched::PrefixDigest> digest;
+  {
+    MutexLock lock(mutex_);
+    const auto it = published_.find(variant);
+    if (it != published_.end()) digest = it->second.digest;
+  }
+  return digest == nullptr ? 0 : digest->CachedTokens(salt, prompt);
 }
 
 bool Engine::Step() {
   TakeInbox();
   State* s = NextWithWork();
   if (s == nullptr) return false;
+  const Time begin = clock_->Now();
   if (!s->stepping) BeginStep(s);
-  if (s->stepping && AdvanceStep(s)) Harvest(s);
+  const bool over = s->stepping && AdvanceStep(s);
+  if (over) Harvest(s);
+  Charge(s, clock_->Now() - begin, over);
   Publish(s);
   return true;
 }
@@ -158,21 +189,42 @@ bool Engine::HasWork(const State& s) const {
   return s.stepping || s.scheduler->HasWork();
 }
 
+// The least used of those with work; alike, the one after the last. A model
+// that was idle has earned nothing by it: it begins level with those at work.
+// Nor does it pay for a time when it had the device to itself: it owes a slice
+// at most.
 Engine::State* Engine::NextWithWork() {
-  for (size_t i = 0; i < models_.size(); ++i) {
-    turn_ = (turn_ + 1) % models_.size();
-    ExpireScores(models_[turn_].get());
-    if (HasWork(*models_[turn_])) return models_[turn_].get();
+  std::optional<Duration> level;
+  for (auto& s : models_) {
+    ExpireScores(s.get());
+    s->active = s->active && HasWork(*s);
+    if (s->active) level = std::min(level.value_or(s->used), s->used);
   }
-  return nullptr;
+  const size_t last = turn_;
+  State* next = nullptr;
+  for (size_t i = 1; i <= models_.size(); ++i) {
+    const size_t at = (last + i) % models_.size();
+    State* s = models_[at].get();
+    if (!HasWork(*s)) continue;
+    if (!s->active && level) {
+      s->used = std::clamp(s->used, *level, *level + options_.slice);
+    }
+    s->active = true;
+    if (next != nullptr && next->used <= s->used) continue;
+    next = s;
+    turn_ = at;
+  }
+  return next;
 }
 
 // Page tables are copied: a request cancelled between two slices of a step
 // takes its own with it.
 void Engine::BeginStep(State* s) {
   s->plan = s->scheduler->Plan();
-  ForgetDropped(s);
-  s->series.paused->Increment(s->plan.paused);
+  CountPlan(s);
+  for (const sched::StepPlan::Copy& copy : s->plan.copies) {
+    s->model.forward->CopyPage(copy.from, copy.to);
+  }
   if (s->plan.slices.empty()) return;
   s->columns.clear();
   if (s->pages.size() < s->plan.slices.size()) {
@@ -181,7 +233,7 @@ void Engine::BeginStep(State* s) {
   for (size_t i = 0; i < s->plan.slices.size(); ++i) {
     const sched::Slice& slice = s->plan.slices[i];
     s->pages[i] = s->scheduler->PagesOf(slice.id);
-    const auto& tokens = s->sequences.at(slice.id).tokens;
+    const auto& tokens = s->scheduler->TokensOf(slice.id);
     for (int p = slice.begin; p < slice.begin + slice.count; ++p) {
       const bool last = p + 1 == slice.begin + slice.count;
       s->columns.push_back({tokens[p], p, s->pages[i], slice.logits && last});
@@ -191,17 +243,50 @@ void Engine::BeginStep(State* s) {
   s->stepping = true;
 }
 
-bool Engine::AdvanceStep(State* s) {
-  bool alone = true;
-  for (const auto& other : models_) {
-    alone = alone && (other.get() == s || !HasWork(*other));
+// Further choices of a request find its prompt there, which is no news.
+void Engine::CountPlan(State* s) {
+  s->series.paused->Increment(s->plan.paused);
+  s->series.evicted->Increment(s->plan.evicted);
+  for (const auto& admitted : s->plan.admitted) {
+    const Sequence& sequence = s->sequences.at(admitted.id);
+    if (sequence.choice > 0) continue;
+    sequence.request->usage.cached_tokens = admitted.cached_tokens;
+    s->series.lookup_tokens->Increment(admitted.known_tokens);
+    s->series.hit_tokens->Increment(admitted.cached_tokens);
   }
-  if (alone) return s->model.forward->Advance(s->model.forward->layers() + 1);
+}
+
+// Layer by layer, alone too: who comes meanwhile waits for a slice, not for the
+// step.
+bool Engine::AdvanceStep(State* s) {
   const Time begin = clock_->Now();
   while (!s->model.forward->Advance(1)) {
     if (clock_->Now() - begin >= options_.slice) return false;
   }
   return true;
+}
+
+void Engine::Charge(State* s, Duration used, bool step_over) {
+  s->used += used;
+  s->step_used += used;
+  s->series.busy->Increment(Seconds(used));
+  device_busy_->Increment(Seconds(used));
+  if (!step_over) return;
+  const double took = Seconds(s->step_used);
+  s->step_seconds = s->step_seconds == 0 ? took
+                                         : s->step_seconds * (1 - kStepWeight) +
+                                               took * kStepWeight;
+  s->step_used = Duration(0);
+}
+
+// Equal time for all: while the slowest of the active models has one step, how
+// many has this one?
+double Engine::StepsPerCycle(const State& s) const {
+  double slowest = s.step_seconds;
+  for (const auto& other : models_) {
+    if (other->active) slowest = std::max(slowest, other->step_seconds);
+  }
+  return s.step_seconds > 0 ? slowest / s.step_seconds : 1;
 }
 
 void Engine::Publish(State* s) {
@@ -212,12 +297,15 @@ void Engine::Publish(State* s) {
   view.pages_free = sched.pages_free();
   view.pages_total = sched.pages_total();
   view.admissions = s->admissions;
+  view.steps_per_cycle = StepsPerCycle(*s);
   s->series.pages_free->Set(static_cast<double>(view.pages_free));
   s->series.pages_total->Set(static_cast<double>(view.pages_total));
+  s->series.pages_cached->Set(sched.pages_cached());
   s->series.running->Set(view.running);
   s->series.queued->Set(view.queued);
+  auto digest = s->scheduler->Digest();
   MutexLock lock(mutex_);
-  views_[s->model.variant] = view;
+  published_[s->model.variant] = {view, std::move(digest)};
 }
 
 }  // namespace aio::engine

@@ -2,12 +2,16 @@
 //
 // The engine of one device: carries out the step plans of its models. One
 // thread owns all of its state and calls Step(); others enter by a bounded
-// inbox and leave by a Sink. Models are stepped in turn; a long step pauses
-// between layers after `slice` so that a small model's user does not wait for a
-// large model's pass.
+// inbox and leave by a Sink.
 //
-// Thread safety: Submit, Cancel, View from any thread; Step from one.
-// Cost: a step allocates nothing but what a new request needs.
+// Models share the device by time: of those with work, the one that has used
+// least goes next, for a step or, if that is long, `slice` of one; it pauses
+// between layers. So while a large model's step is paused a small one runs
+// whole steps, until both have had as much.
+//
+// Thread safety: Submit, Cancel, View, CachedTokens from any thread; Step from
+// one.
+// Cost: a step allocates lists of indices, and what a new request needs.
 #pragma once
 
 #include <condition_variable>
@@ -15,6 +19,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -37,12 +43,15 @@ struct Model {
   std::unique_ptr<model::Forward> forward;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::string fingerprint;
-  sched::Options sched;  // pages and page_tokens are taken from `forward`
+  // Pages, page_tokens and columns_max are taken from `forward`.
+  sched::Options sched;
 };
 
 struct Options {
-  int inbox_max = 1024;  // messages waiting for the engine thread
-  int kept_max = 8;      // probed prompts whose KV waits for their Start
+  std::string device = "cpu";  // names it in metrics
+  int inbox_max = 1024;        // messages waiting for the engine thread
+  // What a model runs before others may: longer makes them wait, shorter evicts
+  // its weights from the caches more often.
   Duration slice = std::chrono::milliseconds(80);
 };
 
@@ -61,7 +70,8 @@ struct ScoreJob {
   std::vector<int32_t> prompt;
   std::vector<int32_t> suffix;  // not empty
   std::vector<int32_t> labels;
-  bool keep = false;  // the prompt's KV, for a GenerateJob of that request
+  uint64_t salt = 0;  // whose prompt it is
+  bool whole = true;  // `prompt` is what a Start will ask, not an excerpt of it
   Time deadline{};
   core::Backend::ScoreDone done;
 };
@@ -78,6 +88,9 @@ class Engine {
   Result<void> Submit(ScoreJob job);
   void Cancel(std::string request_id);
   core::Snapshot View(std::string_view variant) const;
+  // Tokens of `prompt` whose KV existed a moment ago. An estimate, for prices.
+  int CachedTokens(std::string_view variant, uint64_t salt,
+                   std::span<const int32_t> prompt) const;
 
   // One action: takes the inbox, then runs one model's step or a slice of it.
   // False if there was nothing to do.
@@ -104,19 +117,14 @@ class Engine {
     core::Usage usage;
   };
   struct Sequence {
-    Request* request = nullptr;  // null: kept for a Start
+    Request* request = nullptr;
     int choice = 0;
-    std::vector<int32_t> tokens;  // known ones
-  };
-  struct Kept {
-    std::string request_id;
-    sched::SequenceId sequence;
-    int prompt_tokens;
   };
   // Series of one variant, looked up once: a step only adds to them.
   struct Series {
     prometheus::Gauge* pages_free;
     prometheus::Gauge* pages_total;
+    prometheus::Gauge* pages_cached;
     prometheus::Gauge* running;
     prometheus::Gauge* queued;
     prometheus::Counter* steps;
@@ -124,6 +132,10 @@ class Engine {
     prometheus::Counter* weight_bytes;
     prometheus::Counter* kv_bytes;
     prometheus::Counter* paused;
+    prometheus::Counter* lookup_tokens;
+    prometheus::Counter* hit_tokens;
+    prometheus::Counter* evicted;
+    prometheus::Counter* busy;
   };
   struct State {
     Model model;
@@ -131,13 +143,22 @@ class Engine {
     std::unique_ptr<sched::Scheduler> scheduler;
     std::map<std::string, std::unique_ptr<Request>> requests;  // by id
     std::map<sched::SequenceId, Sequence> sequences;
-    std::deque<Kept> kept;  // oldest first
     // The step under way.
     bool stepping = false;
     sched::StepPlan plan;
     std::vector<model::Column> columns;
     std::vector<std::vector<int32_t>> pages;  // [slice] page tables, copied
     uint64_t admissions = 0;
+    // Turns.
+    bool active = false;      // had work when last looked at
+    Duration used{};          // device time, as far as turns are concerned
+    Duration step_used{};     // of the step under way
+    double step_seconds = 0;  // of a step, a mean that forgets
+  };
+  // What other threads read of a model.
+  struct Published {
+    core::Snapshot view;
+    std::shared_ptr<const sched::PrefixDigest> digest;
   };
 
   static Series SeriesOf(const std::string& variant, Metrics* metrics);
@@ -152,7 +173,10 @@ class Engine {
   State* NextWithWork();
   bool HasWork(const State& s) const;
   void BeginStep(State* s);
+  void CountPlan(State* s);
   bool AdvanceStep(State* s);
+  void Charge(State* s, Duration used, bool step_over);
+  double StepsPerCycle(const State& s) const;
   void Harvest(State* s);
   void HarvestChoice(State* s, sched::SequenceId id,
                      std::span<const float> logits);
@@ -161,24 +185,22 @@ class Engine {
   void ForkChoices(State* s, Request* request, sched::SequenceId first);
   void Account(State* s);
   void Retire(State* s, Request* request, Result<core::Done> result);
-  bool ResumeKept(State* s, Request* request);
-  void DropKept(State* s, const std::string& request_id);
-  void ForgetDropped(State* s);
   void AddSequence(State* s, Request* request, int choice,
-                   std::vector<int32_t> tokens, sched::SequenceId id);
+                   sched::SequenceId id);
   void Publish(State* s);
 
   Options options_;
   Executor* clock_;
+  prometheus::Counter* device_busy_;
   std::vector<std::unique_ptr<State>> models_;
-  size_t turn_ = 0;
+  size_t turn_ = 0;  // the model that ran last
   sched::SequenceId next_sequence_ = 1;
 
   mutable Mutex mutex_;
   std::condition_variable_any wake_;
   std::deque<Message> inbox_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
-  std::map<std::string, core::Snapshot, std::less<>> views_ GUARDED_BY(mutex_);
+  std::map<std::string, Published, std::less<>> published_ GUARDED_BY(mutex_);
 };
 
 }  // namespace aio::engine

@@ -40,20 +40,16 @@ void Engine::Admit(GenerateJob job) {
   request->usage.prompt_tokens =
       static_cast<int>(request->generate.prompt.size());
   request->open_choices = request->generate.request->choices;
-  if (!ResumeKept(s, request)) {
-    const sched::SequenceId sequence = next_sequence_++;
-    const auto added = s->scheduler->Add(
-        sequence, static_cast<int>(request->generate.prompt.size()));
-    if (!added) {
-      request->generate.sink->OnDone(added.error());
-      return;
-    }
-    AddSequence(s, request, 0, request->generate.prompt, sequence);
+  const GenerateJob& g = request->generate;
+  const sched::SequenceId sequence = next_sequence_++;
+  const auto added = s->scheduler->Add(sequence, g.prompt, g.request->tenant);
+  if (!added) {
+    g.sink->OnDone(added.error());
+    return;
   }
+  AddSequence(s, request, 0, sequence);
   s->requests[id] = std::move(made);
   ++s->admissions;
-  for (auto& other : models_) DropKept(other.get(), id);
-  const GenerateJob& g = request->generate;
   const int room = s->model.forward->context_tokens_max() -
                    static_cast<int>(g.prompt.size());
   CHECK(room >= 1);
@@ -90,8 +86,7 @@ void Engine::Admit(ScoreJob job) {
     return;
   }
   const sched::SequenceId sequence = next_sequence_++;
-  const auto added =
-      s->scheduler->Add(sequence, static_cast<int>(tokens.size()));
+  const auto added = s->scheduler->Add(sequence, std::move(tokens), job.salt);
   if (!added) {
     job.done(added.error());
     return;
@@ -99,57 +94,19 @@ void Engine::Admit(ScoreJob job) {
   auto made = std::make_unique<Request>();
   made->id = key;
   made->score = std::make_unique<ScoreJob>(std::move(job));
-  AddSequence(s, made.get(), 0, std::move(tokens), sequence);
+  AddSequence(s, made.get(), 0, sequence);
   s->requests[key] = std::move(made);
 }
 
 void Engine::AddSequence(State* s, Request* request, int choice,
-                         std::vector<int32_t> tokens, sched::SequenceId id) {
-  tokens.reserve(tokens.size() + 256);
-  s->sequences[id] = {request, choice, std::move(tokens)};
+                         sched::SequenceId id) {
+  s->sequences[id] = {request, choice};
   request->sequences.push_back(id);
-}
-
-// The probe of this very request left its prompt's KV here: go on from it. The
-// last prompt token is computed again, because its logits are wanted.
-bool Engine::ResumeKept(State* s, Request* request) {
-  for (auto it = s->kept.begin(); it != s->kept.end(); ++it) {
-    if (it->request_id != request->id) continue;
-    const std::vector<int32_t>& prompt = request->generate.prompt;
-    Sequence& sequence = s->sequences.at(it->sequence);
-    sequence.tokens.resize(it->prompt_tokens);
-    if (sequence.tokens != prompt) return false;  // dropped by the caller
-    sequence.request = request;
-    request->sequences.push_back(it->sequence);
-    s->scheduler->Resume(it->sequence, it->prompt_tokens);
-    request->usage.cached_tokens = it->prompt_tokens - 1;
-    s->kept.erase(it);
-    return true;
-  }
-  return false;
-}
-
-void Engine::DropKept(State* s, const std::string& request_id) {
-  std::erase_if(s->kept, [&](const Kept& kept) {
-    if (kept.request_id != request_id) return false;
-    s->scheduler->Remove(kept.sequence);
-    s->sequences.erase(kept.sequence);
-    return true;
-  });
-}
-
-// The scheduler needed the pages of some kept prompts.
-void Engine::ForgetDropped(State* s) {
-  for (const sched::SequenceId id : s->plan.dropped) {
-    std::erase_if(s->kept, [&](const Kept& k) { return k.sequence == id; });
-    s->sequences.erase(id);
-  }
 }
 
 void Engine::CancelNow(const std::string& request_id) {
   const Error cancelled{ErrorCode::kCancelled, "cancelled", ""};
   for (auto& s : models_) {
-    DropKept(s.get(), request_id);
     for (const std::string& key : {request_id, ScoreKey(request_id)}) {
       const auto it = s->requests.find(key);
       if (it != s->requests.end()) Retire(s.get(), it->second.get(), cancelled);

@@ -43,8 +43,7 @@ void Engine::HarvestChoice(State* s, sched::SequenceId id,
     request->generate.sink->OnDelta(std::move(delta));
   }
   if (!choice.finish()) {
-    sequence.tokens.push_back(choice.last_token());
-    s->scheduler->Extend(id);
+    s->scheduler->Extend(id, choice.last_token());
     return;
   }
   s->scheduler->Remove(id);
@@ -56,38 +55,27 @@ void Engine::HarvestChoice(State* s, sched::SequenceId id,
   Retire(s, request, std::move(done));
 }
 
-// The other choices share the prompt's whole pages and compute the rest again:
-// at most one page and a token each, instead of a copy of the tail page that
-// every device would have to offer.
+// The other choices find the prompt in the prefix tree: each computes its last
+// token.
 void Engine::ForkChoices(State* s, Request* request, sched::SequenceId first) {
-  const std::vector<int32_t>& prompt = request->generate.prompt;
-  const int tokens = static_cast<int>(prompt.size());
   for (size_t c = 1; c < request->choices.size(); ++c) {
     const sched::SequenceId id = next_sequence_++;
-    s->scheduler->Fork(id, tokens, first, tokens);
-    AddSequence(s, request, static_cast<int>(c), prompt, id);
+    s->scheduler->Fork(id, first);
+    AddSequence(s, request, static_cast<int>(c), id);
   }
 }
 
+// The prompt's KV stays in the prefix tree, where a Start finds it.
 void Engine::HarvestScore(State* s, sched::SequenceId id,
                           std::span<const float> logits) {
-  Sequence& sequence = s->sequences.at(id);
-  Request* request = sequence.request;
+  Request* request = s->sequences.at(id).request;
   ScoreJob& job = *request->score;
   core::Scores scores;
-  scores.tokens = static_cast<int>(sequence.tokens.size());
+  scores.tokens = static_cast<int>(job.prompt.size() + job.suffix.size()) -
+                  request->usage.cached_tokens;
   for (const int32_t label : job.labels) scores.logits.push_back(logits[label]);
-  const int prompt_tokens = static_cast<int>(job.prompt.size());
-  scores.kept = job.keep && prompt_tokens > 1 && options_.kept_max > 0;
-  if (scores.kept) {
-    s->scheduler->Hold(id, prompt_tokens - 1);
-    sequence.request = nullptr;
-    request->sequences.clear();
-    s->kept.push_back({job.request_id, id, prompt_tokens});
-    if (s->kept.size() > static_cast<size_t>(options_.kept_max)) {
-      DropKept(s, std::string(s->kept.front().request_id));
-    }
-  }
+  scores.kept =
+      s->model.sched.prefix_cache && job.whole && job.prompt.size() > 1;
   const auto done = std::move(job.done);
   Retire(s, request, core::Done());
   done(std::move(scores));

@@ -3,143 +3,14 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
 
-#include "base/manual_executor.h"
-#include "base/random.h"
-#include "model/hash_forward.h"
+#include "engine/engine_fixture.h"
 
 namespace aio::engine {
 namespace {
-
-using model::HashForward;
-
-// Ids 0..61 are printable characters, 62 begins and 63 ends a text.
-class LetterTokenizer : public tokenizer::Tokenizer {
- public:
-  using Tokenizer::Encode;
-  std::vector<int32_t> Encode(const tokenizer::Spans& spans,
-                              bool add_bos) const override {
-    std::vector<int32_t> ids;
-    if (add_bos) ids.push_back(62);
-    for (const auto& span : spans) {
-      for (const char c : span.text) ids.push_back((c - '0') % 62);
-    }
-    return ids;
-  }
-  std::string_view Bytes(int32_t id, bool) const override {
-    return id < 62 ? std::string_view(letters_).substr(id, 1) : "";
-  }
-  std::string_view Piece(int32_t id) const override { return Bytes(id, true); }
-  int32_t Find(std::string_view piece) const override {
-    const size_t at = letters_.find(piece);
-    return at == std::string::npos ? -1 : static_cast<int32_t>(at);
-  }
-  int32_t vocabulary() const override { return 64; }
-  int32_t bos() const override { return 62; }
-  int32_t eos() const override { return 63; }
-  bool IsEnd(int32_t id) const override { return id == 63; }
-
- private:
-  std::string letters_ = [] {
-    std::string s;
-    for (char c = '0'; s.size() < 62; ++c) s += c;
-    return s;
-  }();
-};
-
-struct Answer : core::Sink {
-  bool started = false;
-  std::map<int, std::string> text;  // [choice]
-  std::vector<core::TokenLogprob> logprobs;
-  std::optional<Result<core::Done>> done;
-
-  void OnStart(const core::Served&) override {
-    EXPECT_FALSE(started);
-    started = true;
-  }
-  void OnDelta(core::Delta delta) override {
-    EXPECT_TRUE(started);
-    EXPECT_FALSE(done.has_value());
-    text[delta.choice] += delta.text;
-    for (auto& l : delta.logprobs) logprobs.push_back(std::move(l));
-  }
-  void OnDone(Result<core::Done> result) override {
-    EXPECT_FALSE(done.has_value()) << "OnDone twice";
-    done = std::move(result);
-  }
-  bool ok() const { return done && done->has_value(); }
-};
-
-class EngineTest : public testing::Test {
- protected:
-  void Make(const HashForward::Options& small = {},
-            const sched::Options& sched = {}) {
-    small_ = small;
-    std::vector<Model> models;
-    for (const auto& [name, options] :
-         {std::pair{"small", small}, std::pair{"large", large_}}) {
-      Model m;
-      m.variant = name;
-      m.forward = std::make_unique<HashForward>(options);
-      m.tokenizer = tokenizer_;
-      m.fingerprint = "hash";
-      m.sched = sched;
-      models.push_back(std::move(m));
-    }
-    // A slice of zero: beside another model every layer is a slice of its own.
-    Options options;
-    options.slice = Duration(0);
-    engine_ = std::make_unique<Engine>(std::move(models), options, &clock_,
-                                       &metrics_);
-  }
-  std::shared_ptr<core::Request> Ask(const std::string& id) {
-    auto r = std::make_shared<core::Request>();
-    r->id = id;
-    r->max_tokens = 40;
-    r->sampling.temperature = 1;
-    return r;
-  }
-  std::shared_ptr<Answer> Start(std::shared_ptr<core::Request> request,
-                                std::vector<int32_t> prompt,
-                                const std::string& variant = "small") {
-    auto sink = std::make_shared<Answer>();
-    core::Plan plan;
-    plan.variant = variant;
-    plan.seed = request->sampling.seed.value_or(1);
-    EXPECT_TRUE(engine_->Submit(
-        GenerateJob{std::move(request), plan, std::move(prompt), sink}));
-    return sink;
-  }
-  void Finish() {
-    for (int i = 0; engine_->Step(); ++i) ASSERT_LT(i, 100000);
-  }
-  // The answer by the definition of decoding, no engine involved.
-  std::string Expected(const core::Request& request,
-                       std::vector<int32_t> tokens, int choice = 0) {
-    Choice c(request, request.sampling.seed.value_or(1), choice, tokens,
-             tokenizer_,
-             std::min<int>(*request.max_tokens,
-                           small_.context - static_cast<int>(tokens.size())));
-    std::string text;
-    while (!c.finish()) {
-      text += c.Push(HashForward::Expected(small_, tokens)).text;
-      tokens.push_back(c.last_token());
-    }
-    return text;
-  }
-
-  HashForward::Options small_;
-  HashForward::Options large_ = {.seed = 2};
-  ManualExecutor clock_;
-  Metrics metrics_;
-  std::shared_ptr<LetterTokenizer> tokenizer_ =
-      std::make_shared<LetterTokenizer>();
-  std::unique_ptr<Engine> engine_;
-};
 
 TEST_F(EngineTest, AnAnswerIsWhatStepByStepDecodingGives) {
   Make();
@@ -291,20 +162,6 @@ TEST_F(EngineTest, AStopStringCutsTextAndLogprobsAlike) {
   EXPECT_EQ(of_tokens, sink->text[0]);
 }
 
-ScoreJob Probe(const std::string& id, std::vector<int32_t> prompt,
-               std::optional<Result<core::Scores>>* out) {
-  ScoreJob job;
-  job.request_id = id;
-  job.variant = "small";
-  job.prompt = std::move(prompt);
-  job.suffix = {9, 8};
-  job.labels = {3, 4};
-  job.keep = true;
-  job.deadline = Time::max();
-  job.done = [out](Result<core::Scores> s) { *out = std::move(s); };
-  return job;
-}
-
 TEST_F(EngineTest, AProbeLeavesThePromptForItsOwnRequest) {
   Make();
   const std::vector<int32_t> prompt(50, 6);
@@ -324,38 +181,6 @@ TEST_F(EngineTest, AProbeLeavesThePromptForItsOwnRequest) {
   EXPECT_EQ((*sink->done)->usage.cached_tokens, 49);
   EXPECT_EQ(sink->text[0], Expected(*request, prompt));
   EXPECT_EQ(engine_->View("small").pages_free, small_.pages);
-}
-
-TEST_F(EngineTest, AKeptPromptGoesWithItsRequestToAnotherVariantOrACancel) {
-  Make();
-  std::optional<Result<core::Scores>> scores;
-  for (const bool cancel : {false, true}) {
-    ASSERT_TRUE(engine_->Submit(Probe("a", {1, 2, 3}, &scores)));
-    Finish();
-    EXPECT_LT(engine_->View("small").pages_free, small_.pages);
-    if (cancel) {
-      engine_->Cancel("a");
-    } else {
-      Start(Ask("a"), {1, 2, 3}, "large");
-    }
-    Finish();
-    engine_->Step();
-    EXPECT_TRUE(engine_->Submit(Probe("b", {1}, &scores)));
-    Finish();
-    engine_->Cancel("b");
-    engine_->Step();
-    EXPECT_EQ(engine_->View("small").pages_free, small_.pages) << cancel;
-  }
-}
-
-TEST_F(EngineTest, KeptPromptsAreBoundedInNumber) {
-  Make();
-  std::optional<Result<core::Scores>> scores;
-  for (int i = 0; i < 30; ++i) {
-    ASSERT_TRUE(engine_->Submit(Probe(std::to_string(i), {1, 2, 3}, &scores)));
-    Finish();
-  }
-  EXPECT_GE(engine_->View("small").pages_free, small_.pages - 8);
 }
 
 TEST_F(EngineTest, AProbePastItsDeadlineFailsAndFreesItsPages) {

@@ -48,6 +48,7 @@ Result<ScoreJob> LocalBackend::Text::Score(
   ScoreJob job;
   job.request_id = request.request->id;
   job.variant = request.variant;
+  job.salt = request.request->tenant;
   ASSIGN_OR_RETURN(job.labels, builder->LabelTokens(request.labels));
   ASSIGN_OR_RETURN(job.prompt,
                    Prompt(*request.request, request.variant, request.prepared));
@@ -56,8 +57,8 @@ Result<ScoreJob> LocalBackend::Text::Score(
     return Error{ErrorCode::kInvalidArgument, "the probe's suffix is empty",
                  ""};
   }
-  job.keep = static_cast<int>(job.prompt.size()) <= request.tokens_max;
-  if (!job.keep) job.prompt = HeadAndTail(job.prompt, request.tokens_max);
+  job.whole = static_cast<int>(job.prompt.size()) <= request.tokens_max;
+  if (!job.whole) job.prompt = HeadAndTail(job.prompt, request.tokens_max);
   return job;
 }
 
@@ -90,7 +91,7 @@ core::Snapshot LocalBackend::View(std::string_view variant) const {
 
 void LocalBackend::Peek(std::shared_ptr<const core::Request> request,
                         std::string_view variant, PeekDone done) {
-  worker_->Post([text = text_, request = std::move(request),
+  worker_->Post([text = text_, engine = engine_, request = std::move(request),
                  variant = std::string(variant), done = std::move(done)] {
     auto tokens = text->Prompt(*request, variant, nullptr);
     if (!tokens) {
@@ -99,6 +100,8 @@ void LocalBackend::Peek(std::shared_ptr<const core::Request> request,
     }
     core::PromptSize size;
     size.tokens = static_cast<int>(tokens->size());
+    size.cached_tokens =
+        engine->CachedTokens(variant, request->tenant, *tokens);
     size.prepared =
         std::make_shared<PreparedPrompt>(variant, std::move(*tokens));
     done(std::move(size));

@@ -158,6 +158,12 @@ class CpuForward final : public Forward {
     return page_bytes_ / kPageTokens;
   }
 
+  void CopyPage(int32_t from, int32_t to) override {
+    CHECK(done_ && from >= 0 && from < options_.pages);
+    CHECK(to >= 0 && to < options_.pages);
+    std::memcpy(kv_.data() + to * page_bytes_, kv_.data() + from * page_bytes_,
+                static_cast<size_t>(page_bytes_));
+  }
   void Begin(std::span<const Column> columns) override;
   bool Advance(int layers) override;
   std::span<const float> Logits(int i) const override;

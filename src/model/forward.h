@@ -51,6 +51,10 @@ class Forward {
   virtual int64_t weight_bytes() const = 0;
   virtual int64_t kv_bytes_per_token() const = 0;
 
+  // Copies the KV of one page into another; never during a step. A sequence
+  // that shares part of a page with another goes on in its own copy.
+  virtual void CopyPage(int32_t from, int32_t to) = 0;
+
   // Begins a step. REQUIRES: no step under way; 1..columns_max() columns.
   virtual void Begin(std::span<const Column> columns) = 0;
   // Runs up to `layers` more layers; true once the step is over. The engine

@@ -8,6 +8,7 @@
 // Thread safety: none.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -26,6 +27,7 @@ class HashForward : public Forward {
     int columns = 64;
     int pages = 16;
     uint64_t seed = 1;
+    std::function<void()> on_layer = {};  // a test may turn its clock here
   };
 
   explicit HashForward(const Options& options)
@@ -39,6 +41,12 @@ class HashForward : public Forward {
   int64_t weight_bytes() const override { return 1000; }
   int64_t kv_bytes_per_token() const override { return 10; }
 
+  void CopyPage(int32_t from, int32_t to) override {
+    CHECK(layer_ < 0);
+    for (int i = 0; i < kPageTokens; ++i) {
+      kv_.at(to * kPageTokens + i) = kv_.at(from * kPageTokens + i);
+    }
+  }
   void Begin(std::span<const Column> columns) override {
     CHECK(layer_ < 0 && !columns.empty());
     CHECK(static_cast<int>(columns.size()) <= options_.columns);
@@ -47,7 +55,10 @@ class HashForward : public Forward {
   }
   bool Advance(int layers) override {
     CHECK(layer_ >= 0);
-    layer_ += layers;
+    for (; layers > 0 && layer_ <= options_.layers; --layers) {
+      if (options_.on_layer) options_.on_layer();
+      ++layer_;
+    }
     if (layer_ <= options_.layers) return false;
     for (const Column& c : columns_) At(c, c.position) = c.token;
     logits_.clear();

@@ -5,7 +5,7 @@
 
 namespace aio::sched {
 
-PagePool::PagePool(int pages) : users_(pages, 0) {
+PagePool::PagePool(int pages) : taken_(pages, false) {
   free_.reserve(pages);
   for (int32_t page = pages - 1; page >= 0; --page) free_.push_back(page);
 }
@@ -14,18 +14,14 @@ int32_t PagePool::Take() {
   CHECK(!free_.empty());
   const int32_t page = free_.back();
   free_.pop_back();
-  users_[page] = 1;
+  taken_[page] = true;
   return page;
 }
 
-void PagePool::Share(int32_t page) {
-  CHECK(users_[page] > 0);
-  ++users_[page];
-}
-
 void PagePool::Give(int32_t page) {
-  CHECK(users_[page] > 0);
-  if (--users_[page] == 0) free_.push_back(page);
+  CHECK(taken_.at(page));
+  taken_[page] = false;
+  free_.push_back(page);
 }
 
 }  // namespace aio::sched

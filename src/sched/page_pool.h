@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which KV pages are in use, as indices, with a count of users each: sequences
-// that begin alike share the pages of what they have in common.
+// Which KV pages hold nothing, as indices. Who may read a page that is taken
+// is its taker's business: one sequence's, or the prefix tree's.
 //
 // Thread safety: none; the engine thread only.
-// Invariants: a page is free exactly if its count is zero.
 // Cost: O(1) each; allocates only in the constructor.
 #pragma once
 
@@ -17,17 +16,15 @@ class PagePool {
  public:
   explicit PagePool(int pages);
 
-  int total() const { return static_cast<int>(users_.size()); }
+  int total() const { return static_cast<int>(taken_.size()); }
   int free() const { return static_cast<int>(free_.size()); }
 
-  // A page with one user. REQUIRES: free() > 0.
-  int32_t Take();
-  void Share(int32_t page);  // REQUIRES: in use
-  void Give(int32_t page);   // one user less; free at zero
+  int32_t Take();           // REQUIRES: free() > 0
+  void Give(int32_t page);  // REQUIRES: taken
 
  private:
-  std::vector<int32_t> free_;   // a stack: recently used pages are warm
-  std::vector<int32_t> users_;  // [page]
+  std::vector<int32_t> free_;  // a stack: recently used pages are warm
+  std::vector<bool> taken_;    // [page]
 };
 
 }  // namespace aio::sched

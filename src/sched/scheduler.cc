@@ -2,98 +2,152 @@
 #include "sched/scheduler.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "base/check.h"
 
 namespace aio::sched {
+namespace {
+
+// Kernels pass over the weights for this many columns at once: up to the next
+// multiple, a column costs next to nothing.
+constexpr int kPass = 8;
+// A prompt beside decoding gets at least so many columns a step, even where the
+// step table grants none: its user waits too, and its pages with it.
+constexpr int kPrefillColumnsMin = 4;
+
+int RoundUp(int n, int multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
+
+}  // namespace
 
 Scheduler::Scheduler(const Options& options)
-    : options_(options), pool_(options.pages) {
-  CHECK(options.columns_max >= options.sequences_max);
+    : options_(options),
+      pool_(options.pages),
+      tree_({options.pages, options.page_tokens, options.secret}) {
+  CHECK(options.columns_max >= 1 && options.sequences_max >= 1);
   CHECK(options.columns_beside_decode >= 1);
 }
 
-Result<void> Scheduler::Add(SequenceId id, int tokens) {
-  CHECK(tokens >= 1 && !Has(id));
+Result<void> Scheduler::Add(SequenceId id, std::vector<int32_t> tokens,
+                            uint64_t salt) {
+  CHECK(!tokens.empty() && !Has(id));
   if (queued() >= options_.queue_max) {
     return Error{ErrorCode::kOverloaded,
                  "the queue is full (" + std::to_string(options_.queue_max) +
                      " requests wait); retry later",
                  ""};
   }
-  sequences_[id].known = tokens;
+  Sequence& made = sequences_[id];
+  made.prompt = static_cast<int>(tokens.size());
+  made.tokens = std::move(tokens);
+  made.salt = salt;
   queue_.push_back(id);
   return {};
 }
 
-void Scheduler::Fork(SequenceId id, int tokens, SequenceId parent,
-                     int common) {
-  CHECK(tokens >= 1 && !Has(id));
-  sequences_[id].known = tokens;
-  queue_.push_back(id);
+void Scheduler::Fork(SequenceId id, SequenceId parent) {
+  CHECK(!Has(id));
   const Sequence& from = At(parent);
-  // The last token is always computed again: its logits are wanted.
-  const int usable = std::min({common, from.computed, tokens - 1});
-  const int pages = usable / options_.page_tokens;
-  Sequence& to = At(id);
-  to.pages.assign(from.pages.begin(), from.pages.begin() + pages);
-  for (const int32_t page : to.pages) pool_.Share(page);
-  to.computed = pages * options_.page_tokens;
+  Sequence made;
+  made.prompt = from.prompt;
+  made.tokens.assign(from.tokens.begin(), from.tokens.begin() + from.prompt);
+  made.salt = from.salt;
+  sequences_.emplace(id, std::move(made));
+  queue_.push_back(id);
 }
 
-void Scheduler::Extend(SequenceId id) { ++At(id).known; }
+void Scheduler::Extend(SequenceId id, int32_t token) {
+  At(id).tokens.push_back(token);
+}
 
 void Scheduler::Remove(SequenceId id) {
-  Release(&At(id), 0);
+  Release(&At(id));
   sequences_.erase(id);
   std::erase(running_, id);
   std::erase(queue_, id);
-  std::erase(held_, id);
-}
-
-void Scheduler::Hold(SequenceId id, int tokens) {
-  Sequence& sequence = At(id);
-  CHECK(tokens <= sequence.computed);
-  Release(&sequence, tokens);
-  sequence.held = true;
-  std::erase(running_, id);
-  std::erase(queue_, id);
-  held_.push_back(id);
-}
-
-void Scheduler::Resume(SequenceId id, int tokens) {
-  Sequence& sequence = At(id);
-  CHECK(sequence.held && tokens > sequence.computed);
-  sequence.held = false;
-  sequence.known = tokens;
-  std::erase(held_, id);
-  queue_.push_back(id);
 }
 
 StepPlan Scheduler::Plan() {
   StepPlan plan;
   Admit(&plan);
-  bool decoding = false;
   // A copy: granting pages may pause sequences, which shortens running_.
   const std::vector<SequenceId> order = running_;
-  for (const SequenceId id : order) {
-    const Sequence& s = At(id);
-    if (s.known - s.computed != 1) continue;
-    decoding = true;
-    Choose(id, 1, &plan);
-  }
-  const int limit =
-      decoding ? std::min(options_.columns_max,
-                          plan.columns + options_.columns_beside_decode)
-               : options_.columns_max;
-  for (const SequenceId id : order) {
-    const Sequence& s = At(id);
-    const int wanted = std::min(s.known - s.computed, limit - plan.columns);
-    if (s.known - s.computed > 1 && wanted > 0) Choose(id, wanted, &plan);
-  }
+  ChooseDecode(order, &plan);
+  ChoosePrefill(order, &plan);
   return plan;
+}
+
+// All of them, as long as there are columns; past that in turns, those first
+// that have waited longest.
+void Scheduler::ChooseDecode(const std::vector<SequenceId>& order,
+                             StepPlan* plan) {
+  std::vector<SequenceId> decoding;
+  for (const SequenceId id : order) {
+    if (At(id).left() == 1) decoding.push_back(id);
+  }
+  size_t columns = static_cast<size_t>(options_.columns_max);
+  if (decoding.size() < order.size() && columns > kPrefillColumnsMin) {
+    columns -= kPrefillColumnsMin;
+  }
+  if (decoding.size() > columns) {
+    std::stable_sort(decoding.begin(), decoding.end(),
+                     [&](SequenceId a, SequenceId b) {
+                       return At(a).served < At(b).served;
+                     });
+    decoding.resize(columns);
+  }
+  for (const SequenceId id : decoding) Choose(id, 1, plan);
+}
+
+// Half of the columns go to the oldest prompt, so that a long one takes at most
+// twice as long as alone, whatever comes after it. The rest goes to the prompts
+// with the fewest columns left: the order that makes the mean time to first
+// token least, and a short prompt behind one of 16K is answered early. Equal
+// shares for all were rejected: many prompts of one length would then all be
+// late. Prompts alike are served in their order.
+void Scheduler::ChoosePrefill(const std::vector<SequenceId>& order,
+                              StepPlan* plan) {
+  struct Share {
+    SequenceId id;
+    int left;
+    int columns;
+  };
+  std::vector<Share> shares;
+  for (const SequenceId id : order) {
+    if (At(id).left() > 1) shares.push_back({id, At(id).left(), 0});
+  }
+  if (shares.empty()) return;
+  int columns = options_.columns_max - plan->columns;
+  if (plan->columns > 0) {
+    columns = std::min(columns, ColumnsBeside(plan->columns));
+  }
+  std::vector<Share*> shortest;
+  for (Share& share : shares) shortest.push_back(&share);
+  std::stable_sort(
+      shortest.begin(), shortest.end(),
+      [](const Share* a, const Share* b) { return a->left < b->left; });
+  const auto give = [&](Share* share, int most) {
+    const int more = std::min({share->left - share->columns, most, columns});
+    share->columns += more;
+    columns -= more;
+  };
+  give(&shares[0], (columns + 1) / 2);
+  for (Share* share : shortest) give(share, columns);
+  for (const Share& share : shares) {
+    if (share.columns > 0) Choose(share.id, share.columns, plan);
+  }
+}
+
+// Of a step that decodes `n` columns.
+int Scheduler::ColumnsBeside(int n) const {
+  if (!options_.step_table) return options_.columns_beside_decode;
+  const int within =
+      options_.step_table->ColumnsWithin(options_.slowdown_max, n);
+  return std::max(within, RoundUp(n + kPrefillColumnsMin, kPass)) - n;
 }
 
 void Scheduler::Choose(SequenceId id, int columns, StepPlan* plan) {
@@ -102,29 +156,38 @@ void Scheduler::Choose(SequenceId id, int columns, StepPlan* plan) {
   }
   const int begin = At(id).computed;
   if (!Grant(id, begin + columns, plan)) return;
-  plan->slices.push_back({id, begin, columns, begin + columns == At(id).known});
+  Sequence& s = At(id);
+  s.served = ++slices_;
+  plan->slices.push_back({id, begin, columns, begin + columns == s.known()});
   plan->columns += columns;
 }
 
 void Scheduler::Commit(const StepPlan& plan) {
   for (const Slice& slice : plan.slices) {
     const auto it = sequences_.find(slice.id);
-    if (it != sequences_.end()) {
-      it->second.computed = slice.begin + slice.count;
-    }
+    if (it == sequences_.end()) continue;
+    Sequence& s = it->second;
+    s.computed = slice.begin + slice.count;
+    Store(&s, s.computed == s.prompt);
   }
 }
 
 const std::vector<int32_t>& Scheduler::PagesOf(SequenceId id) const {
-  const auto it = sequences_.find(id);
-  CHECK(it != sequences_.end());
-  return it->second.pages;
+  return At(id).pages;
 }
 
-Scheduler::Sequence& Scheduler::At(SequenceId id) {
+const std::vector<int32_t>& Scheduler::TokensOf(SequenceId id) const {
+  return At(id).tokens;
+}
+
+const Scheduler::Sequence& Scheduler::At(SequenceId id) const {
   const auto it = sequences_.find(id);
   CHECK(it != sequences_.end());
   return it->second;
+}
+
+Scheduler::Sequence& Scheduler::At(SequenceId id) {
+  return const_cast<Sequence&>(std::as_const(*this).At(id));
 }
 
 // First come, first served: nothing overtakes the head of the queue, so a long
@@ -133,71 +196,117 @@ void Scheduler::Admit(StepPlan* plan) {
   while (!queue_.empty() && running() < options_.sequences_max) {
     const SequenceId id = queue_.front();
     const Sequence& s = At(id);
-    const int missing = PagesFor(s.known) - static_cast<int>(s.pages.size());
-    while (pool_.free() < missing && DropHeld(plan)) {
-    }
-    if (pool_.free() < missing && !running_.empty()) return;
+    // The last token is always computed again: its logits are wanted.
+    const PrefixTree::Match match =
+        tree_.Find(s.salt, std::span(s.tokens).first(s.tokens.size() - 1));
+    const int missing =
+        PagesFor(s.known()) - static_cast<int>(match.pages.size());
+    const auto idle =
+        std::count_if(match.pages.begin(), match.pages.end(),
+                      [&](int32_t page) { return tree_.users(page) == 0; });
+    if (pages_free() - idle < missing && !running_.empty()) return;
     queue_.pop_front();
     running_.push_back(id);
+    Begin(id, match, plan);
   }
+}
+
+void Scheduler::Begin(SequenceId id, const PrefixTree::Match& match,
+                      StepPlan* plan) {
+  Sequence& s = At(id);
+  CHECK(s.pages.empty() && s.computed == 0);
+  for (const int32_t page : match.pages) tree_.Use(page);
+  s.pages = match.pages;
+  s.nodes = static_cast<int>(match.pages.size());
+  s.computed = s.nodes * options_.page_tokens;
+  const int32_t own = match.partial < 0 ? -1 : TakePage(plan);
+  if (own >= 0) {
+    // Evicting may have chosen the very page: then it is its own copy.
+    if (own != match.partial) plan->copies.push_back({match.partial, own});
+    if (tree_.Holds(match.partial)) tree_.Touch(match.partial);
+    s.pages.push_back(own);
+    s.computed = match.tokens;
+  }
+  if (!s.admitted) plan->admitted.push_back({id, s.known(), s.computed});
+  s.admitted = true;
+}
+
+int32_t Scheduler::TakePage(StepPlan* plan) {
+  if (pool_.free() == 0 && tree_.idle() > 0) {
+    pool_.Give(tree_.Evict());
+    ++plan->evicted;
+  }
+  return pool_.free() > 0 ? pool_.Take() : -1;
 }
 
 bool Scheduler::Grant(SequenceId id, int tokens, StepPlan* plan) {
   const auto needed = static_cast<size_t>(PagesFor(tokens));
   while (At(id).pages.size() < needed) {
-    if (pool_.free() > 0) {
-      At(id).pages.push_back(pool_.Take());
+    const int32_t page = TakePage(plan);
+    if (page >= 0) {
+      At(id).pages.push_back(page);
       continue;
     }
-    if (DropHeld(plan) || StripQueued()) continue;
-    // Slices already planned belong to older sequences or to decode columns;
-    // a paused one's slice is taken out of the plan again.
     const SequenceId newest = running_.back();
-    PauseNewest();
-    ++plan->paused;
-    std::erase_if(plan->slices, [&](const Slice& slice) {
-      if (slice.id != newest) return false;
-      plan->columns -= slice.count;
-      return true;
-    });
+    PauseNewest(plan);
     if (newest == id) return false;
   }
   return true;
 }
 
-bool Scheduler::DropHeld(StepPlan* plan) {
-  if (held_.empty()) return false;
-  const SequenceId id = held_.front();
-  plan->dropped.push_back(id);
-  Remove(id);
-  return true;
-}
-
-bool Scheduler::StripQueued() {
-  for (auto it = queue_.rbegin(); it != queue_.rend(); ++it) {
-    Sequence& waiting = At(*it);
-    if (waiting.pages.empty()) continue;
-    Release(&waiting, 0);
-    return true;
-  }
-  return false;
-}
-
-void Scheduler::PauseNewest() {
+// Slices already planned belong to older sequences or to decode columns; a
+// paused one's slice is taken out of the plan again.
+void Scheduler::PauseNewest(StepPlan* plan) {
   CHECK(!running_.empty());
   const SequenceId id = running_.back();
   running_.pop_back();
-  Release(&At(id), 0);
+  Release(&At(id));
   queue_.push_front(id);
+  ++plan->paused;
+  std::erase_if(plan->slices, [&](const Slice& slice) {
+    if (slice.id != id) return false;
+    plan->columns -= slice.count;
+    return true;
+  });
 }
 
-void Scheduler::Release(Sequence* sequence, int keep_tokens) {
-  const auto keep = static_cast<size_t>(PagesFor(keep_tokens));
-  while (sequence->pages.size() > keep) {
-    pool_.Give(sequence->pages.back());
-    sequence->pages.pop_back();
+void Scheduler::Store(Sequence* s, bool tail) {
+  const int page_tokens = options_.page_tokens;
+  for (;;) {
+    const auto i = static_cast<size_t>(s->nodes);
+    const int begin = s->nodes * page_tokens;
+    const int count = std::min(page_tokens, s->computed - begin);
+    if (count <= 0 || (count < page_tokens && !tail)) return;
+    const int32_t page = s->pages[i];
+    const int32_t holder =
+        tree_.Insert(s->salt, i == 0 ? -1 : s->pages[i - 1],
+                     std::span(s->tokens).subspan(begin, count), page);
+    if (count < page_tokens) return;
+    // Two computed the same page side by side: the same bytes, one is enough.
+    if (holder != page) {
+      tree_.Use(holder);
+      pool_.Give(page);
+      s->pages[i] = holder;
+    }
+    ++s->nodes;
   }
-  sequence->computed = std::min(sequence->computed, keep_tokens);
+}
+
+void Scheduler::Release(Sequence* s) {
+  Store(s, true);
+  for (; !s->pages.empty(); s->pages.pop_back()) {
+    const int32_t page = s->pages.back();
+    if (tree_.Holds(page)) {
+      tree_.Unuse(page);
+    } else {
+      pool_.Give(page);
+    }
+  }
+  s->nodes = 0;
+  s->computed = 0;
+  while (!options_.prefix_cache && tree_.idle() > 0) {
+    pool_.Give(tree_.Evict());
+  }
 }
 
 }  // namespace aio::sched

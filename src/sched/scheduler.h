@@ -5,25 +5,38 @@
 // computes. Knows no tensor, no thread and no clock, so that the simulator runs
 // this very object.
 //
-// Sequences are served in order of admission. A step takes the decode columns
-// first (sequences that lack one position), then waiting prefill. When pages
-// run out, held sequences are dropped first, then waiting ones lose the pages
-// they brought; then the newest running sequence
-// is paused: it gives its pages back, waits at the head of the queue and is
-// recomputed later. The oldest can always go on, because one sequence alone
-// fits (REQUIRED of the caller: pages * page_tokens >= its longest sequence).
+// Pages are shared through a prefix tree: what a sequence has computed is known
+// there as soon as a page is full, and with its last, partly filled page once
+// its prompt is done, or it is paused or over. An admitted sequence goes on
+// from the longest beginning that is known: full pages are shared, the page
+// where it parts from them is copied (StepPlan.copies). Further choices of a
+// request, the next turn of a conversation, a probed prompt and a paused
+// sequence all come back that way.
+//
+// A step takes the decode columns first (sequences that lack one position),
+// then waiting prefill (ChoosePrefill). When pages run out, what nobody uses is
+// evicted; then the newest running sequence is paused: it gives its pages back,
+// waits at the head of the queue and is recomputed later. The oldest can always
+// go on, because one sequence alone fits (REQUIRED of the caller: pages *
+// page_tokens >= its longest sequence).
 //
 // Thread safety: none; the engine thread only.
-// Cost: Plan is O(sequences + pages granted).
+// Cost: Plan is O(sequences + pages granted), and O(prompt pages) to look up a
+// prompt that waits.
+// See docs/kv_cache.md.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
+#include "cost/step_table.h"
 #include "sched/page_pool.h"
+#include "sched/prefix_tree.h"
 
 namespace aio::sched {
 
@@ -34,10 +47,17 @@ struct Options {
   int page_tokens = 32;
   int sequences_max = 32;  // running at once
   int columns_max = 512;   // of one step: the prefill chunk of a lone prompt
-  // Prefill columns of a step that also decodes: small, because every decoding
-  // user waits for them.
+  // Prefill columns of a step that also decodes, where no step table says
+  // better: small, because every decoding user waits for them.
   int columns_beside_decode = 32;
   int queue_max = 256;  // waiting; past it Add fails
+  // Off: KV is shared among sequences that run, and nothing outlives them.
+  bool prefix_cache = true;
+  uint64_t secret = 0;  // enters PrefixDigest's hashes; random in production
+  // What a step takes; with it prefill beside decoding is as wide as keeps the
+  // step within slowdown_max of the decoding alone.
+  std::optional<cost::StepTable> step_table;
+  double slowdown_max = 1.5;
 };
 
 // Positions [begin, begin + count) of one sequence. Its last column's logits
@@ -50,78 +70,107 @@ struct Slice {
 };
 
 struct StepPlan {
+  // To be done in this order before anything is computed, even if there is no
+  // slice: a page may be the source of one and the target of a later one.
+  struct Copy {
+    int32_t from = 0;
+    int32_t to = 0;
+  };
+  // Sequences that run for the first time.
+  struct Admitted {
+    SequenceId id = 0;
+    int known_tokens = 0;
+    int cached_tokens = 0;  // of those, KV was there
+  };
+
+  std::vector<Copy> copies;
   std::vector<Slice> slices;  // each sequence at most once
   int columns = 0;
-  int paused = 0;                   // sequences paused to make room
-  std::vector<SequenceId> dropped;  // held sequences that are gone
+  std::vector<Admitted> admitted;
+  int paused = 0;   // sequences paused to make room
+  int evicted = 0;  // pages that the prefix tree gave up
 };
 
 class Scheduler {
  public:
   explicit Scheduler(const Options& options);
 
-  // A new sequence of `tokens` known tokens waits for admission. kOverloaded
-  // if the queue is full. REQUIRES: tokens >= 1; id not in use.
-  Result<void> Add(SequenceId id, int tokens);
-  // The same, sharing the whole pages of `parent` that cover its first
-  // `common` tokens, as far as they are computed. Never refused: whoever was
-  // admitted may have its further choices (bounded by the server's limit).
-  void Fork(SequenceId id, int tokens, SequenceId parent, int common);
+  // A new sequence waits for admission. Only sequences of one salt share KV.
+  // kOverloaded if the queue is full. REQUIRES: a token; id not in use.
+  Result<void> Add(SequenceId id, std::vector<int32_t> tokens, uint64_t salt);
+  // The same with the prompt of `parent`. Never refused: whoever was admitted
+  // may have its further choices (bounded by the server's limit).
+  void Fork(SequenceId id, SequenceId parent);
   // One more token is known (just sampled).
-  void Extend(SequenceId id);
-  // Ends a sequence; its pages are free at once. Unknown ids are a bug.
+  void Extend(SequenceId id, int32_t token);
+  // Ends a sequence; its pages are free for others at once. Unknown ids are a
+  // bug.
   void Remove(SequenceId id);
 
-  // Keeps the first `tokens` computed positions of a sequence without running
-  // it, until Resume, Remove, or until its pages are needed (StepPlan.dropped).
-  void Hold(SequenceId id, int tokens);
-  // A held sequence runs again with `tokens` known tokens.
-  void Resume(SequenceId id, int tokens);
-
-  // Admits, grants pages, chooses slices. The caller runs them, then commits.
+  // Admits, grants pages, chooses slices. The caller copies pages, runs the
+  // slices, then commits.
   StepPlan Plan();
   // The slices of `plan` have been computed (those of sequences removed since
   // are ignored).
   void Commit(const StepPlan& plan);
 
   const std::vector<int32_t>& PagesOf(SequenceId id) const;
+  const std::vector<int32_t>& TokensOf(SequenceId id) const;
   bool Has(SequenceId id) const { return sequences_.count(id) > 0; }
   bool HasWork() const { return !running_.empty() || !queue_.empty(); }
   int running() const { return static_cast<int>(running_.size()); }
   int queued() const { return static_cast<int>(queue_.size()); }
-  int pages_free() const { return pool_.free(); }
+  // Pages that no sequence uses: empty ones, and cached ones to be evicted.
+  int pages_free() const { return pool_.free() + tree_.idle(); }
+  int pages_cached() const { return tree_.size(); }  // used or not
   int pages_total() const { return pool_.total(); }
+  // For prices, on any thread; the same object until something changes.
+  std::shared_ptr<const PrefixDigest> Digest() { return tree_.Digest(); }
 
  private:
   struct Sequence {
-    int known = 0;     // tokens whose ids are known
-    int computed = 0;  // positions whose KV is valid
-    bool held = false;
+    std::vector<int32_t> tokens;  // the known ones
+    int prompt = 0;               // of those, at the start
+    int computed = 0;             // positions whose KV is valid
+    uint64_t salt = 0;
+    bool admitted = false;  // at least once
+    uint64_t served = 0;    // the number of its last slice
+    int nodes = 0;          // leading pages that are full nodes of the tree
     std::vector<int32_t> pages;
+
+    int known() const { return static_cast<int>(tokens.size()); }
+    int left() const { return known() - computed; }
   };
 
   Sequence& At(SequenceId id);
+  const Sequence& At(SequenceId id) const;
   int PagesFor(int tokens) const {
     return (tokens + options_.page_tokens - 1) / options_.page_tokens;
   }
   void Admit(StepPlan* plan);
-  // Grants pages so that `sequence` covers `tokens`; false if it cannot even
-  // after dropping held ones and pausing all that is newer than `id`.
+  void Begin(SequenceId id, const PrefixTree::Match& match, StepPlan* plan);
+  // An empty page, evicting for it; -1 if all are in use.
+  int32_t TakePage(StepPlan* plan);
+  // Grants pages so that the sequence covers `tokens`; false if it cannot even
+  // after pausing all that is newer.
   bool Grant(SequenceId id, int tokens, StepPlan* plan);
-  bool DropHeld(StepPlan* plan);
-  // Takes the pages that the last waiting sequence brought with it (a fork's
-  // shared prefix, a resumed one's prompt); it recomputes them later.
-  bool StripQueued();
-  void PauseNewest();
-  void Release(Sequence* sequence, int keep_tokens);
+  void PauseNewest(StepPlan* plan);
+  // Makes what is computed known to the tree: full pages and, with `tail`, the
+  // last one as far as it goes.
+  void Store(Sequence* sequence, bool tail);
+  void Release(Sequence* sequence);
+  void ChooseDecode(const std::vector<SequenceId>& order, StepPlan* plan);
+  void ChoosePrefill(const std::vector<SequenceId>& order, StepPlan* plan);
+  int ColumnsBeside(int decode_columns) const;
   void Choose(SequenceId id, int columns, StepPlan* plan);
 
   Options options_;
   PagePool pool_;
+  PrefixTree tree_;
   std::map<SequenceId, Sequence> sequences_;
   std::vector<SequenceId> running_;  // admission order
   std::deque<SequenceId> queue_;     // paused ones at the front
-  std::vector<SequenceId> held_;     // oldest first
+  uint64_t slices_ = 0;              // so far
 };
 
 }  // namespace aio::sched

@@ -22,17 +22,26 @@ Options Small() {
   return options;
 }
 
+// Tokens of a prompt that has nothing in common with that of another id.
+std::vector<int32_t> Own(SequenceId id, int count) {
+  return std::vector<int32_t>(count, static_cast<int32_t>(1000 + id));
+}
+
+Result<void> Add(Scheduler* s, SequenceId id, int count) {
+  return s->Add(id, Own(id, count), 0);
+}
+
 // Runs a plan and, where logits come out, learns one more token.
 void RunStep(Scheduler* s, const StepPlan& plan) {
   s->Commit(plan);
   for (const Slice& slice : plan.slices) {
-    if (slice.logits && s->Has(slice.id)) s->Extend(slice.id);
+    if (slice.logits && s->Has(slice.id)) s->Extend(slice.id, 7);
   }
 }
 
 TEST(SchedulerTest, APromptIsCutIntoChunksAndOnlyItsEndWantsLogits) {
   Scheduler s(Small());
-  ASSERT_TRUE(s.Add(1, 13));
+  ASSERT_TRUE(Add(&s, 1, 13));
   StepPlan plan = s.Plan();
   ASSERT_EQ(plan.slices.size(), 1u);
   EXPECT_EQ(plan.slices[0].count, 10);
@@ -47,9 +56,9 @@ TEST(SchedulerTest, APromptIsCutIntoChunksAndOnlyItsEndWantsLogits) {
 
 TEST(SchedulerTest, DecodeColumnsComeFirstAndPrefillBesideThemIsSmall) {
   Scheduler s(Small());
-  ASSERT_TRUE(s.Add(1, 3));
+  ASSERT_TRUE(Add(&s, 1, 3));
   RunStep(&s, s.Plan());
-  ASSERT_TRUE(s.Add(2, 9));
+  ASSERT_TRUE(Add(&s, 2, 9));
   const StepPlan plan = s.Plan();
   ASSERT_EQ(plan.slices.size(), 2u);
   EXPECT_EQ(plan.slices[0].id, 1u);
@@ -60,8 +69,8 @@ TEST(SchedulerTest, DecodeColumnsComeFirstAndPrefillBesideThemIsSmall) {
 
 TEST(SchedulerTest, AFullQueueRefusesInsteadOfGrowing) {
   Scheduler s(Small());
-  for (SequenceId id = 1; id <= 4; ++id) ASSERT_TRUE(s.Add(id, 1));
-  const auto refused = s.Add(5, 1);
+  for (SequenceId id = 1; id <= 4; ++id) ASSERT_TRUE(Add(&s, id, 1));
+  const auto refused = Add(&s, 5, 1);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kOverloaded);
   EXPECT_FALSE(s.Has(5));
@@ -69,7 +78,7 @@ TEST(SchedulerTest, AFullQueueRefusesInsteadOfGrowing) {
 
 TEST(SchedulerTest, RemovalFreesThePagesAtOnce) {
   Scheduler s(Small());
-  ASSERT_TRUE(s.Add(1, 9));
+  ASSERT_TRUE(Add(&s, 1, 9));
   RunStep(&s, s.Plan());
   EXPECT_EQ(s.pages_free(), 8 - 3);
   s.Remove(1);
@@ -79,9 +88,9 @@ TEST(SchedulerTest, RemovalFreesThePagesAtOnce) {
 
 TEST(SchedulerTest, OutOfPagesPausesTheNewestAndRecomputesItLater) {
   Scheduler s(Small());  // 8 pages of 4
-  ASSERT_TRUE(s.Add(1, 10));
+  ASSERT_TRUE(Add(&s, 1, 10));
   RunStep(&s, s.Plan());
-  ASSERT_TRUE(s.Add(2, 10));
+  ASSERT_TRUE(Add(&s, 2, 10));
   int paused = 0;
   std::set<SequenceId> seen;
   for (int step = 0; step < 60 && s.Has(1); ++step) {
@@ -94,67 +103,190 @@ TEST(SchedulerTest, OutOfPagesPausesTheNewestAndRecomputesItLater) {
   }
   EXPECT_GE(paused, 1);
   ASSERT_FALSE(s.Has(1));
-  const StepPlan plan = s.Plan();
-  ASSERT_EQ(plan.slices.size(), 1u);
-  EXPECT_EQ(plan.slices[0].id, 2u);
-  EXPECT_EQ(plan.slices[0].begin, 0) << "recomputed from its first token";
-}
-
-TEST(SchedulerTest, AForkSharesWholePagesAndRecomputesTheTail) {
-  Scheduler s(Small());
-  ASSERT_TRUE(s.Add(1, 10));
-  RunStep(&s, s.Plan());
-  const int free = s.pages_free();
-  s.Fork(2, 10, 1, 10);
-  EXPECT_EQ(s.pages_free(), free) << "two pages of 4 are shared";
-  ASSERT_EQ(s.PagesOf(2).size(), 2u);
-  EXPECT_EQ(s.PagesOf(2)[0], s.PagesOf(1)[0]);
-  const StepPlan plan = s.Plan();
-  ASSERT_EQ(plan.slices.size(), 2u);
-  EXPECT_EQ(plan.slices[1].begin, 8);
-  EXPECT_NE(s.PagesOf(2)[2], s.PagesOf(1)[2]) << "the tail page is its own";
-  s.Remove(1);
-  RunStep(&s, plan);
-  s.Remove(2);
-  EXPECT_EQ(s.pages_free(), 8);
-}
-
-TEST(SchedulerTest, AForkWhosePromptEndsOnAPageStillComputesItsLastToken) {
-  Scheduler s(Small());
-  ASSERT_TRUE(s.Add(1, 8));
-  RunStep(&s, s.Plan());
-  s.Fork(2, 8, 1, 8);
-  EXPECT_EQ(s.PagesOf(2).size(), 1u);
-}
-
-TEST(SchedulerTest, AHeldSequenceResumesWhereItWasAndYieldsItsPagesIfNeeded) {
-  Scheduler s(Small());
-  ASSERT_TRUE(s.Add(1, 10));
-  RunStep(&s, s.Plan());
-  s.Hold(1, 7);
-  EXPECT_FALSE(s.HasWork());
-  EXPECT_EQ(s.PagesOf(1).size(), 2u);
-  s.Resume(1, 8);
   StepPlan plan = s.Plan();
   ASSERT_EQ(plan.slices.size(), 1u);
-  EXPECT_EQ(plan.slices[0].begin, 7);
-  EXPECT_EQ(plan.slices[0].count, 1);
+  EXPECT_EQ(plan.slices[0].id, 2u);
+  EXPECT_EQ(plan.slices[0].begin, 0) << "its pages were needed and are gone";
   RunStep(&s, plan);
-  s.Hold(1, 8);
-  ASSERT_TRUE(s.Add(2, 32));  // all eight pages
+}
+
+TEST(SchedulerTest, APausedSequenceGoesOnFromWhatIsLeftOfIt) {
+  Scheduler s(Small());
+  ASSERT_TRUE(Add(&s, 1, 12));
+  RunStep(&s, s.Plan());
+  RunStep(&s, s.Plan());
+  ASSERT_TRUE(Add(&s, 2, 14));
+  StepPlan plan;
+  for (int i = 0; plan.paused == 0; ++i) {
+    ASSERT_LT(i, 40);
+    plan = s.Plan();
+    RunStep(&s, plan);
+  }
+  s.Remove(1);
   plan = s.Plan();
-  ASSERT_EQ(plan.dropped.size(), 1u);
-  EXPECT_EQ(plan.dropped[0], 1u);
-  EXPECT_FALSE(s.Has(1));
+  ASSERT_EQ(plan.slices.size(), 1u);
+  EXPECT_EQ(plan.slices[0].id, 2u);
+  EXPECT_GE(plan.slices[0].begin, 12) << "one page was taken, its last";
+  EXPECT_TRUE(plan.admitted.empty()) << "this is not its first time";
+}
+
+TEST(SchedulerTest, AForkComputesNothingButTheLastToken) {
+  for (const int prompt : {10, 8, 1}) {
+    SCOPED_TRACE(prompt);
+    Scheduler s(Small());
+    ASSERT_TRUE(Add(&s, 1, prompt));
+    RunStep(&s, s.Plan());
+    s.Fork(2, 1);
+    const StepPlan plan = s.Plan();
+    ASSERT_EQ(plan.slices.size(), 2u);
+    EXPECT_EQ(plan.slices[1].id, 2u);
+    EXPECT_EQ(plan.slices[1].begin, prompt - 1);
+    ASSERT_EQ(plan.copies.size(), prompt > 1 ? 1u : 0u);
+    const auto &of1 = s.PagesOf(1), &of2 = s.PagesOf(2);
+    const auto tail = static_cast<size_t>((prompt - 1) / 4);
+    for (size_t i = 0; i < tail; ++i) EXPECT_EQ(of1[i], of2[i]);
+    EXPECT_NE(of1[tail], of2[tail]) << "the tail page is its own";
+    if (prompt > 1) {
+      EXPECT_EQ(plan.copies[0].from, of1[tail]);
+      EXPECT_EQ(plan.copies[0].to, of2[tail]);
+    }
+    s.Remove(1);
+    RunStep(&s, plan);
+    s.Remove(2);
+    EXPECT_EQ(s.pages_free(), 8);
+  }
+}
+
+TEST(SchedulerTest, TheNextTurnOfAConversationComputesOnlyWhatIsNew) {
+  Scheduler s(Small());
+  ASSERT_TRUE(Add(&s, 1, 9));
+  for (int i = 0; i < 3; ++i) RunStep(&s, s.Plan());
+  std::vector<int32_t> turn = s.TokensOf(1);  // 9 and an answer of 3
+  s.Remove(1);
+  EXPECT_EQ(s.pages_free(), 8);
+  EXPECT_EQ(s.pages_cached(), 3);
+  turn.insert(turn.end(), {1, 2, 3, 4});
+  ASSERT_TRUE(s.Add(2, turn, 0));
+  const StepPlan plan = s.Plan();
+  ASSERT_EQ(plan.admitted.size(), 1u);
+  EXPECT_EQ(plan.admitted[0].known_tokens, 16);
+  EXPECT_EQ(plan.admitted[0].cached_tokens, 11) << "the last was never stepped";
+  EXPECT_EQ(plan.slices[0].begin, 11);
+}
+
+TEST(SchedulerTest, PromptsOfDifferentSaltsShareNothing) {
+  Scheduler s(Small());
+  ASSERT_TRUE(s.Add(1, Own(1, 9), 5));
+  RunStep(&s, s.Plan());
+  s.Remove(1);
+  ASSERT_TRUE(s.Add(2, Own(1, 9), 6));
+  EXPECT_EQ(s.Plan().admitted.at(0).cached_tokens, 0);
+  EXPECT_EQ(s.Digest()->CachedTokens(6, Own(1, 9)), 0);
+  EXPECT_EQ(s.Digest()->CachedTokens(5, Own(1, 9)), 8);
+}
+
+TEST(SchedulerTest, TwoThatComputeTheSameSideBySideEndWithOnePage) {
+  Scheduler s(Small());
+  ASSERT_TRUE(s.Add(1, Own(1, 5), 0));
+  ASSERT_TRUE(s.Add(2, Own(1, 5), 0));
+  RunStep(&s, s.Plan());
+  EXPECT_EQ(s.PagesOf(1)[0], s.PagesOf(2)[0]);
+  EXPECT_EQ(s.pages_free(), 8 - 3);
+}
+
+TEST(SchedulerTest, WithoutPrefixCacheNothingOutlivesItsSequence) {
+  Options o = Small();
+  o.prefix_cache = false;
+  Scheduler s(o);
+  ASSERT_TRUE(Add(&s, 1, 9));
+  RunStep(&s, s.Plan());
+  s.Fork(2, 1);
+  StepPlan plan = s.Plan();
+  EXPECT_EQ(plan.slices.at(1).begin, 8) << "choices still share";
+  RunStep(&s, plan);
+  s.Remove(1);
+  s.Remove(2);
+  EXPECT_EQ(s.pages_cached(), 0);
+  ASSERT_TRUE(s.Add(3, Own(1, 9), 0));
+  EXPECT_EQ(s.Plan().admitted.at(0).cached_tokens, 0);
+}
+
+TEST(SchedulerTest, AShortPromptBehindALongOneIsServedEarlyAndBothGoOn) {
+  Options o = Small();
+  o.pages = 100;
+  Scheduler s(o);
+  ASSERT_TRUE(Add(&s, 1, 200));
+  RunStep(&s, s.Plan());
+  ASSERT_TRUE(Add(&s, 2, 9));
+  ASSERT_TRUE(Add(&s, 3, 4));
+  StepPlan plan = s.Plan();
+  ASSERT_EQ(plan.slices.size(), 3u);
+  EXPECT_EQ(plan.slices[0].count, 5) << "half for the oldest";
+  EXPECT_EQ(plan.slices[1].count, 1);
+  EXPECT_EQ(plan.slices[2].count, 4) << "all of the shortest";
+  EXPECT_TRUE(plan.slices[2].logits);
+}
+
+TEST(SchedulerTest, PromptsOfOneLengthAreServedInTheirOrder) {
+  Options o = Small();
+  o.pages = 100;
+  Scheduler s(o);
+  for (SequenceId id = 1; id <= 3; ++id) ASSERT_TRUE(Add(&s, id, 40));
+  const StepPlan plan = s.Plan();
+  ASSERT_EQ(plan.slices.size(), 1u);
+  EXPECT_EQ(plan.slices[0].id, 1u);
+  EXPECT_EQ(plan.slices[0].count, 10);
+}
+
+TEST(SchedulerTest, AStepTableSaysHowMuchPrefillFitsBesideDecoding) {
+  Options o = Small();
+  o.pages = 100;
+  o.page_tokens = 32;
+  o.sequences_max = 32;
+  o.columns_max = 64;
+  o.queue_max = 64;
+  o.step_table.emplace();
+  o.step_table->columns = {1, 8, 16, 24, 32};
+  // c: within 1.5 of one column there are 16, of 17 there are 24.
+  o.step_table->seconds = {1, 1.2, 1.4, 2.0, 3.2};
+  o.step_table->prefill_seconds_per_token = 0.2;
+  for (const auto& [decoding, expected] :
+       {std::pair{1, 16}, {8, 16}, {15, 24}, {17, 24}, {24, 32}, {30, 40}}) {
+    Scheduler s(o);
+    for (int i = 0; i < decoding; ++i) {
+      ASSERT_TRUE(Add(&s, static_cast<SequenceId>(1 + i), 1));
+    }
+    RunStep(&s, s.Plan());
+    ASSERT_TRUE(Add(&s, 99, 300));
+    EXPECT_EQ(s.Plan().columns, expected) << decoding;
+  }
+}
+
+TEST(SchedulerTest, MoreSequencesThanColumnsDecodeInTurns) {
+  Options o = Small();
+  o.pages = 64;
+  o.sequences_max = 6;
+  o.columns_max = 4;
+  o.queue_max = 6;
+  Scheduler s(o);
+  for (SequenceId id = 1; id <= 6; ++id) ASSERT_TRUE(Add(&s, id, 1));
+  std::map<SequenceId, int> served;
+  for (int step = 0; step < 30; ++step) {
+    const StepPlan plan = s.Plan();
+    EXPECT_EQ(plan.columns, 4);
+    for (const Slice& slice : plan.slices) ++served[slice.id];
+    RunStep(&s, plan);
+  }
+  for (const auto& [id, steps] : served) EXPECT_EQ(steps, 20) << id;
 }
 
 TEST(SchedulerTest, WaitingForksCannotStarveTheOnlyRunningSequence) {
   Scheduler s(Small());
-  ASSERT_TRUE(s.Add(1, 30));
+  ASSERT_TRUE(Add(&s, 1, 30));
   for (int i = 0; i < 3; ++i) RunStep(&s, s.Plan());
-  ASSERT_TRUE(s.Add(2, 32));
-  s.Fork(3, 30, 1, 30);
-  s.Remove(1);  // 3 alone holds the shared seven pages, and waits behind 2
+  ASSERT_TRUE(Add(&s, 2, 32));
+  s.Fork(3, 1);
+  s.Remove(1);  // its pages stay, for 3, which waits behind 2
   int columns = 0;
   for (int i = 0; i < 10 && s.PagesOf(2).size() < 8; ++i) {
     const StepPlan plan = s.Plan();
@@ -171,6 +303,8 @@ void CheckPlan(const Scheduler& s, const Options& o, const StepPlan& plan) {
   for (const Slice& slice : plan.slices) {
     columns += slice.count;
     const auto& pages = s.PagesOf(slice.id);
+    ASSERT_EQ(std::set<int32_t>(pages.begin(), pages.end()).size(),
+              pages.size());
     for (int p = slice.begin; p < slice.begin + slice.count; ++p) {
       const int32_t page = pages.at(p / o.page_tokens);
       const auto [it, fresh] = writer.emplace(page, slice.id);
@@ -181,25 +315,59 @@ void CheckPlan(const Scheduler& s, const Options& o, const StepPlan& plan) {
   ASSERT_LE(columns, o.columns_max);
 }
 
+// What KV the pages hold, by the rules: every position of a page remembers the
+// whole text up to it, so a page shared, copied or overwritten wrongly shows.
+class Memory {
+ public:
+  explicit Memory(const Options& o)
+      : page_tokens_(o.page_tokens), kv_(o.pages * o.page_tokens) {}
+
+  void Run(const Scheduler& s, const StepPlan& plan) {
+    for (const auto& [from, to] : plan.copies) {
+      for (int i = 0; i < page_tokens_; ++i) {
+        kv_[to * page_tokens_ + i] = kv_[from * page_tokens_ + i];
+      }
+    }
+    for (const Slice& slice : plan.slices) {
+      const auto& tokens = s.TokensOf(slice.id);
+      const auto& pages = s.PagesOf(slice.id);
+      for (int p = 0; p < slice.begin + slice.count; ++p) {
+        auto& at =
+            kv_[pages.at(p / page_tokens_) * page_tokens_ + p % page_tokens_];
+        const std::vector<int32_t> text(tokens.begin(), tokens.begin() + p + 1);
+        if (p >= slice.begin) at = text;
+        ASSERT_EQ(at, text) << "position " << p << " of " << slice.id;
+      }
+    }
+  }
+
+ private:
+  int page_tokens_;
+  std::vector<std::vector<int32_t>> kv_;  // [page, position]: a text
+};
+
 TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(seed);
-    const Options o = Small();
+    Options o = Small();
+    o.prefix_cache = seed % 4 != 0;
     Scheduler s(o);
+    Memory memory(o);
     std::map<SequenceId, int> left;  // tokens still to make
     SequenceId next = 1;
     uint64_t draw = 0;
     const auto random = [&](int n) {
       return static_cast<int>(RandomBits(seed, 0, draw++) % n);
     };
-    int finished = 0;
+    int finished = 0, cached = 0;
     for (int step = 0; step < 400; ++step) {
-      const int tokens = 1 + random(24);
       if (random(3) == 0) {
-        const bool fork =
-            !left.empty() && s.queued() < 4 && random(2) == 0;
-        if (fork) s.Fork(next, tokens, left.begin()->first, random(24));
-        const bool added = fork || s.Add(next, tokens).has_value();
+        const bool fork = !left.empty() && s.queued() < 4 && random(2) == 0;
+        std::vector<int32_t> prompt(1 + random(24));
+        for (int32_t& token : prompt) token = random(8) == 0 ? 1 : 0;
+        if (fork) s.Fork(next, left.begin()->first);
+        const bool added =
+            fork || s.Add(next, std::move(prompt), random(2)).has_value();
         if (added) left[next++] = random(8);
       }
       if (!left.empty() && random(20) == 0) {
@@ -209,12 +377,14 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
       const bool work = s.HasWork();
       const StepPlan plan = s.Plan();
       CheckPlan(s, o, plan);
+      memory.Run(s, plan);
       ASSERT_TRUE(!work || !plan.slices.empty()) << "work, but no progress";
+      for (const auto& a : plan.admitted) cached += a.cached_tokens;
       s.Commit(plan);
       for (const Slice& slice : plan.slices) {
         if (!slice.logits) continue;
         if (left[slice.id]-- > 0) {
-          s.Extend(slice.id);
+          s.Extend(slice.id, random(2));
         } else {
           s.Remove(slice.id);
           left.erase(slice.id);
@@ -223,8 +393,10 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
       }
     }
     EXPECT_GT(finished, 10);
+    EXPECT_GT(cached, 0);
     for (const auto& [id, n] : left) s.Remove(id);
     EXPECT_EQ(s.pages_free(), o.pages);
+    EXPECT_TRUE(o.prefix_cache || s.pages_cached() == 0);
   }
 }
 

@@ -41,9 +41,12 @@ async function chunks(response) {
   return events.map((event) => JSON.parse(event.replace(/^data: /, "")));
 }
 
-// What depends on the server or the moment and not on the answer.
+// Without what depends on the server or the moment and not on the answer: who
+// asks second finds the prompt cached.
 function answerOf({ choices, usage, system_fingerprint }) {
-  return { choices, usage, system_fingerprint };
+  const { prompt_tokens_details, ...tokens } = usage;
+  assert(prompt_tokens_details.cached_tokens < usage.prompt_tokens);
+  return { choices, tokens, system_fingerprint };
 }
 
 const cases = {

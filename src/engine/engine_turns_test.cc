@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How models share a device. Layers take time on a clock turned by hand.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "engine/engine_fixture.h"
+
+namespace aio::engine {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr auto kSmallBusy = "aio_engine_busy_seconds_total{variant=\"small\"}";
+constexpr auto kLargeBusy = "aio_engine_busy_seconds_total{variant=\"large\"}";
+
+// A step of `small` takes 5 layers (the head is one) of 4 ms, one of `large` 10
+// of 34 ms: 340 ms.
+class EngineTurnsTest : public EngineTest {
+ protected:
+  void SetUp() override {
+    slice_ = milliseconds(80);
+    tokenizer_->endless = true;
+    small_.on_layer = [this] { clock_.Advance(milliseconds(4)); };
+    large_.layers = 9;
+    large_.on_layer = [this] { clock_.Advance(milliseconds(34)); };
+    Make(small_);
+  }
+  std::shared_ptr<core::Request> Long(const std::string& id) {
+    auto request = Ask(id);
+    request->max_tokens = 100;
+    request->sampling.temperature = 0;
+    return request;
+  }
+  double Ms(Time since) { return 1e3 * Seconds(clock_.Now() - since); }
+};
+
+TEST_F(EngineTurnsTest, ASmallModelsUserDoesNotWaitForALargeModelsStep) {
+  Start(Long("large"), {1, 2, 3}, "large");
+  engine_->Step();
+  for (int i = 0; i < 20; ++i) {
+    const Time asked = clock_.Now();
+    auto request = Ask("small" + std::to_string(i));
+    request->max_tokens = 1;
+    auto sink = Start(request, {i, 2, 3});
+    while (!sink->done) {
+      ASSERT_TRUE(engine_->Step());
+      ASSERT_LT(Ms(asked), 200);
+    }
+    // The slice under way, whose last layer may be just begun, and its own.
+    EXPECT_LE(Ms(asked), 80 + 34 + 20);
+  }
+}
+
+TEST_F(EngineTurnsTest, AShortStepRunsToItsEnd) {
+  Start(Long("small"), {1, 2, 3});
+  Start(Long("large"), {1, 2, 3}, "large");
+  const auto steps = [&](const std::string& variant) {
+    return Metric("aio_engine_steps_total{variant=\"" + variant + "\"}");
+  };
+  for (int i = 0; i < 60; ++i) {
+    const double busy = Metric(kSmallBusy), before = steps("small");
+    engine_->Step();
+    const bool ran = Metric(kSmallBusy) > busy;
+    EXPECT_EQ(steps("small") - before, ran ? 1 : 0);
+  }
+  EXPECT_GT(steps("large"), 1);
+}
+
+TEST_F(EngineTurnsTest, ModelsAtWorkGetTheSameTime) {
+  Start(Long("small"), {1, 2, 3});
+  Start(Long("large"), {1, 2, 3}, "large");
+  for (int i = 0; i < 100; ++i) engine_->Step();
+  const double small = Metric(kSmallBusy), large = Metric(kLargeBusy);
+  EXPECT_GT(large, 1);
+  EXPECT_NEAR(small, large, 0.120) << "but for a slice";
+  EXPECT_NEAR(Metric("aio_device_busy_seconds_total{device=\"cpu\"}"),
+              small + large, 1e-9);
+  EXPECT_NEAR(Seconds(clock_.Now() - Time()), small + large, 1e-9);
+  // 340 ms against 20.
+  EXPECT_NEAR(engine_->View("small").steps_per_cycle, 17, 1e-6);
+  EXPECT_NEAR(engine_->View("large").steps_per_cycle, 1, 1e-6);
+}
+
+TEST_F(EngineTurnsTest, AnIdleModelEarnsNoCreditAndOwesAtMostASlice) {
+  auto alone = Start(Long("large"), {1, 2, 3}, "large");
+  while (Metric(kLargeBusy) < 10) engine_->Step();
+  // `small` was idle for 10 s: it does not now keep the device for 10 s.
+  Start(Long("a"), {1, 2, 3});
+  Time from = clock_.Now();
+  double small = Metric(kSmallBusy), large = Metric(kLargeBusy);
+  while (Ms(from) < 1500) engine_->Step();
+  EXPECT_NEAR(Metric(kSmallBusy) - small, 0.75, 0.15);
+  EXPECT_NEAR(Metric(kLargeBusy) - large, 0.75, 0.15);
+  EXPECT_FALSE(alone->done.has_value());
+}
+
+TEST_F(EngineTurnsTest, AModelThatHadTheDeviceToItselfIsNotMadeToPay) {
+  auto large = Start(Long("large"), {1, 2, 3}, "large");
+  while (Metric(kLargeBusy) < 10) engine_->Step();
+  engine_->Cancel("large");
+  Start(Long("a"), {1, 2, 3});
+  for (int i = 0; i < 5; ++i) engine_->Step();
+  Start(Long("again"), {1, 2, 3}, "large");
+  const Time from = clock_.Now();
+  const double before = Metric(kLargeBusy);
+  while (Ms(from) < 1000) engine_->Step();
+  EXPECT_NEAR(Metric(kLargeBusy) - before, 0.5, 0.2);
+}
+
+TEST_F(EngineTurnsTest, AloneAModelHasOneStepACycle) {
+  auto request = Ask("a");
+  request->max_tokens = 5;
+  Serve(request, {1, 2, 3});
+  EXPECT_EQ(engine_->View("small").steps_per_cycle, 1);
+  EXPECT_EQ(engine_->View("nobody").steps_per_cycle, 1);
+}
+
+}  // namespace
+}  // namespace aio::engine
