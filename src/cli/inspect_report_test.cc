@@ -78,13 +78,13 @@ TEST_F(InspectReportTest, HostileTextReachesNeitherTerminalNorParser) {
 TEST_F(InspectReportTest, TypesThatCannotBeComputedAreNamed) {
   const std::vector<std::byte> data(144);
   gguf::Writer writer;
-  writer.AddTensor("t", DType::kQ4_K, {256}, data);
+  writer.AddTensor("t", DType::kQ3_K, {256}, data);
   const auto file = Parse(writer);
-  EXPECT_NE(DescribeModel(file, false).find("cannot compute with Q4_K"),
+  EXPECT_NE(DescribeModel(file, false).find("cannot compute with Q3_K"),
             std::string::npos);
   EXPECT_FALSE(ModelToJson(file, false)
                    .at("types")
-                   .at("Q4_K")
+                   .at("Q3_K")
                    .at("computable")
                    .as_bool());
 }

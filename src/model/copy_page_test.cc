@@ -21,7 +21,7 @@ std::unique_ptr<Forward> Load(const TestModel& model, ThreadPool* pool,
                               bool kv_f16) {
   CpuOptions options;
   options.pool = pool;
-  options.kv_f16 = kv_f16;
+  options.kv = kv_f16 ? kernels::KvType::kF16 : kernels::KvType::kF32;
   options.pages = 8;
   options.columns_max = 128;
   auto forward = LoadCpuForward(model.file(), options);
