@@ -76,7 +76,7 @@ TEST_F(InspectReportTest, HostileTextReachesNeitherTerminalNorParser) {
 }
 
 TEST_F(InspectReportTest, TypesThatCannotBeComputedAreNamed) {
-  const std::vector<std::byte> data(144);
+  const std::vector<std::byte> data(110);
   gguf::Writer writer;
   writer.AddTensor("t", DType::kQ3_K, {256}, data);
   const auto file = Parse(writer);
