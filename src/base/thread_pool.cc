@@ -60,6 +60,19 @@ void ThreadPool::RunErased(const void* function, Call call) {
   while (left != 0) left = AwaitChange(running_, left);
 }
 
+void ThreadPool::Meet() {
+  if (workers_.empty()) return;
+  // Read before arriving: the last to arrive changes it.
+  const uint32_t seen = meetings_.load(std::memory_order_acquire);
+  if (met_.fetch_add(1, std::memory_order_acq_rel) + 1 < threads()) {
+    AwaitChange(meetings_, seen);
+    return;
+  }
+  met_.store(0, std::memory_order_relaxed);
+  meetings_.fetch_add(1, std::memory_order_release);
+  meetings_.notify_all();
+}
+
 void ThreadPool::Work(int thread) {
   for (uint32_t seen = 0;;) {
     seen = AwaitChange(epoch_, seen);

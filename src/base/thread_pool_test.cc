@@ -86,5 +86,26 @@ TEST(ShareTest, PartsCoverEverythingOnceAndCutAtGrains) {
   }
 }
 
+// Each round, every thread reads what all others wrote in the round before.
+TEST(ThreadPoolTest, ThreadsThatMeetSeeWhatTheOthersWrote) {
+  for (const int threads : {1, 2, 3, 5}) {
+    ThreadPool pool(threads);
+    std::vector<int> values(static_cast<size_t>(threads), 0);
+    std::atomic<int> wrong = 0;
+    for (int run = 0; run < 20; ++run) {
+      std::fill(values.begin(), values.end(), 0);
+      pool.Run([&](int thread) {
+        for (int round = 1; round <= 50; ++round) {
+          values[static_cast<size_t>(thread)] = round;
+          pool.Meet();
+          for (const int v : values) wrong += v == round ? 0 : 1;
+          pool.Meet();
+        }
+      });
+    }
+    EXPECT_EQ(wrong, 0) << threads << " threads";
+  }
+}
+
 }  // namespace
 }  // namespace aio

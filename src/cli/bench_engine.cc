@@ -186,6 +186,7 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Open(BenchFile file,
   options.pool = engine->pool_.get();
   options.columns_max = size.columns_max;
   options.logits_max = size.logits_max;
+  options.profile = size.profile;
   options.pages = engine->pages_each_ * size.sequences;
   RETURN_IF_ERROR(CheckFits(*engine->file_.file, options));
   ASSIGN_OR_RETURN(engine->forward_,

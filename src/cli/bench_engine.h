@@ -91,9 +91,10 @@ std::string TypeOf(const gguf::File& file);
 // What will be stepped, which decides how much memory is taken.
 struct BenchSize {
   int sequences = 1;
-  int positions = 1;    // of each sequence
-  int columns_max = 1;  // of a step
-  int logits_max = 1;   // columns of a step that give logits
+  int positions = 1;     // of each sequence
+  int columns_max = 1;   // of a step
+  int logits_max = 1;    // columns of a step that give logits
+  bool profile = false;  // whether forward().Profile() tells anything
 };
 
 class BenchEngine {
@@ -113,6 +114,8 @@ class BenchEngine {
   // `count` columns of one sequence in steps of at most columns_max; the last
   // one's logits.
   void Prefill(int sequence, int position, int count);
+  // The i-th logits of the last step.
+  std::span<const float> Logits(int i) const { return forward_->Logits(i); }
   // Of the first logits of the last step.
   uint64_t LogitsHash() const;
   // Weights once, and the keys and values of `count` sequences.

@@ -127,13 +127,13 @@ int PrintBench(const BenchReport& report, bool as_json) {
   return 1;
 }
 
-std::string PrintProfile(std::vector<StageTime> stages) {
-  std::ranges::stable_sort(stages, std::greater(), &StageTime::seconds);
+std::string PrintProfile(std::vector<model::StageTime> stages) {
+  std::ranges::stable_sort(stages, std::greater(), &model::StageTime::seconds);
   double total = 0;
-  for (const StageTime& s : stages) total += s.seconds;
+  for (const model::StageTime& s : stages) total += s.seconds;
   std::vector<std::vector<std::string>> rows = {{"stage", "ms", "share"}};
-  for (const StageTime& s : stages) {
-    rows.push_back({s.stage, fmt::format("{:.3f}", s.seconds * 1e3),
+  for (const model::StageTime& s : stages) {
+    rows.push_back({s.name, fmt::format("{:.3f}", s.seconds * 1e3),
                     eval::PercentText(total > 0 ? s.seconds / total : 0)});
   }
   return eval::AlignColumns(rows, 1);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cli/bench_engine.h"
+#include "model/forward.h"
 
 namespace aio::cli {
 
@@ -48,13 +49,8 @@ boost::json::object BenchJson(const BenchReport& report);
 // The one or the other on standard output; the exit code of the process.
 int PrintBench(const BenchReport& report, bool as_json);
 
-// Where the time of a step goes: a stage of it and its seconds.
-struct StageTime {
-  std::string stage;  // "matmul"
-  double seconds = 0;
-};
-// A table of the stages and their shares of the sum, longest first. Nothing of
-// the forward pass measures stages yet, so that no command prints it.
-std::string PrintProfile(std::vector<StageTime> stages);
+// A table of the stages of a forward pass and their shares of the sum, longest
+// first.
+std::string PrintProfile(std::vector<model::StageTime> stages);
 
 }  // namespace aio::cli

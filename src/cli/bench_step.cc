@@ -13,6 +13,8 @@
 #include "cli/bench_report.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "engine/sampler.h"
+#include "kernels/activations.h"
 
 namespace aio::cli {
 namespace {
@@ -23,6 +25,7 @@ struct StepFlags {
   EngineFlags engine;
   std::vector<int> widths;  // decode and batch
   int tokens = kChunk;      // prefill
+  bool profile = false;     // decode
 };
 
 int Fail(const std::string& benchmark, const Error& error) {
@@ -66,6 +69,47 @@ std::vector<std::vector<double>> Rounds(const StepFlags& flags,
   return seconds;
 }
 
+// Where the time of a step of `columns` goes, and of choosing its tokens
+// greedily: means over as many steps as runs, of the first thread.
+std::vector<model::StageTime> ProfileOf(const StepFlags& flags, int columns,
+                                        BenchEngine* engine) {
+  const auto before = engine->forward().Profile();
+  double sampling = 0;
+  core::Sampling greedy;
+  greedy.temperature = 0;
+  for (int run = 0; run < flags.engine.runs; ++run) {
+    engine->Decode(columns, flags.engine.context);
+    const double begin = NowSeconds();
+    for (int i = 0; i < columns; ++i) {
+      engine::Sampler(greedy, 0, 0, {}).Sample(engine->Logits(i), run);
+    }
+    sampling += NowSeconds() - begin;
+  }
+  auto stages = engine->forward().Profile();
+  for (size_t i = 0; i < stages.size(); ++i) {
+    stages[i].seconds -= before[i].seconds;
+  }
+  stages.push_back({"sampling", sampling});
+  for (auto& stage : stages) stage.seconds /= flags.engine.runs;
+  return stages;
+}
+
+void AddProfiles(const StepFlags& flags, BenchEngine* engine,
+                 BenchReport* report) {
+  boost::json::array profiles;
+  for (const int n : {1, kernels::kColumnsPerPass}) {
+    if (!std::ranges::binary_search(flags.widths, n)) continue;
+    const auto stages = ProfileOf(flags, n, engine);
+    boost::json::object seconds;
+    for (const auto& stage : stages) seconds[stage.name] = stage.seconds;
+    profiles.push_back({{"n", n}, {"seconds", std::move(seconds)}});
+    report->notes.push_back(
+        fmt::format("\na step of {} column{}, by stage:\n{}", n,
+                    n == 1 ? "" : "s", PrintProfile(stages)));
+  }
+  report->more["profile"] = std::move(profiles);
+}
+
 Result<BenchReport> Decode(const std::string& benchmark,
                            const StepFlags& flags) {
   const int most = std::ranges::max(flags.widths);
@@ -76,6 +120,7 @@ Result<BenchReport> Decode(const std::string& benchmark,
   size.positions = context + 1;
   size.columns_max = std::max(most, std::min(context, kChunk));
   size.logits_max = most;
+  size.profile = flags.profile;
   ASSIGN_OR_RETURN(
       const auto engine,
       BenchEngine::Open(std::move(file), flags.engine.threads, size));
@@ -95,6 +140,7 @@ Result<BenchReport> Decode(const std::string& benchmark,
                            engine->BytesOfDecode(n, context),
                            static_cast<double>(n)});
   }
+  if (flags.profile) AddProfiles(flags, engine.get(), &report);
   engine->Decode(1, context);
   report.logits_hash = engine->LogitsHash();
   report.headline = benchmark == "decode" ? 0 : report.rows.size() - 1;
@@ -189,6 +235,8 @@ void AddBenchDecode(CLI::App& bench, int* exit_code) {
       "reading the weights once");
   AddEngineFlags(c, &flags->engine);
   AddWidths(c, "--columns", flags.get());
+  c->add_flag("--profile", flags->profile,
+              "Where the time of a step of 1 and of 8 columns goes");
   c->callback([flags, exit_code] { *exit_code = Run("decode", *flags); });
 }
 

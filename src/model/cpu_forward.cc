@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// One step on the CPU. All threads of the pool run the same functions, each on
+// its share, and meet where one needs what the others wrote: four times a layer
+// if the KV heads divide by the threads and the step is of at most
+// kColumnsPerPass columns, a few times more otherwise.
 #include "model/cpu_forward.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <initializer_list>
@@ -18,6 +22,8 @@
 #include "kernels/rope.h"
 #include "kernels/vector_ops.h"
 #include "model/config.h"
+#include "model/cpu_scratch.h"
+#include "model/stage_clock.h"
 #include "model/weights.h"
 #include "tensor/block_formats.h"
 #include "tensor/matrix.h"
@@ -25,95 +31,14 @@
 namespace aio::model {
 namespace {
 
-using kernels::ActivationBuffer;
 using kernels::Activations;
-
-// Rows per thread are cut at multiples of this.
-constexpr int64_t kRowGrain = kTileRows;
-// Fewer columns than this are not worth waking the threads for, in the small
-// operations between matrix products.
-constexpr int kColumnsToShare = 4;
-
-// Fewer attention tasks than this are split into spans of their contexts: else
-// some threads would wait for others.
-int64_t SplitTasks(int64_t threads) { return threads > 1 ? 2 * threads : 0; }
+using kernels::kBlock;
 
 static_assert(kernels::kKvBlock == kPageTokens,
               "a page holds one block of attention's arithmetic");
 
-kernels::AttentionShape ShapeOf(const ModelConfig& config, kernels::KvType kv) {
-  return {config.head_dim, config.heads / config.kv_heads, kv,
-          1.0f / std::sqrt(static_cast<float>(config.head_dim))};
-}
-
-int64_t PageBytes(const ModelConfig& config, kernels::KvType kv) {
-  const kernels::AttentionShape shape = ShapeOf(config, kv);
-  return int64_t{config.layers} * config.kv_heads *
-         (shape.key_bytes() + shape.value_bytes());
-}
-
-// Numbers of floats and columns of everything one step needs.
-struct ScratchSizes {
-  ScratchSizes(const ModelConfig& c, const CpuOptions& options)
-      : columns(options.columns_max),
-        hidden(c.hidden),
-        heads(int64_t{c.heads} * c.head_dim),
-        kv(int64_t{c.kv_heads} * c.head_dim),
-        feed_forward(c.feed_forward),
-        angles(c.head_dim / 2),
-        attention(
-            kernels::Padded(kernels::AttentionScratch(ShapeOf(c, options.kv)))),
-        threads(options.pool == nullptr ? 1 : options.pool->threads()),
-        spans(SplitTasks(threads) * kernels::SpansOf(options.context_max - 1) *
-              kernels::SpanFloats(ShapeOf(c, options.kv))),
-        logits(int64_t{options.logits_max} * c.vocabulary) {}
-
-  int64_t bytes() const {
-    const int64_t floats =
-        columns * (2 * hidden + heads + 2 * kv + feed_forward + 2 * angles) +
-        attention * threads + spans + logits;
-    return floats * static_cast<int64_t>(sizeof(float)) +
-           ActivationBuffer::Bytes(columns, hidden) +
-           ActivationBuffer::Bytes(columns, heads) +
-           ActivationBuffer::Bytes(columns, feed_forward);
-  }
-
-  int64_t columns, hidden, heads, kv, feed_forward, angles, attention, threads,
-      spans, logits;
-};
-
-// The memory of one step, [columns, ...] each.
-struct Scratch {
-  explicit Scratch(const ScratchSizes& s)
-      : residual(Floats(s.columns * s.hidden)),
-        out(Floats(s.columns * s.hidden)),
-        q(Floats(s.columns * s.heads)),
-        k(Floats(s.columns * s.kv)),
-        v(Floats(s.columns * s.kv)),
-        up(Floats(s.columns * s.feed_forward)),
-        cos(Floats(s.columns * s.angles)),
-        sin(Floats(s.columns * s.angles)),
-        attention(Floats(s.attention * s.threads)),
-        spans(Floats(s.spans)),
-        logits(Floats(s.logits)),
-        normed(s.columns, s.hidden),
-        heads(s.columns, s.heads),
-        act(s.columns, s.feed_forward) {}
-
-  static AlignedBuffer<float> Floats(int64_t n) {
-    return AlignedBuffer<float>(static_cast<size_t>(n));
-  }
-
-  AlignedBuffer<float> residual;  // the stream between layers
-  AlignedBuffer<float> out;       // of a product that is added to it
-  AlignedBuffer<float> q, k, v, up, cos, sin;
-  AlignedBuffer<float> attention;  // [threads, ...]
-  AlignedBuffer<float> spans;      // [tasks, spans, ...] of long contexts
-  AlignedBuffer<float> logits;     // [logits_max, vocabulary]
-  ActivationBuffer normed;         // inputs of q, k, v, gate, up, output
-  ActivationBuffer heads;          // input of o
-  ActivationBuffer act;            // input of down
-};
+// Rows per thread are cut at multiples of this.
+constexpr int64_t kRowGrain = kTileRows;
 
 bool NeedCodes(std::initializer_list<const Linear*> products) {
   return std::ranges::any_of(products, [](const Linear* l) {
@@ -138,14 +63,18 @@ class CpuForward final : public Forward {
         tiles_(std::move(tiles)),
         options_(options),
         pool_(*options.pool),
-        shape_(ShapeOf(config_, options.kv)),
-        page_bytes_(PageBytes(config_, options.kv)),
         rope_(MakeRope(config_, weights_)),
-        kv_(static_cast<size_t>(page_bytes_ * options.pages),
-            AlignedBuffer<std::byte>::kNothing),
-        scratch_(ScratchSizes(config_, options)) {
+        kv_(config_, options),
+        scratch_(ScratchSizes(config_, options)),
+        clock_(options.profile) {
     columns_.reserve(static_cast<size_t>(options.columns_max));
     ranges_.reserve(static_cast<size_t>(options.columns_max));
+    const int threads = pool_.threads();
+    const int64_t width =
+        int64_t{config_.heads / config_.kv_heads} * config_.head_dim;
+    owns_heads_ = config_.kv_heads % threads == 0 &&
+                  config_.head_dim % kRowGrain == 0 &&
+                  config_.kv_heads / threads * width % kBlock == 0;
   }
 
   int vocabulary() const override { return config_.vocabulary; }
@@ -155,14 +84,13 @@ class CpuForward final : public Forward {
   int pages() const override { return options_.pages; }
   int64_t weight_bytes() const override { return weights_.step_bytes(); }
   int64_t kv_bytes_per_token() const override {
-    return page_bytes_ / kPageTokens;
+    return kv_.page_bytes() / kPageTokens;
   }
+  std::vector<StageTime> Profile() const override { return clock_.Times(); }
 
   void CopyPage(int32_t from, int32_t to) override {
-    CHECK(done_ && from >= 0 && from < options_.pages);
-    CHECK(to >= 0 && to < options_.pages);
-    std::memcpy(kv_.data() + to * page_bytes_, kv_.data() + from * page_bytes_,
-                static_cast<size_t>(page_bytes_));
+    CHECK(done_);
+    kv_.CopyPage(from, to);
   }
   void Begin(std::span<const Column> columns) override;
   bool Advance(int layers) override;
@@ -184,62 +112,66 @@ class CpuForward final : public Forward {
   }
 
   int columns() const { return static_cast<int>(columns_.size()); }
-  // `fn(column)` for every column, by several threads if there are many.
-  template <typename Function>
-  void ForColumns(const Function& fn);
+  Range ShareOf(int64_t total, int thread, int64_t grain = 1) const {
+    return Share(total, thread, pool_.threads(), grain);
+  }
+  void Lap(int thread, Stage stage) {
+    if (thread == 0) clock_.Lap(stage);
+  }
+  // Waits for the other threads; what this one did since was `stage`.
+  void Meet(int thread, Stage stage) {
+    Lap(thread, stage);
+    pool_.Meet();
+    Lap(thread, Stage::kMeeting);
+  }
+
+  void EmbedColumns(Range columns);
   // Rows of one product for all columns, bias included.
   void ProductRows(const Product& product, const Activations& x, Range rows);
-  void Products(std::initializer_list<Product> products, const Activations& x);
+  // This thread's rows of all of them together.
+  void Products(std::initializer_list<Product> products, const Activations& x,
+                int thread);
   // residual += linear(x).
-  void AddProduct(const Linear& linear, const Activations& x);
-  // x = norm(residual), and its codes.
-  void Norm(const std::vector<float>& weight, const Activations& x, bool codes);
-  void Quantize(const Activations& x);
+  void AddProduct(const Linear& linear, const Activations& x, int thread);
+  // norm(residual), and its codes.
+  Activations Norm(const std::vector<float>& weight, bool codes, int thread);
+  // The codes of numbers [from, to) of all columns; behind the last number come
+  // those of the padding.
+  void Quantize(const Activations& x, Range numbers);
 
-  void Layer(int index);
-  void WriteKeysAndValues(const LayerWeights& w, int index);
-  void Attend(int index);
-  void AttendBySpans(int index);
-  template <typename Function>
-  void ForItems(int64_t items, const Function& fn);
+  void Layer(int index, int thread);
+  void QueryKeyValue(const LayerWeights& w, int index, int thread);
+  void TurnAndWrite(const LayerWeights& w, int index, Range columns,
+                    Range kv_heads);
+  void Attend(int index, int thread);
+  void AttendBySpans(int index, int thread);
+  void AttendRange(int index, Range columns, int kv_head, int thread);
+  float* AttentionScratch(int thread);
   kernels::AttentionColumn ColumnOf(int64_t c, int kv_head);
-  Range ColumnsOfBlock(int64_t begin) const;
-  void FeedForward(const LayerWeights& w);
-  void Head();
-  void KeepColumnsWithLogits();
-  // Of a layer's and head's block of keys in a page; values follow.
-  int64_t KvOffset(int layer, int kv_head) const;
-  kernels::KvPages KvOf(int layer, int kv_head, const int32_t* pages) const;
+  void FindRanges();
+  void FeedForward(const LayerWeights& w, int thread);
+  void Head(int thread);
+  void KeepColumnsWithLogits(int thread);
 
   const ModelConfig config_;
   const Weights weights_;
   const AlignedBuffer<std::byte> tiles_;  // what weights_ look at
   const CpuOptions options_;
   ThreadPool& pool_;
-  const kernels::AttentionShape shape_;
-  const int64_t page_bytes_;
   const kernels::RopeTable rope_;
-  // [pages][layers][kv_heads] of one block of keys and one of values.
-  AlignedBuffer<std::byte> kv_;
+  KvMemory kv_;
   Scratch scratch_;
+  StageClock clock_;
+  // Each thread computes and attends to KV heads of its own, with the query
+  // heads that share them: nobody waits between the two.
+  bool owns_heads_ = false;
   std::vector<ActiveColumn> columns_;  // capacity columns_max: no allocation
-  std::vector<Range> ranges_;          // of columns; likewise
-  int layer_ = 0;                      // the next one of the step under way
-  int logits_ = 0;                     // columns of the step that ask
+  // Columns that read the same block last: neighbours of one sequence.
+  std::vector<Range> ranges_;
+  int layer_ = 0;   // the next one of the step under way
+  int logits_ = 0;  // columns of the step that ask
   bool done_ = true;
 };
-
-template <typename Function>
-void CpuForward::ForColumns(const Function& fn) {
-  if (columns() < kColumnsToShare) {
-    for (int c = 0; c < columns(); ++c) fn(c);
-    return;
-  }
-  pool_.Run([&](int thread) {
-    const Range mine = Share(columns(), thread, pool_.threads());
-    for (int64_t c = mine.begin; c < mine.end; ++c) fn(static_cast<int>(c));
-  });
-}
 
 void CpuForward::ProductRows(const Product& product, const Activations& x,
                              Range rows) {
@@ -253,47 +185,63 @@ void CpuForward::ProductRows(const Product& product, const Activations& x,
 }
 
 void CpuForward::Products(std::initializer_list<Product> products,
-                          const Activations& x) {
+                          const Activations& x, int thread) {
   int64_t total = 0;
   for (const Product& p : products) total += p.linear->matrix.rows;
-  pool_.Run([&](int thread) {
-    const Range mine = Share(total, thread, pool_.threads(), kRowGrain);
-    int64_t first = 0;  // of this product among all rows
-    for (const Product& p : products) {
-      const int64_t rows = p.linear->matrix.rows;
-      const Range part = {std::clamp(mine.begin - first, int64_t{0}, rows),
-                          std::clamp(mine.end - first, int64_t{0}, rows)};
-      ProductRows(p, x, part);
-      first += rows;
-    }
-  });
+  const Range mine = ShareOf(total, thread, kRowGrain);
+  int64_t first = 0;  // of this product among all rows
+  for (const Product& p : products) {
+    const int64_t rows = p.linear->matrix.rows;
+    // Tiles begin anew with each matrix.
+    const auto cut = [&](int64_t at) {
+      const int64_t row = std::clamp(at - first, int64_t{0}, rows);
+      return row == rows ? rows : row / kRowGrain * kRowGrain;
+    };
+    ProductRows(p, x, {cut(mine.begin), cut(mine.end)});
+    first += rows;
+  }
 }
 
-void CpuForward::AddProduct(const Linear& linear, const Activations& x) {
+void CpuForward::AddProduct(const Linear& linear, const Activations& x,
+                            int thread) {
   const int64_t hidden = config_.hidden;
-  pool_.Run([&](int thread) {
-    const Range mine = Share(hidden, thread, pool_.threads(), kRowGrain);
-    ProductRows({&linear, scratch_.out.data(), hidden}, x, mine);
-    for (int c = 0; c < columns(); ++c) {
-      const int64_t at = c * hidden + mine.begin;
-      kernels::AddTo(scratch_.out.data() + at, mine.size(),
-                     scratch_.residual.data() + at);
-    }
-  });
+  const Range mine = ShareOf(hidden, thread, kRowGrain);
+  ProductRows({&linear, scratch_.out.data(), hidden}, x, mine);
+  for (int c = 0; c < columns(); ++c) {
+    const int64_t at = c * hidden + mine.begin;
+    kernels::AddTo(scratch_.out.data() + at, mine.size(),
+                   scratch_.residual.data() + at);
+  }
 }
 
-void CpuForward::Quantize(const Activations& x) {
-  ForColumns([&](int c) { kernels::QuantizeColumns(x, {c, c + 1}); });
+void CpuForward::Quantize(const Activations& x, Range numbers) {
+  const int64_t end = numbers.end == x.depth ? x.stride : numbers.end;
+  for (int c = 0; c < columns(); ++c) {
+    kernels::QuantizeBlocks(x, c, {numbers.begin / kBlock, end / kBlock});
+  }
 }
 
-void CpuForward::Norm(const std::vector<float>& weight, const Activations& x,
-                      bool codes) {
-  ForColumns([&](int c) {
-    kernels::RmsNorm(scratch_.residual.data() + int64_t{c} * config_.hidden,
+// A few columns are computed by every thread for itself, which takes less time
+// than waiting for each other; many are shared.
+Activations CpuForward::Norm(const std::vector<float>& weight, bool codes,
+                             int thread) {
+  const bool alone = columns() <= kernels::kColumnsPerPass;
+  const Activations x =
+      alone ? scratch_.own_normed[static_cast<size_t>(thread)].View(columns())
+            : scratch_.normed.View(columns());
+  const Range mine = alone ? Range{0, columns()} : ShareOf(columns(), thread);
+  for (int64_t c = mine.begin; c < mine.end; ++c) {
+    kernels::RmsNorm(scratch_.residual.data() + c * config_.hidden,
                      weight.data(), config_.hidden, config_.norm_epsilon,
                      x.Values(c));
     if (codes) kernels::QuantizeColumns(x, {c, c + 1});
-  });
+  }
+  if (alone) {
+    Lap(thread, Stage::kNorms);
+  } else {
+    Meet(thread, Stage::kNorms);
+  }
+  return x;
 }
 
 void CpuForward::Begin(std::span<const Column> columns) {
@@ -310,11 +258,25 @@ void CpuForward::Begin(std::span<const Column> columns) {
     logits_ += c.logits ? 1 : 0;
   }
   CHECK(logits_ <= options_.logits_max);
+  FindRanges();
+  clock_.Start();
+  if (columns.size() <= kernels::kColumnsPerPass) {
+    EmbedColumns({0, this->columns()});
+  } else {
+    pool_.Run(
+        [&](int thread) { EmbedColumns(ShareOf(this->columns(), thread)); });
+  }
+  clock_.Lap(Stage::kNorms);
+  layer_ = 0;
+  done_ = false;
+}
+
+void CpuForward::EmbedColumns(Range columns) {
   const int64_t angles = config_.head_dim / 2;
-  ForColumns([&](int c) {
+  const WeightMatrix& table = weights_.embedding;
+  const auto hidden = static_cast<size_t>(config_.hidden);
+  for (int64_t c = columns.begin; c < columns.end; ++c) {
     const ActiveColumn& column = columns_[static_cast<size_t>(c)];
-    const WeightMatrix& table = weights_.embedding;
-    const auto hidden = static_cast<size_t>(config_.hidden);
     DecodeRow(
         table.type,
         {table.Row(column.token), static_cast<size_t>(table.row_bytes)},
@@ -322,21 +284,22 @@ void CpuForward::Begin(std::span<const Column> columns) {
     kernels::RopeAngles(rope_, column.position,
                         scratch_.cos.data() + c * angles,
                         scratch_.sin.data() + c * angles);
-  });
-  layer_ = 0;
-  done_ = false;
+  }
 }
 
 bool CpuForward::Advance(int layers) {
-  for (; layers > 0 && !done_; --layers) {
-    if (layer_ < config_.layers) {
-      Layer(layer_++);
-      done_ = layer_ == config_.layers && logits_ == 0;
-    } else {
-      Head();
-      done_ = true;
-    }
-  }
+  if (done_ || layers <= 0) return done_;
+  const int left = config_.layers - layer_;
+  const int end = layer_ + std::min(layers, left);
+  const bool head = layers > left && logits_ > 0;
+  clock_.Start();
+  pool_.Run([&](int thread) {
+    for (int i = layer_; i < end; ++i) Layer(i, thread);
+    if (head) Head(thread);
+  });
+  clock_.Lap(Stage::kMeeting);
+  layer_ = end;
+  done_ = layer_ == config_.layers && (head || logits_ == 0);
   return done_;
 }
 
@@ -346,199 +309,228 @@ std::span<const float> CpuForward::Logits(int i) const {
   return {scratch_.logits.data() + static_cast<size_t>(i) * n, n};
 }
 
-void CpuForward::Layer(int index) {
+void CpuForward::Layer(int index, int thread) {
   const LayerWeights& w = weights_.layers[static_cast<size_t>(index)];
-  const Activations normed = scratch_.normed.View(columns());
-  Norm(w.attention_norm, normed, NeedCodes({&w.q, &w.k, &w.v}));
-  Products({{&w.q, scratch_.q.data(), w.q.matrix.rows},
-            {&w.k, scratch_.k.data(), w.k.matrix.rows},
-            {&w.v, scratch_.v.data(), w.v.matrix.rows}},
-           normed);
-  // Before any column, those of this step included, reads them.
-  WriteKeysAndValues(w, index);
-  if (index == config_.layers - 1) KeepColumnsWithLogits();
+  QueryKeyValue(w, index, thread);
+  if (index == config_.layers - 1) KeepColumnsWithLogits(thread);
   if (columns_.empty()) return;
-  Attend(index);
+  Attend(index, thread);
   const Activations heads = scratch_.heads.View(columns());
-  if (NeedCodes({&w.o})) Quantize(heads);
-  AddProduct(w.o, heads);
-  FeedForward(w);
+  if (NeedCodes({&w.o})) {
+    if (!owns_heads_) Meet(thread, Stage::kAttention);
+    Quantize(heads, owns_heads_ ? ShareOf(heads.depth, thread,
+                                          heads.depth / pool_.threads())
+                                : ShareOf(heads.depth, thread, kBlock));
+  }
+  Meet(thread, Stage::kAttention);
+  AddProduct(w.o, heads, thread);
+  Meet(thread, Stage::kMatMul);
+  FeedForward(w, thread);
 }
 
-// Also turns q, and normalises q and k where the family does.
-void CpuForward::WriteKeysAndValues(const LayerWeights& w, int index) {
+// q, k and v of all columns; k and v are in their pages before any column,
+// those of this step included, reads them.
+void CpuForward::QueryKeyValue(const LayerWeights& w, int index, int thread) {
+  const Activations x =
+      Norm(w.attention_norm, NeedCodes({&w.q, &w.k, &w.v}), thread);
+  const Product products[] = {{&w.q, scratch_.q.data(), w.q.matrix.rows},
+                              {&w.k, scratch_.k.data(), w.k.matrix.rows},
+                              {&w.v, scratch_.v.data(), w.v.matrix.rows}};
+  if (owns_heads_) {
+    for (const Product& p : products) {
+      const int64_t rows = p.linear->matrix.rows;
+      ProductRows(p, x, ShareOf(rows, thread, rows / pool_.threads()));
+    }
+    Lap(thread, Stage::kMatMul);
+    TurnAndWrite(w, index, {0, columns()}, ShareOf(config_.kv_heads, thread));
+    Lap(thread, Stage::kNorms);
+    return;
+  }
+  Products({products[0], products[1], products[2]}, x, thread);
+  Meet(thread, Stage::kMatMul);
+  TurnAndWrite(w, index, ShareOf(columns(), thread), {0, config_.kv_heads});
+  Meet(thread, Stage::kNorms);
+}
+
+// Turns q and k of some KV heads and the query heads that share them,
+// normalises them where the family does, and writes k and v to their pages.
+void CpuForward::TurnAndWrite(const LayerWeights& w, int index, Range columns,
+                              Range kv_heads) {
   const int dim = config_.head_dim;
-  const auto turn = [&](const std::vector<float>& norm, int heads, int column,
-                        float* x) {
-    for (int h = 0; h < heads && !norm.empty(); ++h) {
+  const int64_t group = config_.heads / config_.kv_heads;
+  const auto turn = [&](const std::vector<float>& norm, int64_t heads,
+                        int64_t column, float* x) {
+    for (int64_t h = 0; h < heads && !norm.empty(); ++h) {
       kernels::RmsNorm(x + h * dim, norm.data(), dim, config_.norm_epsilon,
                        x + h * dim);
     }
-    const int64_t at = int64_t{column} * (dim / 2);
-    kernels::ApplyRope(rope_.style, dim, heads, scratch_.cos.data() + at,
-                       scratch_.sin.data() + at, x);
+    const int64_t at = column * (dim / 2);
+    kernels::ApplyRope(rope_.style, dim, static_cast<int>(heads),
+                       scratch_.cos.data() + at, scratch_.sin.data() + at, x);
   };
-  ForColumns([&](int c) {
+  for (int64_t c = columns.begin; c < columns.end; ++c) {
     const ActiveColumn& column = columns_[static_cast<size_t>(c)];
+    float* q = scratch_.q.data() + c * w.q.matrix.rows;
     float* k = scratch_.k.data() + c * w.k.matrix.rows;
     const float* v = scratch_.v.data() + c * w.v.matrix.rows;
-    turn(w.q_norm, config_.heads, c, scratch_.q.data() + c * w.q.matrix.rows);
-    turn(w.k_norm, config_.kv_heads, c, k);
-    const int64_t page = column.pages[column.position / kPageTokens];
-    CHECK(page >= 0 && page < options_.pages);
-    for (int h = 0; h < config_.kv_heads; ++h) {
-      std::byte* keys = kv_.data() + page * page_bytes_ + KvOffset(index, h);
-      kernels::WriteKv(shape_, k + h * dim, v + h * dim,
-                       column.position % kPageTokens, keys,
-                       keys + shape_.key_bytes());
+    turn(w.q_norm, kv_heads.size() * group, c,
+         q + kv_heads.begin * group * dim);
+    turn(w.k_norm, kv_heads.size(), c, k + kv_heads.begin * dim);
+    const int32_t page = column.pages[column.position / kPageTokens];
+    for (int64_t h = kv_heads.begin; h < kv_heads.end; ++h) {
+      kv_.Write(index, static_cast<int>(h), page, column.position % kPageTokens,
+                k + h * dim, v + h * dim);
     }
-  });
-}
-
-int64_t CpuForward::KvOffset(int layer, int kv_head) const {
-  return (int64_t{layer} * config_.kv_heads + kv_head) *
-         (shape_.key_bytes() + shape_.value_bytes());
-}
-
-kernels::KvPages CpuForward::KvOf(int layer, int kv_head,
-                                  const int32_t* pages) const {
-  const std::byte* keys = kv_.data() + KvOffset(layer, kv_head);
-  return {keys, keys + shape_.key_bytes(), page_bytes_, pages};
+  }
 }
 
 kernels::AttentionColumn CpuForward::ColumnOf(int64_t c, int kv_head) {
-  const int64_t width = int64_t{shape_.heads} * shape_.head_dim;
+  const kernels::AttentionShape& shape = kv_.shape();
+  const int64_t width = int64_t{shape.heads} * shape.head_dim;
   const int64_t all = int64_t{config_.heads} * config_.head_dim;
   return {scratch_.q.data() + c * all + kv_head * width,
           scratch_.heads.View(columns()).Values(c) + kv_head * width,
           columns_[static_cast<size_t>(c)].position};
 }
 
-// Columns from `begin` on that read the same block last: neighbours of one
-// sequence, which have the very same list of pages.
-Range CpuForward::ColumnsOfBlock(int64_t begin) const {
-  const ActiveColumn& first = columns_[static_cast<size_t>(begin)];
-  int64_t end = begin + 1;
-  for (; end < columns(); ++end) {
-    const ActiveColumn& next = columns_[static_cast<size_t>(end)];
-    if (next.pages != first.pages ||
-        next.position / kPageTokens != first.position / kPageTokens) {
-      break;
+// Neighbours of one sequence have the very same list of pages.
+void CpuForward::FindRanges() {
+  ranges_.clear();
+  for (int64_t begin = 0; begin < columns(); begin = ranges_.back().end) {
+    const ActiveColumn& first = columns_[static_cast<size_t>(begin)];
+    int64_t end = begin + 1;
+    for (; end < columns(); ++end) {
+      const ActiveColumn& next = columns_[static_cast<size_t>(end)];
+      if (next.pages != first.pages ||
+          next.position / kPageTokens != first.position / kPageTokens) {
+        break;
+      }
     }
+    ranges_.push_back({begin, end});
   }
-  return {begin, end};
 }
 
-// Runs fn(item, scratch) for all items, each by whichever thread is free.
-template <typename Function>
-void CpuForward::ForItems(int64_t items, const Function& fn) {
-  std::atomic<int64_t> next = 0;
-  const auto scratch =
-      static_cast<int64_t>(scratch_.attention.size()) / pool_.threads();
-  pool_.Run([&](int thread) {
-    float* mine = scratch_.attention.data() + thread * scratch;
-    for (int64_t i = next++; i < items; i = next++) fn(i, mine);
-  });
+float* CpuForward::AttentionScratch(int thread) {
+  const auto all = static_cast<int64_t>(scratch_.attention.size());
+  return scratch_.attention.data() + all / pool_.threads() * thread;
 }
 
-void CpuForward::Attend(int index) {
+void CpuForward::AttendRange(int index, Range range, int kv_head, int thread) {
+  kernels::AttentionColumn columns[kPageTokens];
+  for (int64_t c = range.begin; c < range.end; ++c) {
+    columns[c - range.begin] = ColumnOf(c, kv_head);
+  }
+  const auto first = static_cast<size_t>(range.begin);
+  kernels::Attend(kv_.shape(), kv_.Of(index, kv_head, columns_[first].pages),
+                  {columns, static_cast<size_t>(range.size())},
+                  AttentionScratch(thread));
+}
+
+void CpuForward::Attend(int index, int thread) {
+  const auto ranges = static_cast<int64_t>(ranges_.size());
+  if (owns_heads_) {
+    const Range heads = ShareOf(config_.kv_heads, thread);
+    for (int64_t i = 0; i < ranges * heads.size(); ++i) {
+      AttendRange(index, ranges_[static_cast<size_t>(i / heads.size())],
+                  static_cast<int>(heads.begin + i % heads.size()), thread);
+    }
+    return;
+  }
   const int64_t heads = config_.kv_heads;
   const bool few = columns() * heads < SplitTasks(pool_.threads());
   const auto is_long = [](const ActiveColumn& c) {
     return kernels::SpansOf(c.position) > 1;
   };
   if (few && std::ranges::any_of(columns_, is_long)) {
-    return AttendBySpans(index);
+    return AttendBySpans(index, thread);
   }
-  ranges_.clear();
-  for (int64_t c = 0; c < columns(); c = ranges_.back().end) {
-    ranges_.push_back(ColumnsOfBlock(c));
+  // In turns: later columns of a prompt attend to more.
+  for (int64_t i = thread; i < ranges * heads; i += pool_.threads()) {
+    AttendRange(index, ranges_[static_cast<size_t>(i / heads)],
+                static_cast<int>(i % heads), thread);
   }
-  const auto ranges = static_cast<int64_t>(ranges_.size());
-  ForItems(ranges * heads, [&](int64_t i, float* scratch) {
-    // From the last on: later columns of a prompt attend to more.
-    const Range range = ranges_[static_cast<size_t>(ranges - 1 - i / heads)];
-    const auto head = static_cast<int>(i % heads);
-    kernels::AttentionColumn columns[kPageTokens];
-    for (int64_t c = range.begin; c < range.end; ++c) {
-      columns[c - range.begin] = ColumnOf(c, head);
-    }
-    const auto first = static_cast<size_t>(range.begin);
-    kernels::Attend(shape_, KvOf(index, head, columns_[first].pages),
-                    {columns, static_cast<size_t>(range.size())}, scratch);
-  });
 }
 
-void CpuForward::AttendBySpans(int index) {
+void CpuForward::AttendBySpans(int index, int thread) {
   const int64_t heads = config_.kv_heads;
-  const int64_t floats = kernels::SpanFloats(shape_);
+  const int64_t floats = kernels::SpanFloats(kv_.shape());
   int64_t spans = 0;
   for (const ActiveColumn& c : columns_) {
     spans = std::max<int64_t>(spans, kernels::SpansOf(c.position));
   }
   const int64_t tasks = columns() * heads;
-  ForItems(tasks * spans, [&](int64_t i, float* scratch) {
+  for (int64_t i = thread; i < tasks * spans; i += pool_.threads()) {
     const int64_t task = i / spans;
     const auto head = static_cast<int>(task % heads);
     const auto span = static_cast<int>(i % spans);
     const auto column = ColumnOf(task / heads, head);
-    if (span >= kernels::SpansOf(column.position)) return;
+    if (span >= kernels::SpansOf(column.position)) continue;
     const auto* pages = columns_[static_cast<size_t>(task / heads)].pages;
-    kernels::AttendSpan(shape_, KvOf(index, head, pages), column, span,
-                        scratch_.spans.data() + i * floats, scratch);
-  });
-  ForItems(tasks, [&](int64_t i, float*) {
-    kernels::MergeSpans(shape_, scratch_.spans.data() + i * spans * floats,
+    kernels::AttendSpan(kv_.shape(), kv_.Of(index, head, pages), column, span,
+                        scratch_.spans.data() + i * floats,
+                        AttentionScratch(thread));
+  }
+  Meet(thread, Stage::kAttention);
+  for (int64_t i = thread; i < tasks; i += pool_.threads()) {
+    kernels::MergeSpans(kv_.shape(), scratch_.spans.data() + i * spans * floats,
                         ColumnOf(i / heads, static_cast<int>(i % heads)));
-  });
+  }
 }
 
-void CpuForward::FeedForward(const LayerWeights& w) {
-  const Activations normed = scratch_.normed.View(columns());
+void CpuForward::FeedForward(const LayerWeights& w, int thread) {
+  const Activations x = Norm(w.ffn_norm, NeedCodes({&w.gate, &w.up}), thread);
   const Activations act = scratch_.act.View(columns());
   const int64_t n = config_.feed_forward;
-  Norm(w.ffn_norm, normed, NeedCodes({&w.gate, &w.up}));
-  pool_.Run([&](int thread) {
-    const Range mine = Share(n, thread, pool_.threads(), kRowGrain);
-    ProductRows({&w.gate, act.values, act.stride}, normed, mine);
-    ProductRows({&w.up, scratch_.up.data(), n}, normed, mine);
-    for (int c = 0; c < columns(); ++c) {
-      float* gate = act.Values(c) + mine.begin;
-      kernels::SiluGate(gate, scratch_.up.data() + c * n + mine.begin,
-                        mine.size(), gate);
-    }
-  });
-  if (NeedCodes({&w.down})) Quantize(act);
-  AddProduct(w.down, act);
+  // Whole blocks of codes, which are made where the numbers are.
+  const Range mine = ShareOf(n, thread, kBlock);
+  ProductRows({&w.gate, act.values, act.stride}, x, mine);
+  ProductRows({&w.up, scratch_.up.data(), n}, x, mine);
+  Lap(thread, Stage::kMatMul);
+  for (int c = 0; c < columns(); ++c) {
+    float* gate = act.Values(c) + mine.begin;
+    kernels::SiluGate(gate, scratch_.up.data() + c * n + mine.begin,
+                      mine.size(), gate);
+  }
+  if (NeedCodes({&w.down}) && mine.size() > 0) Quantize(act, mine);
+  Meet(thread, Stage::kNorms);
+  AddProduct(w.down, act, thread);
+  Meet(thread, Stage::kMatMul);
 }
 
 // After the last layer's keys and values are written, only columns whose logits
 // are read are of any use.
-void CpuForward::KeepColumnsWithLogits() {
-  const auto move = [](AlignedBuffer<float>& rows, int64_t width, size_t to,
-                       size_t from) {
-    const auto n = static_cast<size_t>(width);
-    std::memmove(rows.data() + to * n, rows.data() + from * n,
-                 n * sizeof(float));
-  };
-  size_t kept = 0;
-  for (size_t c = 0; c < columns_.size(); ++c) {
-    if (!columns_[c].logits) continue;
-    if (kept != c) {
-      move(scratch_.residual, config_.hidden, kept, c);
-      move(scratch_.q, int64_t{config_.heads} * config_.head_dim, kept, c);
-      columns_[kept] = columns_[c];
+void CpuForward::KeepColumnsWithLogits(int thread) {
+  if (logits_ == columns()) return;
+  Meet(thread, Stage::kNorms);
+  if (thread == 0) {
+    const auto move = [](AlignedBuffer<float>& rows, int64_t width, size_t to,
+                         size_t from) {
+      const auto n = static_cast<size_t>(width);
+      std::memmove(rows.data() + to * n, rows.data() + from * n,
+                   n * sizeof(float));
+    };
+    size_t kept = 0;
+    for (size_t c = 0; c < columns_.size(); ++c) {
+      if (!columns_[c].logits) continue;
+      if (kept != c) {
+        move(scratch_.residual, config_.hidden, kept, c);
+        move(scratch_.q, int64_t{config_.heads} * config_.head_dim, kept, c);
+        columns_[kept] = columns_[c];
+      }
+      ++kept;
     }
-    ++kept;
+    columns_.resize(kept);
+    FindRanges();
   }
-  columns_.resize(kept);
+  Meet(thread, Stage::kNorms);
 }
 
-void CpuForward::Head() {
-  const Activations normed = scratch_.normed.View(columns());
-  Norm(weights_.output_norm, normed, NeedCodes({&weights_.output}));
-  Products({{&weights_.output, scratch_.logits.data(), config_.vocabulary}},
-           normed);
+void CpuForward::Head(int thread) {
+  const Activations x =
+      Norm(weights_.output_norm, NeedCodes({&weights_.output}), thread);
+  Products({{&weights_.output, scratch_.logits.data(), config_.vocabulary}}, x,
+           thread);
+  Lap(thread, Stage::kMatMul);
 }
 
 Error BadOption(const std::string& what) {
@@ -570,7 +562,8 @@ Result<MemoryNeeds> PlanMemory(const gguf::File& file,
   ASSIGN_OR_RETURN(const ModelConfig config, ReadConfig(file));
   ASSIGN_OR_RETURN(const Weights weights, LoadWeights(file, config));
   ASSIGN_OR_RETURN(const CpuOptions checked, Checked(config, options));
-  return MemoryNeeds{weights.step_bytes(), PageBytes(config, checked.kv),
+  return MemoryNeeds{weights.step_bytes(),
+                     KvMemory::PageBytes(config, checked.kv),
                      ScratchSizes(config, checked).bytes()};
 }
 
@@ -580,7 +573,7 @@ Result<std::unique_ptr<Forward>> LoadCpuForward(const gguf::File& file,
   ASSIGN_OR_RETURN(Weights weights, LoadWeights(file, config));
   ASSIGN_OR_RETURN(const CpuOptions checked, Checked(config, options));
   if (checked.pool == nullptr) return BadOption("no thread pool");
-  const int64_t page_bytes = PageBytes(config, checked.kv);
+  const int64_t page_bytes = KvMemory::PageBytes(config, checked.kv);
   if (checked.pages < 1 || checked.pages > INT64_MAX / page_bytes) {
     return BadOption(std::to_string(checked.pages) + " KV pages of " +
                      std::to_string(page_bytes) + " bytes cannot be");

@@ -32,6 +32,8 @@ struct CpuOptions {
   // Columns of one step that may ask for logits; 0: all. Each takes a float per
   // token of the vocabulary.
   int logits_max = 0;
+  // Whether Forward::Profile has something to tell: some 20 ns a stage.
+  bool profile = false;
   // Told while weights are packed. May be empty.
   PackProgress progress;
 };

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace aio::model {
 
@@ -34,6 +35,12 @@ struct Column {
   // cover `position`; must stay valid until the step is over.
   std::span<const int32_t> pages;
   bool logits = false;  // whether this column's logits will be read
+};
+
+// What one kind of work has taken so far, of one thread.
+struct StageTime {
+  std::string name;
+  double seconds = 0;
 };
 
 class Forward {
@@ -54,6 +61,9 @@ class Forward {
   // Copies the KV of one page into another; never during a step. A sequence
   // that shares part of a page with another goes on in its own copy.
   virtual void CopyPage(int32_t from, int32_t to) = 0;
+
+  // Where the time of all steps went; empty if it was not asked for at load.
+  virtual std::vector<StageTime> Profile() const { return {}; }
 
   // Begins a step. REQUIRES: no step under way; 1..columns_max() columns.
   virtual void Begin(std::span<const Column> columns) = 0;

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/cpu_scratch.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace aio::model {
+namespace {
+
+using kernels::ActivationBuffer;
+
+AlignedBuffer<float> Floats(int64_t n) {
+  return AlignedBuffer<float>(static_cast<size_t>(n));
+}
+
+}  // namespace
+
+kernels::AttentionShape AttentionShapeOf(const ModelConfig& config,
+                                         kernels::KvType kv) {
+  return {config.head_dim, config.heads / config.kv_heads, kv,
+          1.0f / std::sqrt(static_cast<float>(config.head_dim))};
+}
+
+int64_t KvMemory::PageBytes(const ModelConfig& config, kernels::KvType kv) {
+  const kernels::AttentionShape shape = AttentionShapeOf(config, kv);
+  return int64_t{config.layers} * config.kv_heads *
+         (shape.key_bytes() + shape.value_bytes());
+}
+
+KvMemory::KvMemory(const ModelConfig& config, const CpuOptions& options)
+    : shape_(AttentionShapeOf(config, options.kv)),
+      kv_heads_(config.kv_heads),
+      pages_(options.pages),
+      page_bytes_(PageBytes(config, options.kv)),
+      bytes_(static_cast<size_t>(page_bytes_ * options.pages),
+             AlignedBuffer<std::byte>::kNothing) {}
+
+void KvMemory::CopyPage(int32_t from, int32_t to) {
+  CHECK(from >= 0 && from < pages_ && to >= 0 && to < pages_);
+  std::memcpy(bytes_.data() + to * page_bytes_,
+              bytes_.data() + from * page_bytes_,
+              static_cast<size_t>(page_bytes_));
+}
+
+int64_t KvMemory::Offset(int layer, int kv_head) const {
+  return (int64_t{layer} * kv_heads_ + kv_head) *
+         (shape_.key_bytes() + shape_.value_bytes());
+}
+
+kernels::KvPages KvMemory::Of(int layer, int kv_head,
+                              const int32_t* pages) const {
+  const std::byte* keys = bytes_.data() + Offset(layer, kv_head);
+  return {keys, keys + shape_.key_bytes(), page_bytes_, pages};
+}
+
+void KvMemory::Write(int layer, int kv_head, int32_t page, int slot,
+                     const float* k, const float* v) {
+  CHECK(page >= 0 && page < pages_);
+  std::byte* keys = bytes_.data() + page * page_bytes_ + Offset(layer, kv_head);
+  kernels::WriteKv(shape_, k, v, slot, keys, keys + shape_.key_bytes());
+}
+
+ScratchSizes::ScratchSizes(const ModelConfig& c, const CpuOptions& options)
+    : columns(options.columns_max),
+      hidden(c.hidden),
+      heads(int64_t{c.heads} * c.head_dim),
+      kv(int64_t{c.kv_heads} * c.head_dim),
+      feed_forward(c.feed_forward),
+      angles(c.head_dim / 2),
+      attention(kernels::Padded(
+          kernels::AttentionScratch(AttentionShapeOf(c, options.kv)))),
+      threads(options.pool == nullptr ? 1 : options.pool->threads()),
+      spans(SplitTasks(threads) * kernels::SpansOf(options.context_max - 1) *
+            kernels::SpanFloats(AttentionShapeOf(c, options.kv))),
+      logits(int64_t{options.logits_max} * c.vocabulary) {}
+
+int64_t ScratchSizes::bytes() const {
+  const int64_t floats =
+      columns * (2 * hidden + heads + 2 * kv + feed_forward + 2 * angles) +
+      attention * threads + spans + logits;
+  return floats * static_cast<int64_t>(sizeof(float)) +
+         ActivationBuffer::Bytes(columns, hidden) +
+         ActivationBuffer::Bytes(kernels::kColumnsPerPass, hidden) * threads +
+         ActivationBuffer::Bytes(columns, heads) +
+         ActivationBuffer::Bytes(columns, feed_forward);
+}
+
+Scratch::Scratch(const ScratchSizes& s)
+    : residual(Floats(s.columns * s.hidden)),
+      out(Floats(s.columns * s.hidden)),
+      q(Floats(s.columns * s.heads)),
+      k(Floats(s.columns * s.kv)),
+      v(Floats(s.columns * s.kv)),
+      up(Floats(s.columns * s.feed_forward)),
+      cos(Floats(s.columns * s.angles)),
+      sin(Floats(s.columns * s.angles)),
+      attention(Floats(s.attention * s.threads)),
+      spans(Floats(s.spans)),
+      logits(Floats(s.logits)),
+      normed(s.columns, s.hidden),
+      heads(s.columns, s.heads),
+      act(s.columns, s.feed_forward) {
+  for (int64_t i = 0; i < s.threads; ++i) {
+    own_normed.emplace_back(kernels::kColumnsPerPass, s.hidden);
+  }
+}
+
+}  // namespace aio::model

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The memory of a CPU forward pass besides its weights: KV pages, and what one
+// step writes and reads. Allocated once, at load.
+//
+// Thread safety: plain data.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/activations.h"
+#include "kernels/attention.h"
+#include "model/config.h"
+#include "model/cpu_forward.h"
+#include "tensor/matrix.h"
+
+namespace aio::model {
+
+// Fewer attention tasks than this are split into spans of their contexts: else
+// some threads would wait for others.
+inline int64_t SplitTasks(int64_t threads) {
+  return threads > 1 ? 2 * threads : 0;
+}
+
+kernels::AttentionShape AttentionShapeOf(const ModelConfig& config,
+                                         kernels::KvType kv);
+
+// [pages][layers][kv_heads] of one block of keys and one of values.
+class KvMemory {
+ public:
+  KvMemory(const ModelConfig& config, const CpuOptions& options);
+
+  static int64_t PageBytes(const ModelConfig& config, kernels::KvType kv);
+
+  const kernels::AttentionShape& shape() const { return shape_; }
+  int64_t page_bytes() const { return page_bytes_; }
+  // REQUIRES: both are pages.
+  void CopyPage(int32_t from, int32_t to);
+  // Keys and values of one layer and head in a sequence's pages.
+  kernels::KvPages Of(int layer, int kv_head, const int32_t* pages) const;
+  // Writes one position, [head_dim] each.
+  void Write(int layer, int kv_head, int32_t page, int slot, const float* k,
+             const float* v);
+
+ private:
+  int64_t Offset(int layer, int kv_head) const;
+
+  kernels::AttentionShape shape_;
+  int kv_heads_;
+  int pages_;
+  int64_t page_bytes_;
+  AlignedBuffer<std::byte> bytes_;
+};
+
+// Numbers of floats and columns of everything one step needs.
+struct ScratchSizes {
+  ScratchSizes(const ModelConfig& config, const CpuOptions& options);
+  int64_t bytes() const;
+
+  int64_t columns, hidden, heads, kv, feed_forward, angles, attention, threads,
+      spans, logits;
+};
+
+// The memory of one step, [columns, ...] each.
+struct Scratch {
+  explicit Scratch(const ScratchSizes& s);
+
+  AlignedBuffer<float> residual;  // the stream between layers
+  AlignedBuffer<float> out;       // of a product that is added to it
+  AlignedBuffer<float> q, k, v, up, cos, sin;
+  AlignedBuffer<float> attention;  // [threads, ...]
+  AlignedBuffer<float> spans;      // [tasks, spans, ...] of long contexts
+  AlignedBuffer<float> logits;     // [logits_max, vocabulary]
+  // Inputs of q, k, v, gate, up, output: of all columns, and of few columns for
+  // each thread, which computes them alone instead of waiting for the others.
+  kernels::ActivationBuffer normed;
+  std::vector<kernels::ActivationBuffer> own_normed;  // [threads]
+  kernels::ActivationBuffer heads;                    // input of o
+  kernels::ActivationBuffer act;                      // input of down
+};
+
+}  // namespace aio::model
