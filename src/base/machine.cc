@@ -112,6 +112,21 @@ std::string ProcField(const std::string& path, std::string_view key) {
   return "";
 }
 
+// The largest of the first processor's caches: the last level.
+int64_t CacheBytes(const std::string& root) {
+  int64_t most = 0;
+  for (int i = 0; i < 8; ++i) {
+    std::istringstream in(ReadFile(root + "/sys/devices/system/cpu/cpu0/cache" +
+                                   "/index" + std::to_string(i) + "/size"));
+    int64_t size = 0;
+    char unit = 'B';
+    if (!(in >> size)) continue;
+    in >> unit;
+    most = std::max(most, size << (unit == 'M' ? 20 : unit == 'K' ? 10 : 0));
+  }
+  return most;
+}
+
 int AffinityCpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -174,6 +189,7 @@ Machine ReadMachine(const std::string& root) {
       total_kb > 0 ? std::min(total_kb * 1024, limit) : limit;
   if (machine.memory_bytes == kNoLimit) machine.memory_bytes = 0;
   machine.cpu_name = ProcField(root + "/proc/cpuinfo", "model name");
+  machine.cache_bytes = CacheBytes(root);
   return machine;
 }
 

@@ -19,6 +19,7 @@ struct Machine {
   int cpus = 1;              // >= 1; a quota of 1.5 processors counts as 1
   int64_t memory_bytes = 0;  // 0: unknown
   std::string cpu_name;      // as the kernel calls it; may be empty
+  int64_t cache_bytes = 0;   // of the last level; 0: unknown
 };
 
 // `root` is put in front of /proc and /sys paths, for tests; the affinity mask

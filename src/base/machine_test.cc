@@ -56,6 +56,15 @@ TEST(MachineTest, VersionOneLimitsBind) {
   EXPECT_EQ(m.memory_bytes, 512 << 20);
 }
 
+TEST(MachineTest, TheLastLevelIsTheLargestCache) {
+  const std::string cache = "/sys/devices/system/cpu/cpu0/cache/index";
+  Root root;
+  EXPECT_EQ(root.Read().cache_bytes, 0);
+  root.Put(cache + "0/size", "48K\n").Put(cache + "2/size", "2048K\n");
+  EXPECT_EQ(root.Read().cache_bytes, 2 << 20);
+  EXPECT_EQ(root.Put(cache + "3/size", "32M\n").Read().cache_bytes, 32 << 20);
+}
+
 TEST(MachineTest, WithoutLimitsTheMachineItselfCounts) {
   const Machine m = Root().Put("/proc/meminfo", "MemTotal:   1024 kB\n").Read();
   EXPECT_GE(m.cpus, 1);

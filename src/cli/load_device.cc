@@ -4,13 +4,18 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <random>
 #include <utility>
 
+#include "base/log.h"
 #include "base/random.h"
+#include "cli/step_cache.h"
+#include "engine/measure_steps.h"
 #include "engine/memory_plan.h"
 #include "gguf/gguf.h"
 #include "kernels/attention.h"
@@ -162,6 +167,76 @@ std::string PlanText(const std::string& device, int threads,
   return text;
 }
 
+// What a step takes depends on all of it.
+std::string StepKey(const std::string& fingerprint, const Machine& machine,
+                    const Candidate& c) {
+  return fmt::format("{} cpu '{}' threads {} columns {} logits {} pages {}",
+                     fingerprint, machine.cpu_name, c.options.pool->threads(),
+                     c.options.columns_max, c.options.logits_max,
+                     c.options.pages);
+}
+
+std::string StepsText(const std::string& variant,
+                      const engine::MeasuredSteps& steps, bool kept) {
+  const cost::StepTable& table = steps.table;
+  const double prefill = table.prefill_seconds_per_token;
+  std::string text = fmt::format(
+      "variant {}: a step takes {:.3g} ms, 8 columns {:.2f}x, prefill {:.0f} "
+      "tokens/s, ",
+      variant, 1e3 * table.Seconds(1, 0), table.C(8),
+      prefill > 0 ? 1 / prefill : 0.0);
+  text += kept ? "as measured before"
+               : fmt::format("measured in {:.2f} s", steps.seconds);
+  if (steps.whole_ratio > 0 && std::abs(steps.whole_ratio - 1) > 0.05) {
+    text += fmt::format(" (one whole step: {:+.0f} %)",
+                        100 * (steps.whole_ratio - 1));
+  }
+  return text;
+}
+
+// From the cache, or measured and kept there. Without a table the scheduler
+// goes by a fixed width, so nothing here is worth not starting for.
+std::optional<cost::StepTable> StepTableOf(
+    const config::Device& device, const Machine& machine, const Candidate& c,
+    engine::Model* model, const std::function<void(const std::string&)>& say) {
+  if (!device.step_table) return std::nullopt;
+  const std::string key = StepKey(model->fingerprint, machine, c);
+  const std::string folder = device.step_cache == "auto"  ? CacheFolder()
+                             : device.step_cache == "off" ? ""
+                                                          : device.step_cache;
+  if (!folder.empty()) {
+    const auto kept = ReadSteps(folder, key);
+    if (kept) {
+      say(StepsText(c.variant, *kept, true));
+      return kept->table;
+    }
+    if (kept.error().code != ErrorCode::kNotFound) {
+      Log(LogLevel::kWarning, "measuring anew",
+          {{"why", kept.error().message}});
+    }
+  }
+  engine::MeasureOptions options;
+  options.cache_bytes = machine.cache_bytes;
+  options.logits_max = c.options.logits_max;
+  const auto steps = engine::MeasureSteps(model->forward.get(), options, [] {
+    return std::chrono::duration<double>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+  });
+  if (!steps) {
+    Log(LogLevel::kWarning, "no step table", {{"why", steps.error().message}});
+    return std::nullopt;
+  }
+  say(StepsText(c.variant, *steps, false));
+  if (folder.empty()) return steps->table;
+  const auto written = WriteSteps(folder, key, *steps);
+  if (!written) {
+    Log(LogLevel::kWarning, "the step table is not kept",
+        {{"why", written.error().message}});
+  }
+  return steps->table;
+}
+
 Result<void> LoadOne(const config::Device& device, const Candidate& c,
                      LoadedDevice* out) {
   engine::LocalBackend::Resident resident;
@@ -217,6 +292,9 @@ Result<LoadedDevice> LoadDevice(
     candidates[i].options.pages = plan.shares[i].pages;
     const auto loaded = LoadOne(device, candidates[i], &out);
     if (!loaded) return About(candidates[i], loaded.error());
+    engine::Model& model = out.residents.back().model;
+    model.sched.step_table =
+        StepTableOf(device, machine, candidates[i], &model, say);
   }
   return out;
 }

@@ -54,6 +54,12 @@ void ReadKv(Section* s, KvType* out) {
   *out = *type;
 }
 
+// A word stands for itself; what is no word is a path.
+void ReadStepCache(Section* s, std::string* out) {
+  s->String("step_cache", out);
+  if (*out != "auto" && *out != "off") s->Path("step_cache", out);
+}
+
 Device ReadDevice(Section s) {
   Device device;
   s.String("kind", &device.kind);
@@ -64,6 +70,8 @@ Device ReadDevice(Section s) {
   s.Count("sequences_max", 1, &device.sequences_max);
   s.Count("queue_max", 1, &device.queue_max);
   s.Bool("prefix_cache", &device.prefix_cache);
+  s.Bool("step_table", &device.step_table);
+  ReadStepCache(&s, &device.step_cache);
   s.Finish();
   return device;
 }

@@ -60,6 +60,12 @@ struct Device {
   // Whether KV outlives its request, for prompts that begin alike. Off: every
   // prompt is computed from its first token.
   bool prefix_cache = true;
+  // Whether steps are timed at start, in at most two seconds a model, so that
+  // prefill beside decoding is as wide as users do not notice.
+  bool step_table = true;
+  // The folder that keeps these times between starts. "auto": aio in
+  // $XDG_CACHE_HOME, or else in ~/.cache; "off": none.
+  std::string step_cache = "auto";
 };
 
 // Exactly one of `model` and `upstream` is set.

@@ -7,7 +7,6 @@
 #include "model/cpu_forward.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <initializer_list>
 #include <new>
@@ -94,6 +93,10 @@ class CpuForward final : public Forward {
   }
   void Begin(std::span<const Column> columns) override;
   bool Advance(int layers) override;
+  void Skip(int layers) override {
+    CHECK(!done_ && layers >= 0 && layer_ + layers < config_.layers);
+    layer_ += layers;
+  }
   std::span<const float> Logits(int i) const override;
 
  private:

@@ -70,6 +70,10 @@ class Forward {
   // Runs up to `layers` more layers; true once the step is over. The engine
   // may step another model between two calls.
   virtual bool Advance(int layers) = 0;
+  // Passes over the next `layers` without computing them, for who measures what
+  // the others cost: the step's logits, and the KV it leaves, mean nothing.
+  // REQUIRES: a step under way, at least one of its layers left after that.
+  virtual void Skip(int layers) = 0;
   // After the step: logits of the i-th column that asked, [vocabulary]. Valid
   // until the next Begin.
   virtual std::span<const float> Logits(int i) const = 0;

@@ -68,6 +68,10 @@ class HashForward : public Forward {
     layer_ = -1;
     return true;
   }
+  void Skip(int layers) override {
+    CHECK(layer_ >= 0 && layers >= 0 && layer_ + layers < options_.layers);
+    layer_ += layers;
+  }
   std::span<const float> Logits(int i) const override { return logits_.at(i); }
 
   // What the whole sequence must lead to, for comparison.

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/measure_steps.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace aio::engine {
+namespace {
+
+using model::kPageTokens;
+
+// By importance: the ends of the curve first, then where kernels change.
+constexpr std::array kWidths = {1, 8, 32, 4, 16, 2, 24, 12, 3, 6, 5};
+constexpr std::array kChunks = {512, 256, 128, 64};  // of prefill
+constexpr int kRounds = 5;
+constexpr int kRoundsEnough = 3;
+constexpr int kContext = 2048;  // behind the column that reads a long one
+constexpr int64_t kContextBytes = int64_t{256} << 20;  // of its KV at most
+constexpr int64_t kCacheUsual = int64_t{32} << 20;
+// A virtual machine may be told of the caches of all its host's processors.
+constexpr int64_t kCacheMost = int64_t{128} << 20;
+constexpr double kDiffersBy = 0.15;
+// Shares of the time limit: a whole step is run if it is thought to take up to
+// the first; of what is left then, the others end each kind of measurement.
+constexpr double kWholeShare = 0.5, kWidthsShare = 0.6, kContextShare = 0.75;
+
+double Median(std::vector<double> v) {
+  const auto middle = v.begin() + static_cast<ptrdiff_t>(v.size() / 2);
+  std::nth_element(v.begin(), middle, v.end());
+  return *middle;
+}
+
+class Measurement {
+ public:
+  Measurement(model::Forward* forward, const MeasureOptions& options,
+              const std::function<double()>& now)
+      : forward_(*forward),
+        options_(options),
+        now_(now),
+        begin_(now()),
+        window_(FirstWindow()) {
+    pages_.resize(static_cast<size_t>(forward_.pages()));
+    std::iota(pages_.begin(), pages_.end(), 0);
+  }
+
+  MeasuredSteps Run() {
+    FindWindow();
+    const double left = options_.seconds_max - Spent();
+    const double widths_begin = Spent();
+    MeasureWidths(widths_begin + left * kWidthsShare);
+    MeasureContext(widths_begin + left * kContextShare);
+    MeasurePrefill();
+    MeasuredSteps out;
+    for (const auto& [n, seconds] : samples_) {
+      table_.columns.push_back(n);
+      table_.seconds.push_back(Median(seconds));
+    }
+    out.table = table_;
+    AddPrefillRate(&out.table);
+    out.window = window_;
+    out.whole_ratio = whole_ratio_;
+    out.seconds = Spent();
+    return out;
+  }
+
+ private:
+  struct Sample {
+    double step = 0;  // seconds of a whole step
+    double cost = 0;  // seconds it took to find out
+  };
+
+  double Spent() const { return now_() - begin_; }
+  int TokensMax() const {
+    return static_cast<int>(
+        std::min<int64_t>(forward_.context_tokens_max(),
+                          int64_t{forward_.pages()} * kPageTokens));
+  }
+
+  // Layers with the last one, so many that a step of them evicts itself.
+  int FirstWindow() const {
+    const int layers = forward_.layers();
+    const int64_t cache =
+        2 *
+        std::min(options_.cache_bytes > 0 ? options_.cache_bytes : kCacheUsual,
+                 kCacheMost);
+    const int64_t layer =
+        std::max<int64_t>(1, forward_.weight_bytes() / std::max(1, layers));
+    return static_cast<int>(
+        std::clamp<int64_t>(cache / layer + 1, std::min(2, layers), layers));
+  }
+
+  // Times a step of `window` layers. The last layer and the head are a step's
+  // own: they drop columns without logits.
+  Sample Time(int window) {
+    const int inner = window - 1;
+    const int all = forward_.layers() - 1;
+    const double t0 = now_();
+    forward_.Begin(columns_);
+    forward_.Skip(all - inner);
+    const double t1 = now_();
+    bool done = inner > 0 && forward_.Advance(inner);
+    const double t2 = now_();
+    while (!done) done = forward_.Advance(2);
+    const double t3 = now_();
+    const double layers = inner == all ? t2 - t1 : (t2 - t1) / inner * all;
+    return {t1 - t0 + layers + t3 - t2, t3 - t0};
+  }
+
+  // One column of each of n sequences that only begin; of one sequence, if
+  // there are not pages for that.
+  Sample Decode(int n, int window) {
+    const bool apart = n <= forward_.pages();
+    columns_.clear();
+    for (int i = 0; i < n; ++i) {
+      const auto page = static_cast<size_t>(apart ? i : 0);
+      columns_.push_back({0, apart ? 0 : i,
+                          std::span<const int32_t>(pages_).subspan(page),
+                          i < options_.logits_max});
+    }
+    return Time(window);
+  }
+
+  // Positions [0, n) of a prompt.
+  Sample Prefill(int n) {
+    columns_.clear();
+    for (int i = 0; i < n; ++i) columns_.push_back({0, i, pages_, i == n - 1});
+    return Time(window_);
+  }
+
+  // The first sample warms up and is not counted.
+  void FindWindow() {
+    Decode(1, window_);
+    double estimate = Decode(1, window_).step;
+    if (window_ == forward_.layers()) {
+      whole_ratio_ = 1;
+      return;
+    }
+    // Never run, the other layers may be slower once: the better of two.
+    std::optional<double> whole;
+    for (int i = 0; i < 2; ++i) {
+      if (Spent() + estimate > kWholeShare * options_.seconds_max) break;
+      const double step = Decode(1, forward_.layers()).step;
+      whole = std::min(whole.value_or(step), step);
+    }
+    if (!whole) return;
+    const auto differs = [&] {
+      return std::abs(*whole / estimate - 1) > kDiffersBy;
+    };
+    while (differs() && window_ < forward_.layers()) {
+      window_ = std::min(2 * window_, forward_.layers());
+      estimate = Decode(1, window_).step;
+    }
+    whole_ratio_ = *whole / estimate;
+  }
+
+  // No wider than steps of decoding may be.
+  bool Possible(int n) const {
+    return n <= forward_.columns_max() &&
+           (n <= forward_.pages() || n <= TokensMax());
+  }
+
+  // What a sample of n columns will cost at most, by those there are.
+  double Expected(int n) const {
+    const auto wider = cost_.lower_bound(n);
+    if (wider != cost_.end()) return wider->second;
+    if (cost_.empty()) return 0;
+    const auto& [columns, seconds] = *cost_.rbegin();
+    return seconds * n / columns;
+  }
+
+  // The widths in turn, so that a slow moment of the machine falls on all.
+  void MeasureWidths(double deadline) {
+    const double begin = Spent();
+    for (int round = 0; round < kRounds; ++round) {
+      if (round >= kRoundsEnough && Spent() - begin > options_.seconds_enough) {
+        return;
+      }
+      for (const int n : kWidths) {
+        const bool first = cost_.empty();
+        if (!Possible(n)) continue;
+        if (!first && Spent() + Expected(n) > deadline) continue;
+        const Sample sample = Decode(n, window_);
+        samples_[n].push_back(sample.step);
+        double& cost = cost_[n];
+        cost = std::max(cost, sample.cost);
+      }
+    }
+  }
+
+  // One column behind a context and one behind none, in pairs. The context is
+  // one page of a prompt and copies of it: distinct memory with numbers in it,
+  // as never written pages would be one page of zeros to the processor's cache.
+  void MeasureContext(double deadline) {
+    const int64_t page_bytes =
+        std::max<int64_t>(1, forward_.kv_bytes_per_token() * kPageTokens);
+    const auto pages = static_cast<int>(
+        std::min<int64_t>(std::min(kContext, TokensMax()) / kPageTokens,
+                          kContextBytes / page_bytes));
+    if (pages < 2 || forward_.columns_max() < kPageTokens ||
+        Spent() + Expected(kPageTokens) + 4 * Expected(1) > deadline) {
+      return;
+    }
+    Prefill(kPageTokens);
+    for (int page = 1; page < pages; ++page) forward_.CopyPage(0, page);
+    const int context = pages * kPageTokens - 1;
+    std::vector<double> differences;
+    double cost = 2 * Expected(1);
+    for (int i = 0; i < kRounds; ++i) {
+      if (Spent() + cost > deadline) break;
+      columns_.assign(1, {0, context, pages_, true});
+      const Sample behind = Time(window_);
+      columns_.assign(1, {0, 0, pages_, true});
+      const Sample alone = Time(window_);
+      differences.push_back(behind.step - alone.step);
+      cost = std::max(cost, behind.cost + alone.cost);
+    }
+    if (differences.empty()) return;
+    table_.kv_seconds_per_context_token =
+        std::max(0.0, Median(differences) / context);
+  }
+
+  // The widest chunk that there is time for.
+  void MeasurePrefill() {
+    const int widest = samples_.rbegin()->first;
+    for (const int n : kChunks) {
+      if (n <= widest || n > forward_.columns_max() || n > TokensMax()) {
+        continue;
+      }
+      if (Spent() + Expected(n) > options_.seconds_max) continue;
+      chunk_ = n;
+      chunk_seconds_ = Prefill(n).step;
+      return;
+    }
+  }
+
+  // Without a chunk, a column past the last costs what the last ones did.
+  void AddPrefillRate(cost::StepTable* table) const {
+    const int last = table->columns.back();
+    const double seconds = table->seconds.back();
+    double per_token = seconds / last;
+    if (chunk_ > 0) {
+      per_token = (chunk_seconds_ - seconds) / (chunk_ - last);
+    } else if (table->columns.size() > 1) {
+      const size_t before = table->columns.size() - 2;
+      per_token =
+          (seconds - table->seconds[before]) / (last - table->columns[before]);
+    }
+    table->prefill_seconds_per_token = std::max(0.0, per_token);
+  }
+
+  model::Forward& forward_;
+  const MeasureOptions options_;
+  const std::function<double()>& now_;
+  const double begin_;
+  std::vector<int32_t> pages_;  // all there are
+  std::vector<model::Column> columns_;
+  int window_;  // layers that a sample computes, the last one included
+  double whole_ratio_ = 0;
+  std::map<int, std::vector<double>> samples_;  // columns -> whole steps
+  std::map<int, double> cost_;  // columns -> seconds of a sample, the slowest
+  cost::StepTable table_;
+  int chunk_ = 0;
+  double chunk_seconds_ = 0;
+};
+
+}  // namespace
+
+Result<MeasuredSteps> MeasureSteps(model::Forward* forward,
+                                   const MeasureOptions& options,
+                                   const std::function<double()>& now) {
+  MeasuredSteps steps = Measurement(forward, options, now).Run();
+  auto checked = cost::Checked(std::move(steps.table));
+  if (!checked) {
+    return Error{ErrorCode::kInternal, checked.error().message, ""};
+  }
+  steps.table = *std::move(checked);
+  return steps;
+}
+
+}  // namespace aio::engine
