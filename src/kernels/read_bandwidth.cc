@@ -47,8 +47,11 @@ HWY_INLINE uint64_t Sum(D d, const uint64_t* p, int64_t count) {
       e = hn::Add(e, hn::Load(d, p + j + 3 * step));
     }
   }
-  uint64_t sum =
-      hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(a, b), hn::Add(c, e))));
+  // Lane by lane: sums wrap, and GCC's own sum of lanes is a signed one.
+  HWY_ALIGN uint64_t lanes[HWY_MAX_BYTES / sizeof(uint64_t)];
+  hn::Store(hn::Add(hn::Add(a, b), hn::Add(c, e)), d, lanes);
+  uint64_t sum = 0;
+  for (int64_t lane = 0; lane < step; ++lane) sum += lanes[lane];
   for (; i < count; ++i) sum += p[i];
   return sum;
 }
