@@ -69,8 +69,14 @@ Result<StepTable> Checked(StepTable measured) {
                IsTime(measured.prefill_seconds_per_token);
   for (const double s : measured.seconds) times = times && IsTime(s);
   if (!times) return wrong("a time is negative or not a number");
+  // N columns take at most N steps of the first entry: more was the machine's
+  // other work, seen on small models beside a busy neighbour.
+  const double one = measured.seconds.front() / columns.front();
   double most = 0;
-  for (double& s : measured.seconds) s = most = std::max(most, s);
+  for (size_t i = 0; i < columns.size(); ++i) {
+    double& s = measured.seconds[i];
+    s = most = std::max(most, std::min(s, one * columns[i]));
+  }
   return measured;
 }
 

@@ -14,8 +14,9 @@
 namespace aio::cost {
 
 struct StepTable {
-  std::vector<int> columns;     // ascending, >= 1
-  std::vector<double> seconds;  // [columns], never decreasing
+  std::vector<int> columns;  // ascending, >= 1
+  std::vector<double>
+      seconds;  // [columns], never decreasing; at most a step each
   // KV of one context token read once, all sequences of a step together.
   double kv_seconds_per_context_token = 0;
   // Of one more column past the last entry, where a step is bound by compute.

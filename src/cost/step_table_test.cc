@@ -80,5 +80,16 @@ TEST(StepTableTest, ImpossibleMeasurementsAreRefused) {
   }
 }
 
+TEST(StepTableTest, AStepOfColumnsTakesAtMostAStepEach) {
+  StepTable measured;
+  measured.columns = {1, 2, 8};
+  measured.seconds = {0.010, 0.012, 0.400};  // disturbed at 8
+  measured.prefill_seconds_per_token = 0.001;
+  const auto table = Checked(std::move(measured));
+  ASSERT_TRUE(table);
+  EXPECT_DOUBLE_EQ(table->Seconds(2, 0), 0.012);
+  EXPECT_DOUBLE_EQ(table->Seconds(8, 0), 0.080);
+}
+
 }  // namespace
 }  // namespace aio::cost
