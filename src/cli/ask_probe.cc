@@ -160,7 +160,7 @@ class Asker {
     } else if (!intent) {
       answers_[i].scores = intent.error();
     }
-    recorder_->Cancel(id);  // what was kept for an answer that never comes
+    recorder_->Cancel(id);  // what is left of it: nobody answers this request
     Finish();
   }
 

@@ -10,10 +10,8 @@
 // and sums each output alone, so that the number of columns does not enter the
 // arithmetic. Up to kLightColumns columns it is so quick that the hardware,
 // which sees one stream, asks for lines early enough, and asking for them costs
-// more than it brings (measured on Zen 5, two threads: Q8_0, one column: 76
-// GB/s without, 55 with). A slower kernel holds the stream back, and what the
-// hardware asks for by itself comes late (Q4_K, one column: 39 GB/s without,
-// 64 with).
+// more than it brings. A slower kernel holds the stream back, and what the
+// hardware asks for by itself comes late.
 //
 // Per-target include, by Highway's convention.
 #if defined(AIO_KERNELS_TILE_PASS_INL_H_) == defined(HWY_TARGET_TOGGLE)

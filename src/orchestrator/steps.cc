@@ -181,7 +181,7 @@ void Orchestrator::Impl::Asked(const FlightPtr& flight, uint64_t number,
   Choose(flight);
 }
 
-// Ends the probe's work for this request and what it has kept of it.
+// Ends the probe's work for this request; the KV of its prompt stays cached.
 void Orchestrator::Impl::DropProbe(const Flight& flight) {
   if (probe_variant_ >= 0) backend(probe_variant_).Cancel(flight.request->id);
 }

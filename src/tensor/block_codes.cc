@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "tensor/block_formats.h"
 
 namespace aio {
 namespace {
@@ -35,18 +36,6 @@ void FifthBits(const std::byte* p, uint8_t* codes) {
   }
 }
 
-// 8 scales and 8 minimums of six bits in 12 bytes: those of the first four
-// blocks are the low six bits of bytes 0..3 and 4..7; of the last four, the low
-// four bits are in bytes 8..11 and the high two on top of the first ones.
-void SixBits(const uint8_t* q, BlockCodes* out) {
-  for (int b = 0; b < 4; ++b) {
-    out->scales[b] = static_cast<int8_t>(q[b] & 63);
-    out->mins[b] = q[b + 4] & 63;
-    out->scales[b + 4] = static_cast<int8_t>((q[b + 8] & 15) | q[b] >> 6 << 4);
-    out->mins[b + 4] = static_cast<uint8_t>(q[b + 8] >> 4 | q[b + 4] >> 6 << 4);
-  }
-}
-
 void UnpackQ8_0(const std::byte* p, BlockCodes* out) {
   out->scale = HalfAt(p);
   for (int i = 0; i < 32; ++i) {
@@ -58,7 +47,9 @@ void UnpackK(DType type, const std::byte* p, BlockCodes* out) {
   const bool five = type == DType::kQ5_K;
   out->scale = HalfAt(p);
   out->min = HalfAt(p + 2);
-  SixBits(BytesAt(p + 4), out);
+  const SubBlockScales scales = UnpackScales(BytesAt(p + 4));
+  std::memcpy(out->scales, scales.scale, sizeof(scales.scale));
+  std::memcpy(out->mins, scales.min, sizeof(scales.min));
   const uint8_t* high = BytesAt(p + 16);  // [32], if five
   const uint8_t* q = BytesAt(p + (five ? 48 : 16));
   for (int pair = 0; pair < 4; ++pair) {  // two blocks of 32 share 32 bytes
@@ -131,6 +122,26 @@ void UnpackBlock(DType type, const std::byte* block, BlockCodes* out) {
       return UnpackQ6_K(p, out);
     default:
       CHECK(false);
+  }
+}
+
+void DequantizeBlock(DType type, const std::byte* block, float* values) {
+  BlockCodes c = {};
+  UnpackBlock(type, block, &c);
+  const float scale = F16ToF32(c.scale), min = F16ToF32(c.min);
+  const int offset = CodeOffset(type), count = TraitsOf(type)->block_elements;
+  const bool k = count > kBlockElements;  // scales under the scale
+  const int block_of = type == DType::kQ6_K ? 16 : 32;
+  for (int i = 0; i < count; ++i) {
+    const int b = i / block_of;
+    const float step = k ? scale * static_cast<float>(c.scales[b]) : scale;
+    values[i] = step * static_cast<float>(c.codes[i] - offset);
+    if (offset != 0) continue;
+    if (k) {
+      values[i] -= min * static_cast<float>(c.mins[b]);
+    } else {
+      values[i] += min;
+    }
   }
 }
 

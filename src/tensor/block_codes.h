@@ -37,5 +37,12 @@ int CodeOffset(DType type);
 // Takes one block apart; `block` needs no alignment.
 // REQUIRES: a quantized type of the list above.
 void UnpackBlock(DType type, const std::byte* block, BlockCodes* out);
+// The numbers of one block as floats: 32 of them, or 256. REQUIRES as above.
+void DequantizeBlock(DType type, const std::byte* block, float* values);
+template <typename Block>  // of block_formats.h
+void DequantizeBlock(const Block& block, float* values) {
+  DequantizeBlock(Block::kType, reinterpret_cast<const std::byte*>(&block),
+                  values);
+}
 
 }  // namespace aio

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "tensor/block_codes.h"
 
 namespace aio {
 namespace {
@@ -19,16 +20,6 @@ void EncodeBlocks(std::span<const float> values, std::byte* out) {
     QuantizeBlock(values.data() + i, &block);
     std::memcpy(out, &block, sizeof(block));
     out += sizeof(block);
-  }
-}
-
-template <typename Block, int kElements = kBlockElements>
-void DecodeBlocks(const std::byte* in, std::span<float> values) {
-  for (size_t i = 0; i < values.size(); i += kElements) {
-    Block block;
-    std::memcpy(&block, in, sizeof(block));
-    DequantizeBlock(block, values.data() + i);
-    in += sizeof(block);
   }
 }
 
@@ -87,15 +78,6 @@ void PutFiveBits(Code code, uint8_t* high, uint8_t* q) {
   for (int i = 0; i < kBlockElements; ++i) {
     high[i / 8] = static_cast<uint8_t>(high[i / 8] | (code(i) >> 4) << (i % 8));
   }
-}
-
-int Nibble(const uint8_t* q, int i) {
-  constexpr int kHalf = kBlockElements / 2;
-  return i < kHalf ? q[i] & 15 : q[i - kHalf] >> 4;
-}
-
-int FiveBits(const uint8_t* high, const uint8_t* q, int i) {
-  return Nibble(q, i) | (high[i / 8] >> (i % 8) & 1) << 4;
 }
 
 // The least value, and the step that reaches the largest in `steps` steps.
@@ -186,45 +168,6 @@ void QuantizeBlock(const float* values, BlockQ5_1* block) {
       block->high, block->q);
 }
 
-void DequantizeBlock(const BlockQ8_0& block, float* values) {
-  const float scale = F16ToF32(block.scale);
-  for (int i = 0; i < kBlockElements; ++i) {
-    values[i] = scale * static_cast<float>(block.q[i]);
-  }
-}
-
-void DequantizeBlock(const BlockQ4_0& block, float* values) {
-  const float scale = F16ToF32(block.scale);
-  for (int i = 0; i < kBlockElements; ++i) {
-    values[i] = scale * static_cast<float>(Nibble(block.q, i) - 8);
-  }
-}
-
-void DequantizeBlock(const BlockQ4_1& block, float* values) {
-  const float scale = F16ToF32(block.scale);
-  const float min = F16ToF32(block.min);
-  for (int i = 0; i < kBlockElements; ++i) {
-    values[i] = scale * static_cast<float>(Nibble(block.q, i)) + min;
-  }
-}
-
-void DequantizeBlock(const BlockQ5_0& block, float* values) {
-  const float scale = F16ToF32(block.scale);
-  for (int i = 0; i < kBlockElements; ++i) {
-    const int code = FiveBits(block.high, block.q, i);
-    values[i] = scale * static_cast<float>(code - 16);
-  }
-}
-
-void DequantizeBlock(const BlockQ5_1& block, float* values) {
-  const float scale = F16ToF32(block.scale);
-  const float min = F16ToF32(block.min);
-  for (int i = 0; i < kBlockElements; ++i) {
-    const int code = FiveBits(block.high, block.q, i);
-    values[i] = scale * static_cast<float>(code) + min;
-  }
-}
-
 size_t BytesFor(DType type, int64_t elements) {
   const auto traits = TraitsOf(type);
   CHECK(traits && elements >= 0 && elements % traits->block_elements == 0);
@@ -277,24 +220,14 @@ void DecodeRow(DType type, std::span<const std::byte> bytes,
       return DecodeHalves<F16ToF32>(bytes.data(), values);
     case DType::kBF16:
       return DecodeHalves<Bf16ToF32>(bytes.data(), values);
-    case DType::kQ8_0:
-      return DecodeBlocks<BlockQ8_0>(bytes.data(), values);
-    case DType::kQ4_0:
-      return DecodeBlocks<BlockQ4_0>(bytes.data(), values);
-    case DType::kQ4_1:
-      return DecodeBlocks<BlockQ4_1>(bytes.data(), values);
-    case DType::kQ5_0:
-      return DecodeBlocks<BlockQ5_0>(bytes.data(), values);
-    case DType::kQ5_1:
-      return DecodeBlocks<BlockQ5_1>(bytes.data(), values);
-    case DType::kQ4_K:
-      return DecodeBlocks<BlockQ4_K, kSuperBlockElements>(bytes.data(), values);
-    case DType::kQ5_K:
-      return DecodeBlocks<BlockQ5_K, kSuperBlockElements>(bytes.data(), values);
-    case DType::kQ6_K:
-      return DecodeBlocks<BlockQ6_K, kSuperBlockElements>(bytes.data(), values);
-    default:
-      CHECK(IsComputable(type));
+    default: {
+      const DTypeTraits traits = *TraitsOf(type);
+      const std::byte* block = bytes.data();
+      for (size_t i = 0; i < values.size(); block += traits.block_bytes) {
+        DequantizeBlock(type, block, values.data() + i);
+        i += static_cast<size_t>(traits.block_elements);
+      }
+    }
   }
 }
 

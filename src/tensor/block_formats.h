@@ -58,6 +58,7 @@ inline constexpr int kSuperBlockElements = 256;  // of Q4_K Q5_K Q6_K
 
 // 32 weights: scale * q[i].
 struct BlockQ8_0 {
+  static constexpr DType kType = DType::kQ8_0;
   uint16_t scale;  // F16 bits
   int8_t q[kBlockElements];
 };
@@ -66,6 +67,7 @@ static_assert(sizeof(BlockQ8_0) == 34 && alignof(BlockQ8_0) == 2);
 // 32 weights: scale * (nibble - 8); element i < 16 is the low nibble of q[i],
 // element i + 16 the high one.
 struct BlockQ4_0 {
+  static constexpr DType kType = DType::kQ4_0;
   uint16_t scale;  // F16 bits
   uint8_t q[kBlockElements / 2];
 };
@@ -73,6 +75,7 @@ static_assert(sizeof(BlockQ4_0) == 18 && alignof(BlockQ4_0) == 2);
 
 // 32 weights: scale * nibble + min; nibbles as in Q4_0.
 struct BlockQ4_1 {
+  static constexpr DType kType = DType::kQ4_1;
   uint16_t scale;  // F16 bits
   uint16_t min;    // F16 bits
   uint8_t q[kBlockElements / 2];
@@ -82,6 +85,7 @@ static_assert(sizeof(BlockQ4_1) == 20 && alignof(BlockQ4_1) == 2);
 // 32 weights: scale * (code - 16). The low four bits of a code lie as in Q4_0;
 // the fifth bit of element i is bit i % 8 of high[i / 8].
 struct BlockQ5_0 {
+  static constexpr DType kType = DType::kQ5_0;
   uint16_t scale;  // F16 bits
   uint8_t high[kBlockElements / 8];
   uint8_t q[kBlockElements / 2];
@@ -90,6 +94,7 @@ static_assert(sizeof(BlockQ5_0) == 22 && alignof(BlockQ5_0) == 2);
 
 // 32 weights: scale * code + min; codes as in Q5_0.
 struct BlockQ5_1 {
+  static constexpr DType kType = DType::kQ5_1;
   uint16_t scale;  // F16 bits
   uint16_t min;    // F16 bits
   uint8_t high[kBlockElements / 8];
@@ -105,6 +110,7 @@ static_assert(sizeof(BlockQ5_1) == 24 && alignof(BlockQ5_1) == 2);
 // q: 32 bytes for each pair of sub-blocks; the low nibbles are the weights of
 // the even one, in order, the high nibbles those of the odd one.
 struct BlockQ4_K {
+  static constexpr DType kType = DType::kQ4_K;
   uint16_t scale;  // F16 bits
   uint16_t min;    // F16 bits
   uint8_t scales[12];
@@ -115,6 +121,7 @@ static_assert(sizeof(BlockQ4_K) == 144 && alignof(BlockQ4_K) == 2);
 // As Q4_K with codes of five bits: the fifth of weight i in sub-block b is bit
 // b of high[i].
 struct BlockQ5_K {
+  static constexpr DType kType = DType::kQ5_K;
   uint16_t scale;  // F16 bits
   uint16_t min;    // F16 bits
   uint8_t scales[12];
@@ -129,6 +136,7 @@ static_assert(sizeof(BlockQ5_K) == 176 && alignof(BlockQ5_K) == 2);
 // low[32 * (k % 2) + i], in the high nibble if k >= 2; its upper two bits are
 // bits 2k and 2k + 1 of high[i].
 struct BlockQ6_K {
+  static constexpr DType kType = DType::kQ6_K;
   uint8_t low[kSuperBlockElements / 2];
   uint8_t high[kSuperBlockElements / 4];
   int8_t scales[kSuperBlockElements / 16];
@@ -148,7 +156,7 @@ void PackScales(const SubBlockScales& scales, uint8_t packed[12]);
 // some block, whose weights need not be finite. Blocks of 32 are rounded as
 // ggml's reference does, to the same bytes. The K types search each sub-block's
 // scale for the least weighted square error, as ggml does, but are not held to
-// its bytes; about 10 us for 256 weights.
+// its bytes.
 void QuantizeBlock(const float* values, BlockQ8_0* block);
 void QuantizeBlock(const float* values, BlockQ4_0* block);
 void QuantizeBlock(const float* values, BlockQ4_1* block);
@@ -157,14 +165,7 @@ void QuantizeBlock(const float* values, BlockQ5_1* block);
 void QuantizeBlock(const float* values, BlockQ4_K* block);
 void QuantizeBlock(const float* values, BlockQ5_K* block);
 void QuantizeBlock(const float* values, BlockQ6_K* block);
-void DequantizeBlock(const BlockQ8_0& block, float* values);
-void DequantizeBlock(const BlockQ4_0& block, float* values);
-void DequantizeBlock(const BlockQ4_1& block, float* values);
-void DequantizeBlock(const BlockQ5_0& block, float* values);
-void DequantizeBlock(const BlockQ5_1& block, float* values);
-void DequantizeBlock(const BlockQ4_K& block, float* values);
-void DequantizeBlock(const BlockQ5_K& block, float* values);
-void DequantizeBlock(const BlockQ6_K& block, float* values);
+// The other way is block_codes.h's.
 
 // Bytes that `elements` numbers of `type` take; `elements` must be a multiple
 // of the type's block.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "tensor/block_codes.h"
 
 namespace aio {
 namespace {

@@ -175,25 +175,6 @@ void PutLow(const Codes& codes, uint8_t* q) {
   }
 }
 
-// values = (scale * s[b]) * code(b, i) - min * m[b].
-template <typename Block, typename Code>
-void DequantizeAffine(const Block& block, Code code, float* values) {
-  const float scale = F16ToF32(block.scale);
-  const float min = F16ToF32(block.min);
-  const SubBlockScales scales = UnpackScales(block.scales);
-  for (int b = 0; b < kSubBlocks; ++b) {
-    const float step = scale * static_cast<float>(scales.scale[b]);
-    const float below = min * static_cast<float>(scales.min[b]);
-    for (int i = 0; i < kSubBlock; ++i) {
-      *values++ = step * static_cast<float>(code(b, i)) - below;
-    }
-  }
-}
-
-int LowBits(const uint8_t* q, int b, int i) {
-  return q[b / 2 * kSubBlock + i] >> (b % 2 * 4) & 15;
-}
-
 // Where weight `at` of a Q6_K block has its code.
 struct Place {
   int low, low_shift, high, high_shift;
@@ -264,30 +245,6 @@ void QuantizeBlock(const float* values, BlockQ6_K* block) {
       block->high[high] =
           static_cast<uint8_t>(block->high[high] | q >> 4 << high_shift);
     }
-  }
-}
-
-void DequantizeBlock(const BlockQ4_K& block, float* values) {
-  DequantizeAffine(
-      block, [&](int b, int i) { return LowBits(block.q, b, i); }, values);
-}
-
-void DequantizeBlock(const BlockQ5_K& block, float* values) {
-  const auto code = [&](int b, int i) {
-    return LowBits(block.q, b, i) | (block.high[i] >> b & 1) << 4;
-  };
-  DequantizeAffine(block, code, values);
-}
-
-void DequantizeBlock(const BlockQ6_K& block, float* values) {
-  const float scale = F16ToF32(block.scale);
-  for (int at = 0; at < kSuperBlockElements; ++at) {
-    const auto [low, low_shift, high, high_shift] = PlaceOf(at);
-    const int code = (block.low[low] >> low_shift & 15) |
-                     (block.high[high] >> high_shift & 3) << 4;
-    const float step =
-        scale * static_cast<float>(block.scales[at / kSmallSubBlock]);
-    values[at] = step * static_cast<float>(code - 32);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "tensor/block_codes.h"
 #include "tensor/block_formats.h"
 
 namespace aio {

@@ -70,6 +70,7 @@ void PutHalf(uint16_t half, std::byte* out) {
 // Where the parts of a group of two blocks of 32 begin (see tiles.h).
 struct PairLayout {
   int min = 0, fifth = 0, codes = 0;
+  bool bytes = false;  // codes are whole bytes
 };
 PairLayout PairLayoutOf(DType type) {
   const bool min = type == DType::kQ4_1 || type == DType::kQ5_1;
@@ -78,22 +79,21 @@ PairLayout PairLayoutOf(DType type) {
   layout.min = min ? 64 : 0;
   layout.fifth = five ? layout.min + 64 : 0;
   layout.codes = 64 + (min ? 64 : 0) + (five ? 128 : 0);
+  layout.bytes = type == DType::kQ8_0;
   return layout;
 }
 
 // Row `row` of the tile and block `b` of the group.
-void PutBlock(DType type, const BlockCodes& c, int row, int b,
+void PutBlock(const PairLayout& at, const BlockCodes& c, int row, int b,
               std::byte* group) {
-  const PairLayout at = PairLayoutOf(type);
   PutHalf(c.scale, group + 32 * b + 2 * row);
   if (at.min > 0) PutHalf(c.min, group + at.min + 32 * b + 2 * row);
   if (at.fifth > 0) {
     PutHighBits(c.codes, 1, group + at.fifth + kStepBytes * b + 4 * row);
   }
-  const bool bytes = type == DType::kQ8_0;
   std::byte* codes =
-      group + at.codes + (bytes ? 8 : 4) * kStepBytes * b + 4 * row;
-  bytes ? PutBytes(c.codes, 8, codes) : PutNibbles(c.codes, 8, codes);
+      group + at.codes + (at.bytes ? 8 : 4) * kStepBytes * b + 4 * row;
+  at.bytes ? PutBytes(c.codes, 8, codes) : PutNibbles(c.codes, 8, codes);
 }
 
 void PutK(DType type, const BlockCodes& c, int row, std::byte* group) {
@@ -130,6 +130,7 @@ void PutQ6_K(const BlockCodes& c, int row, std::byte* group) {
 bool PackBlocks(const WeightMatrix& w, int64_t first_row, std::byte* out) {
   const DTypeTraits traits = *TraitsOf(w.type);
   const TileGroup group = TileGroupOf(w.type);
+  const PairLayout pair = PairLayoutOf(w.type);
   const int64_t rows = std::min<int64_t>(kTileRows, w.rows - first_row);
   const int64_t blocks = w.depth / traits.block_elements;
   const int per_group = group.depth / traits.block_elements;
@@ -146,7 +147,7 @@ bool PackBlocks(const WeightMatrix& w, int64_t first_row, std::byte* out) {
       } else if (per_group == 1) {
         PutK(w.type, c, row, to);
       } else {
-        PutBlock(w.type, c, row, static_cast<int>(b % per_group), to);
+        PutBlock(pair, c, row, static_cast<int>(b % per_group), to);
       }
     }
   }

@@ -41,9 +41,10 @@ const TYPES = [
   {weights: "Q4_0", kv: "f32", limit: 1e-2},
   {weights: "Q4_0", kv: "f16", limit: 1e-2},
 ];
-// Types whose blocks we read (tensor/block_formats.h), by any route to logits:
-// the peer on the file against us on the same file widened to F32. A bit read
-// from a wrong place would differ by about 1.
+// Types whose blocks the peer takes apart, too: the peer on the file against us
+// on the same file widened to F32, and then both on the file itself, where
+// activations are rounded by each one's own rule. A bit read from a wrong place
+// would differ by about 1.
 const DECODED = ["Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"];
 const DECODED_LIMIT = 2e-2;
 // What a file may say beyond its family, each a way to be wrong.
@@ -210,6 +211,7 @@ function* allCases([, make, widen, models, folder]) {
     const widened = path.replace(/\.gguf$/, "-widened-F32.gguf");
     execFileSync(widen, [path, widened]);
     yield {path, meaning: {kv: "f32", widened, limit: DECODED_LIMIT}};
+    yield {path, expected: {weights, kv: "f32", limit: DECODED_LIMIT}};
   }
   for (const [family, ...more] of VARIATIONS) {
     yield {path: random(family, TYPES[0], ...more), expected: TYPES[0]};
