@@ -21,7 +21,7 @@
 #include "engine/memory_plan.h"
 #include "kernels/attention.h"
 #include "model/config.h"
-#include "tensor/matrix.h"
+#include "tensor/aligned_buffer.h"
 
 namespace aio::cli {
 namespace {
@@ -37,7 +37,7 @@ struct Shape {
 };
 
 // One sequence's keys and values in F16 as the forward pass keeps them:
-// [pages][layers][kv_heads] of a block of keys and one of values.
+// [layers][kv_heads][pages] of a block of keys and one of values.
 class Attention {
  public:
   Attention(const Shape& shape, int context_max, ThreadPool* pool)
@@ -111,9 +111,10 @@ class Attention {
     pool_.Run([&](int thread) {
       for (int h = thread; h < shape_.kv_heads; h += pool_.threads()) {
         const std::byte* keys =
-            kv_.data() + (int64_t{layer} * shape_.kv_heads + h) * HeadBytes();
+            kv_.data() + (int64_t{layer} * shape_.kv_heads + h) *
+                             static_cast<int64_t>(pages_.size()) * HeadBytes();
         const kernels::KvPages kv = {keys, keys + kernel_.key_bytes(),
-                                     PageBytes(), pages_.data()};
+                                     HeadBytes(), pages_.data()};
         const kernels::AttentionColumn column = {
             query_.data() + h * width, out_.data() + h * width, context - 1};
         kernels::Attend(kernel_, kv, {&column, 1},

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "tensor/matrix.h"
+#include "tensor/aligned_buffer.h"
 
 namespace aio::kernels {
 

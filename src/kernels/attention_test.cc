@@ -13,7 +13,7 @@
 #include "base/random.h"
 #include "kernels/reference.h"
 #include "kernels/target.h"
-#include "tensor/matrix.h"
+#include "tensor/aligned_buffer.h"
 
 namespace aio::kernels {
 namespace {

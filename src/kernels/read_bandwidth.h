@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "base/thread_pool.h"
-#include "tensor/matrix.h"
+#include "tensor/aligned_buffer.h"
 
 namespace aio::kernels {
 

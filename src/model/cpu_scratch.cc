@@ -39,26 +39,29 @@ KvMemory::KvMemory(const ModelConfig& config, const CpuOptions& options)
 
 void KvMemory::CopyPage(int32_t from, int32_t to) {
   CHECK(from >= 0 && from < pages_ && to >= 0 && to < pages_);
-  std::memcpy(bytes_.data() + to * page_bytes_,
-              bytes_.data() + from * page_bytes_,
-              static_cast<size_t>(page_bytes_));
+  const int64_t pieces = page_bytes_ / piece_bytes();
+  std::byte* head = bytes_.data();
+  for (int64_t i = 0; i < pieces; ++i, head += pages_ * piece_bytes()) {
+    std::memcpy(head + to * piece_bytes(), head + from * piece_bytes(),
+                static_cast<size_t>(piece_bytes()));
+  }
 }
 
 int64_t KvMemory::Offset(int layer, int kv_head) const {
-  return (int64_t{layer} * kv_heads_ + kv_head) *
-         (shape_.key_bytes() + shape_.value_bytes());
+  return (int64_t{layer} * kv_heads_ + kv_head) * pages_ * piece_bytes();
 }
 
 kernels::KvPages KvMemory::Of(int layer, int kv_head,
                               const int32_t* pages) const {
   const std::byte* keys = bytes_.data() + Offset(layer, kv_head);
-  return {keys, keys + shape_.key_bytes(), page_bytes_, pages};
+  return {keys, keys + shape_.key_bytes(), piece_bytes(), pages};
 }
 
 void KvMemory::Write(int layer, int kv_head, int32_t page, int slot,
                      const float* k, const float* v) {
   CHECK(page >= 0 && page < pages_);
-  std::byte* keys = bytes_.data() + page * page_bytes_ + Offset(layer, kv_head);
+  std::byte* keys =
+      bytes_.data() + Offset(layer, kv_head) + page * piece_bytes();
   kernels::WriteKv(shape_, k, v, slot, keys, keys + shape_.key_bytes());
 }
 

@@ -14,7 +14,7 @@
 #include "kernels/attention.h"
 #include "model/config.h"
 #include "model/cpu_forward.h"
-#include "tensor/matrix.h"
+#include "tensor/aligned_buffer.h"
 
 namespace aio::model {
 
@@ -27,7 +27,8 @@ inline int64_t SplitTasks(int64_t threads) {
 kernels::AttentionShape AttentionShapeOf(const ModelConfig& config,
                                          kernels::KvType kv);
 
-// [pages][layers][kv_heads] of one block of keys and one of values.
+// [layers][kv_heads][pages] of one block of keys and one of values: what a step
+// reads of neighbouring pages is one stream of memory.
 class KvMemory {
  public:
   KvMemory(const ModelConfig& config, const CpuOptions& options);
@@ -45,6 +46,10 @@ class KvMemory {
              const float* v);
 
  private:
+  // Of a head's part of a page.
+  int64_t piece_bytes() const {
+    return shape_.key_bytes() + shape_.value_bytes();
+  }
   int64_t Offset(int layer, int kv_head) const;
 
   kernels::AttentionShape shape_;

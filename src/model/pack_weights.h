@@ -15,7 +15,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "model/weights.h"
-#include "tensor/matrix.h"
+#include "tensor/aligned_buffer.h"
 
 namespace aio::model {
 
