@@ -24,7 +24,6 @@
 #include "model/cpu_scratch.h"
 #include "model/stage_clock.h"
 #include "model/weights.h"
-#include "tensor/aligned_buffer.h"
 #include "tensor/block_formats.h"
 #include "tensor/matrix.h"
 

@@ -3,7 +3,6 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <new>
 
 namespace aio {
@@ -13,22 +12,29 @@ constexpr size_t kLine = 64;
 // Of x86 and of ARM with small pages of 4 KiB; where it is another, the kernel
 // uses what fits.
 constexpr size_t kHugePage = size_t{2} << 20;
-// What rounding up to whole huge pages adds is then little.
+// What whole huge pages add to what is touched is then little.
 constexpr size_t kLarge = 16 * kHugePage;
+
+std::align_val_t AlignmentOf(size_t bytes) {
+  return std::align_val_t{bytes < kLarge ? kLine : kHugePage};
+}
 
 }  // namespace
 
 void* AllocateAligned(size_t bytes) {
-  const size_t alignment = bytes < kLarge ? kLine : kHugePage;
-  const size_t size =
-      (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
-  void* data = size < bytes ? nullptr : std::aligned_alloc(alignment, size);
-  if (data == nullptr) throw std::bad_alloc();
+  void* data = ::operator new(bytes, AlignmentOf(bytes));
 #ifdef MADV_HUGEPAGE
-  // Only advice: without it everything works, more slowly.
-  if (alignment == kHugePage) madvise(data, size, MADV_HUGEPAGE);
+  // Only advice: without it everything works, more slowly. Whole pages, so that
+  // nothing of what lies behind is in them.
+  if (bytes >= kLarge) {
+    madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+  }
 #endif
   return data;
+}
+
+void FreeAligned(void* data, size_t bytes) {
+  ::operator delete(data, AlignmentOf(bytes));
 }
 
 }  // namespace aio

@@ -6,16 +6,15 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 
 namespace aio {
 
-// `bytes` aligned to a cache line, for std::free. Large memory is asked for in
-// huge pages: with small ones a kernel's prefetches wait for page tables.
-// Throws bad_alloc.
+// `bytes` aligned to a cache line. Large memory is asked for in huge pages:
+// with small ones a kernel's prefetches wait for page tables. Throws bad_alloc.
 void* AllocateAligned(size_t bytes);
+void FreeAligned(void* data, size_t bytes);  // of AllocateAligned(bytes)
 
 // `size` elements aligned to 64 bytes; zeros, or whatever was there: large
 // memory that is written before it is read need not be touched here. T is
@@ -27,7 +26,9 @@ class AlignedBuffer {
 
   AlignedBuffer() = default;
   explicit AlignedBuffer(size_t size, Fill fill = kZero)
-      : size_(size), data_(static_cast<T*>(AllocateAligned(size * sizeof(T)))) {
+      : size_(size),
+        data_(static_cast<T*>(AllocateAligned(size * sizeof(T))),
+              Deleter{size}) {
     if (fill == kZero && size > 0) {
       std::memset(data_.get(), 0, size * sizeof(T));
     }
@@ -41,7 +42,8 @@ class AlignedBuffer {
 
  private:
   struct Deleter {
-    void operator()(T* p) const { std::free(p); }
+    size_t size = 0;
+    void operator()(T* p) const { FreeAligned(p, size * sizeof(T)); }
   };
   size_t size_ = 0;
   std::unique_ptr<T, Deleter> data_;
