@@ -123,13 +123,16 @@ Result<void> AtomicFile::Append(std::span<const std::byte> bytes) {
 
 Result<void> AtomicFile::Commit() {
   if (fsync(state_->fd) != 0) return WriteError(state_->path, errno);
-  // close() reports writes that a network file system had put off.
-  if (close(std::exchange(state_->fd, -1)) != 0) {
-    return WriteError(state_->path, errno);
+  // close() reports writes that a network file system had put off; the lock
+  // stays until the file has its name.
+  const int lock = dup(state_->fd);
+  int error = close(std::exchange(state_->fd, -1)) == 0 ? 0 : errno;
+  if (error == 0 &&
+      rename(state_->temporary.c_str(), state_->path.c_str()) != 0) {
+    error = errno;
   }
-  if (rename(state_->temporary.c_str(), state_->path.c_str()) != 0) {
-    return WriteError(state_->path, errno);
-  }
+  if (lock >= 0) close(lock);
+  if (error != 0) return WriteError(state_->path, error);
   state_->committed = true;
   FlushFolderOf(state_->path);
   return {};

@@ -236,7 +236,6 @@ Result<AlignedBuffer<std::byte>> ReadTiles(const std::string& path,
 
 Result<void> WriteTiles(const std::string& path, Weights* weights,
                         ThreadPool* pool) {
-  AtomicFile::RemoveLeftovers(path);
   ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   const std::vector<Linear*> linears = LinearsOf(weights);
   Words header = HeaderOf(weights);
@@ -266,6 +265,7 @@ Result<AlignedBuffer<std::byte>> LoadTiles(Weights* weights, ThreadPool* pool,
   if (options.cache.empty()) {
     return PackWeights(weights, pool, options.progress);
   }
+  AtomicFile::RemoveLeftovers(options.cache);
   auto kept = ReadTiles(options.cache, weights, pool, options.progress);
   report.from_cache = kept.has_value();
   if (kept) return kept;

@@ -3,10 +3,10 @@
 // Tiles on their way into memory: packed from the model's file, or read from a
 // file that an earlier load has kept.
 //
-// The file is read, not mapped: so it lies in pages of 2 MiB, nobody who
-// shortens it can kill the process, and its checksums are verified on the way,
-// from the cache a line was just copied to. It is 64-bit words in the byte
-// order of the machine:
+// The file is read, not mapped: nobody who shortens it can kill the process,
+// the weights lie in pages of 2 MiB, and all of it is verified on the way,
+// while what was copied is still in the second-level cache. It is 64-bit words
+// in the byte order of the machine:
 //
 //   magic, format, layout (kTileLayout)
 //   the model's bytes, time of its last change (ns), SampleHash
@@ -55,6 +55,7 @@ struct TileOptions {
 
 // The tiles of all weights, as PackWeights; a cache that is missing, of another
 // model or version, damaged or impossible to write costs a warning and time.
+// What killed writers left of one goes.
 Result<AlignedBuffer<std::byte>> LoadTiles(Weights* weights, ThreadPool* pool,
                                            const TileOptions& options);
 
@@ -64,8 +65,8 @@ Result<AlignedBuffer<std::byte>> ReadTiles(const std::string& path,
                                            Weights* weights, ThreadPool* pool,
                                            const PackProgress& progress);
 
-// The file is there whole or not at all (AtomicFile); what killed writers left
-// of it goes. Errors as AtomicFile. REQUIRES: weights are packed.
+// The file is there whole or not at all; errors as AtomicFile. REQUIRES:
+// weights are packed.
 Result<void> WriteTiles(const std::string& path, Weights* weights,
                         ThreadPool* pool);
 
