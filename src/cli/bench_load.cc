@@ -115,12 +115,13 @@ Result<Loaded> LoadOnce(const EngineFlags& flags,
 // A file that is gone at the end.
 class TemporaryFile {
  public:
-  // `pattern` ends in XXXXXX.
-  static Result<std::unique_ptr<TemporaryFile>> Make(std::string pattern) {
-    const int file = mkstemp(pattern.data());
-    if (file < 0) return Broken("cannot make a file like " + pattern);
+  static Result<std::unique_ptr<TemporaryFile>> Make() {
+    std::string path =
+        (std::filesystem::temp_directory_path() / "aio-bench-XXXXXX").string();
+    const int file = mkstemp(path.data());
+    if (file < 0) return Broken("cannot make a file like " + path);
     close(file);
-    return std::unique_ptr<TemporaryFile>(new TemporaryFile(pattern));
+    return std::unique_ptr<TemporaryFile>(new TemporaryFile(path));
   }
   ~TemporaryFile() { std::remove(path_.c_str()); }
   TemporaryFile(const TemporaryFile&) = delete;
@@ -202,14 +203,13 @@ Result<BenchReport> Measure(const LoadFlags& asked) {
   BenchReport report;
   report.model = flags.model;
   if (flags.model.empty()) {
-    const auto folder = std::filesystem::temp_directory_path();
-    ASSIGN_OR_RETURN(random, TemporaryFile::Make(folder / "aio-bench-XXXXXX"));
+    ASSIGN_OR_RETURN(random, TemporaryFile::Make());
     flags.model = random->path();
     RETURN_IF_ERROR(WriteRandomModel(flags, flags.model));
     report.model = kRandomLabel;
   }
   if (asked.cache) {
-    ASSIGN_OR_RETURN(tiles, TemporaryFile::Make(flags.model + ".tiles-XXXXXX"));
+    ASSIGN_OR_RETURN(tiles, TemporaryFile::Make());
     std::remove(tiles->path().c_str());  // the first load writes it
   }
   ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(flags.model));
@@ -255,9 +255,10 @@ void AddBenchLoad(CLI::App& bench, int* exit_code) {
   CLI::App* c = bench.add_subcommand(
       "load", "From a file to the first logits, and the peak of memory");
   AddEngineFlags(c, &flags->engine);
-  c->add_flag("--cache", flags->cache,
-              "Also from a file of packed tiles, made beside the model and "
-              "removed at the end");
+  c->add_flag(
+      "--cache", flags->cache,
+      "Also from a file of packed tiles, as large as the model, which is "
+      "removed at the end");
   c->callback([flags, exit_code] { *exit_code = Run(*flags); });
 }
 

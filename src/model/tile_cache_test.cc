@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 
 // Words of the header in tile_cache.h.
 constexpr size_t kMagic = 0, kFormat = 1, kLayout = 2, kModelBytes = 3,
-                 kSampleHash = 5, kTable = 8;
+                 kTable = 8;
 constexpr size_t kHeaderBytes = 4096;
 
 RandomModel Description(uint64_t seed = 5) {
