@@ -20,12 +20,14 @@ COMMANDS = {
     "decode": ["--columns", "2,5"],
     "batch": ["--sequences", "1,3"],
     "prefill": ["--tokens", "70"],
-    "load": [],
+    "load": ["--cache"],
     "attention": ["--context", "700"],
 }
 MORE = {
     "prefill": {"gigamacs_per_second"},
-    "load": {"load_seconds", "file_bytes", "peak_bytes", "peak_to_file"},
+    "load": {"load_seconds", "file_bytes", "peak_bytes", "peak_to_file",
+             "cached_load_seconds", "cached_ready_seconds",
+             "cached_peak_bytes"},
 }
 WIDTHS = {"decode": [1, 2, 5], "batch": [1, 3], "prefill": [70], "load": [1],
           "attention": [512, 700]}
@@ -82,6 +84,7 @@ def main():
     load = said["load"]
     assert near(load["peak_to_file"], load["peak_bytes"] / load["file_bytes"])
     assert load["load_seconds"] <= load["seconds_high"]
+    assert load["cached_load_seconds"] <= load["cached_ready_seconds"]
     for arguments, words in BAD:
         done = run(*arguments)
         assert done.returncode != 0, f"{arguments} worked"

@@ -2,11 +2,14 @@
 #include "base/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -38,6 +41,16 @@ void FlushFolderOf(const std::string& path) {
   close(fd);
 }
 
+constexpr char kTemporary[] = ".tmp-";
+
+// False if RemoveLeftovers of another process took the file for a leftover
+// before it was locked. A file system without locks has none to ask either.
+bool Lock(int fd) {
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
+  struct stat status;
+  return fstat(fd, &status) != 0 || status.st_nlink > 0;
+}
+
 }  // namespace
 
 struct AtomicFile::State {
@@ -63,17 +76,38 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path) {
   // Not mkstemp, whose files nobody else may read: open() heeds the umask.
   static std::atomic<uint64_t> serial{0};
   for (;;) {
-    std::string temporary = path + ".tmp-" + std::to_string(getpid()) + "-" +
+    std::string temporary = path + kTemporary + std::to_string(getpid()) + "-" +
                             std::to_string(serial.fetch_add(1));
     const int fd =
         open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno == EEXIST) continue;
     if (fd < 0) return WriteError(path, errno);
+    if (!Lock(fd)) {
+      close(fd);
+      continue;
+    }
     auto state = std::make_unique<State>();
     state->path = path;
     state->temporary = std::move(temporary);
     state->fd = fd;
     return AtomicFile(std::move(state));
+  }
+}
+
+void AtomicFile::RemoveLeftovers(const std::string& path) {
+  namespace fs = std::filesystem;
+  const fs::path target(path);
+  const std::string prefix = target.filename().string() + kTemporary;
+  const fs::path folder = target.has_parent_path() ? target.parent_path() : ".";
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error)) {
+    if (!it->path().filename().string().starts_with(prefix)) continue;
+    const int fd = open(it->path().c_str(),
+                        O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) continue;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) unlink(it->path().c_str());
+    close(fd);
   }
 }
 
@@ -89,13 +123,16 @@ Result<void> AtomicFile::Append(std::span<const std::byte> bytes) {
 
 Result<void> AtomicFile::Commit() {
   if (fsync(state_->fd) != 0) return WriteError(state_->path, errno);
-  // close() reports writes that a network file system had put off.
-  if (close(std::exchange(state_->fd, -1)) != 0) {
-    return WriteError(state_->path, errno);
+  // close() reports writes that a network file system had put off; the lock
+  // stays until the file has its name.
+  const int lock = dup(state_->fd);
+  int error = close(std::exchange(state_->fd, -1)) == 0 ? 0 : errno;
+  if (error == 0 &&
+      rename(state_->temporary.c_str(), state_->path.c_str()) != 0) {
+    error = errno;
   }
-  if (rename(state_->temporary.c_str(), state_->path.c_str()) != 0) {
-    return WriteError(state_->path, errno);
-  }
+  if (lock >= 0) close(lock);
+  if (error != 0) return WriteError(state_->path, error);
   state_->committed = true;
   FlushFolderOf(state_->path);
   return {};

@@ -28,6 +28,11 @@ class AtomicFile {
   AtomicFile& operator=(AtomicFile&&) noexcept;
   ~AtomicFile();  // removes the temporary file, unless committed
 
+  // Removes what writers of `path` that were killed have left beside it, and
+  // nothing of one that still runs, in whichever process or container of this
+  // host: the temporary file is locked while it is written.
+  static void RemoveLeftovers(const std::string& path);
+
   Result<void> Append(std::span<const std::byte> bytes);
   // The file is in place, and survives a power cut, once this has returned.
   // Call it once, and nothing after it.

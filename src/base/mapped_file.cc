@@ -25,16 +25,20 @@ Result<MappedFile> MappedFile::Open(const std::string& path) {
   }
   close(fd);  // the mapping keeps the file
   if (error != 0) return ReadError(path, error);
-  return MappedFile(static_cast<const std::byte*>(data), size);
+  const int64_t modified_ns =
+      int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+  return MappedFile(static_cast<const std::byte*>(data), size, modified_ns);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
+      size_(std::exchange(other.size_, 0)),
+      modified_ns_(other.modified_ns_) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(modified_ns_, other.modified_ns_);
   return *this;
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -30,15 +31,19 @@ class MappedFile {
 
   // Page-aligned; empty for an empty file. The address survives moves.
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // When the file was last written, nanoseconds since 1970.
+  int64_t modified_ns() const { return modified_ns_; }
   // Lets go of the memory of whole pages within `part`; they are read from the
   // file again when touched. REQUIRES: part lies within bytes().
   void Forget(std::span<const std::byte> part) const;
 
  private:
-  MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}
+  MappedFile(const std::byte* data, size_t size, int64_t modified_ns)
+      : data_(data), size_(size), modified_ns_(modified_ns) {}
 
   const std::byte* data_;
   size_t size_;
+  int64_t modified_ns_;
 };
 
 }  // namespace aio

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -118,6 +120,26 @@ TEST_F(AtomicFileTest, AFullDiskIsAnErrorAndLeavesNothing) {
   EXPECT_EQ(result.error().code, ErrorCode::kUnavailable);
   EXPECT_NE(result.error().message.find(Path("a")), std::string::npos);
   EXPECT_EQ(FilesInFolder(), 0u);
+}
+
+TEST_F(AtomicFileTest, LeftoversOfTheKilledGoAndFilesBeingWrittenStay) {
+  const pid_t child = fork();
+  if (child == 0) {
+    auto file = AtomicFile::Create(Path("a"));
+    if (file && file->Append(Bytes("half"))) kill(getpid(), SIGKILL);
+    _exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  auto file = AtomicFile::Create(Path("a"));
+  ASSERT_TRUE(file);
+  std::ofstream(Path("a.tmp")) << "of somebody else";
+  EXPECT_EQ(FilesInFolder(), 3u);
+  AtomicFile::RemoveLeftovers(Path("a"));
+  EXPECT_EQ(FilesInFolder(), 2u);
+  ASSERT_TRUE(file->Commit());
+  EXPECT_TRUE(fs::exists(Path("a")));
 }
 
 TEST_F(AtomicFileTest, AMissingFolderIsNamed) {

@@ -14,6 +14,7 @@
 
 #include "base/machine.h"
 #include "base/random.h"
+#include "cli/progress.h"
 #include "engine/memory_plan.h"
 #include "eval/statistics.h"
 #include "model/config.h"
@@ -187,10 +188,17 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Open(BenchFile file,
   options.columns_max = size.columns_max;
   options.logits_max = size.logits_max;
   options.profile = size.profile;
+  options.tiles.cache = size.tile_cache;
+  options.tiles.progress = ShowLoading("weights");
+  model::TileReport tiles;
+  options.tiles.report = &tiles;
   options.pages = engine->pages_each_ * size.sequences;
   RETURN_IF_ERROR(CheckFits(*engine->file_.file, options));
   ASSIGN_OR_RETURN(engine->forward_,
                    model::LoadCpuForward(*engine->file_.file, options));
+  if (!tiles.warnings.empty()) {
+    return Error{ErrorCode::kUnavailable, tiles.warnings.front(), ""};
+  }
   engine->pages_.resize(static_cast<size_t>(options.pages));
   std::iota(engine->pages_.begin(), engine->pages_.end(), 0);
   return engine;

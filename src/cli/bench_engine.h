@@ -95,6 +95,7 @@ struct BenchSize {
   int columns_max = 1;   // of a step
   int logits_max = 1;    // columns of a step that give logits
   bool profile = false;  // whether forward().Profile() tells anything
+  std::string tile_cache = "";  // model::TileOptions::cache
 };
 
 class BenchEngine {

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "base/random.h"
+#include "cli/progress.h"
 #include "cli/step_cache.h"
 #include "engine/measure_steps.h"
 #include "engine/memory_plan.h"
@@ -38,6 +38,12 @@ struct Candidate {
   model::CpuOptions options;
   engine::MemoryNeed need;
 };
+
+double NowSeconds() {
+  return std::chrono::duration<double>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
 
 Error About(const Candidate& c, Error error) {
   error.message = fmt::format("variant '{}' ({}): {}", c.variant,
@@ -111,21 +117,9 @@ Result<void> Inspect(const config::Device& device, ThreadPool* pool,
 }
 
 // Changes with everything that may change an answer: build, file, instruction
-// set, KV type. Weights are sampled at both ends of each tensor; reading them
-// whole would delay every start.
+// set, KV type.
 std::string Fingerprint(const gguf::File& file, kernels::KvType kv) {
-  uint64_t h = Mix(static_cast<uint64_t>(file.file_bytes()));
-  const auto add = [&](const void* data, size_t size) {
-    const auto* bytes = static_cast<const unsigned char*>(data);
-    for (size_t i = 0; i < size; ++i) h = Mix(h ^ bytes[i]);
-  };
-  for (const gguf::Tensor& tensor : file.tensors()) {
-    add(tensor.name.data(), tensor.name.size());
-    const size_t n = std::min<size_t>(64, tensor.data.size());
-    add(tensor.data.data(), n);
-    add(tensor.data.data() + tensor.data.size() - n, n);
-  }
-  return fmt::format("aio-{}-{:016x}-{}-kv{}", AIO_VERSION, h,
+  return fmt::format("aio-{}-{:016x}-{}-kv{}", AIO_VERSION, file.SampleHash(),
                      kernels::TargetName(), kernels::NameOf(kv));
 }
 
@@ -218,11 +212,8 @@ std::optional<cost::StepTable> StepTableOf(
   engine::MeasureOptions options;
   options.cache_bytes = machine.cache_bytes;
   options.logits_max = c.options.logits_max;
-  const auto steps = engine::MeasureSteps(model->forward.get(), options, [] {
-    return std::chrono::duration<double>(
-               std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-  });
+  const auto steps =
+      engine::MeasureSteps(model->forward.get(), options, NowSeconds);
   if (!steps) {
     Log(LogLevel::kWarning, "no step table", {{"why", steps.error().message}});
     return std::nullopt;
@@ -237,11 +228,56 @@ std::optional<cost::StepTable> StepTableOf(
   return steps->table;
 }
 
+// The file that keeps the tiles, "" if none shall.
+std::string TileFile(const std::string& cache, const gguf::File& file) {
+  if (cache == "off") return "";
+  if (cache == "auto") return file.path() + ".tiles";
+  std::error_code error;  // writing will tell
+  std::filesystem::create_directories(cache, error);
+  return fmt::format("{}/{}-{:016x}.tiles", cache,
+                     std::filesystem::path(file.path()).filename().string(),
+                     file.SampleHash());
+}
+
+// With progress, and a line at the end.
+Result<std::unique_ptr<model::Forward>> LoadForward(
+    const config::Device& device, const Candidate& c,
+    const std::function<void(const std::string&)>& say) {
+  const double begin = NowSeconds();
+  double ready = begin;  // when all tiles were in memory
+  model::TileReport report;
+  model::CpuOptions options = c.options;
+  options.tiles.cache = TileFile(device.tile_cache, *c.file);
+  options.tiles.report = &report;
+  options.tiles.progress = [&, show = ShowLoading(c.variant)](
+                               int64_t done, int64_t total) mutable {
+    show(done, total);
+    ready = NowSeconds();
+  };
+  ASSIGN_OR_RETURN(auto forward, model::LoadCpuForward(*c.file, options));
+  for (const std::string& warning : report.warnings) {
+    Log(LogLevel::kWarning, "tile cache",
+        {{"variant", c.variant}, {"why", warning}});
+  }
+  const double bytes = static_cast<double>(report.bytes);
+  std::string text = fmt::format(
+      "variant {}: {:.1f} MB of weights {} in {:.2f} s, {:.2f} GB/s", c.variant,
+      bytes / 1e6,
+      report.from_cache ? "read from " + options.tiles.cache : "packed",
+      ready - begin, bytes / 1e9 / (ready - begin));
+  if (report.kept) {
+    text += fmt::format("; kept in {} ({:.2f} s)", options.tiles.cache,
+                        NowSeconds() - ready);
+  }
+  say(text);
+  return forward;
+}
+
 Result<void> LoadOne(const config::Device& device, const Candidate& c,
+                     const std::function<void(const std::string&)>& say,
                      LoadedDevice* out) {
   engine::LocalBackend::Resident resident;
-  ASSIGN_OR_RETURN(resident.model.forward,
-                   model::LoadCpuForward(*c.file, c.options));
+  ASSIGN_OR_RETURN(resident.model.forward, LoadForward(device, c, say));
   const model::Forward& forward = *resident.model.forward;
   resident.model.variant = c.variant;
   resident.model.tokenizer = c.tokenizer;
@@ -290,7 +326,7 @@ Result<LoadedDevice> LoadDevice(
   LoadedDevice out;
   for (size_t i = 0; i < candidates.size(); ++i) {
     candidates[i].options.pages = plan.shares[i].pages;
-    const auto loaded = LoadOne(device, candidates[i], &out);
+    const auto loaded = LoadOne(device, candidates[i], say, &out);
     if (!loaded) return About(candidates[i], loaded.error());
     engine::Model& model = out.residents.back().model;
     model.sched.step_table =

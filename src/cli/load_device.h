@@ -23,8 +23,8 @@ struct LoadedDevice {
   std::vector<core::Variant> variants;  // same order; without their backend
 };
 
-// Errors name the file and the variant. `say` gets the memory plan and each
-// file's progress.
+// Errors name the file and the variant. `say` gets the memory plan and a line
+// for each model loaded; how far one is stands on standard error meanwhile.
 Result<LoadedDevice> LoadDevice(
     const std::string& name, const config::Device& device,
     const std::vector<std::pair<std::string, config::Variant>>& variants,

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <iostream>
+#include <memory>
+#include <utility>
 
 namespace aio::cli {
 namespace {
@@ -41,8 +43,8 @@ std::string Progress::Line(double seconds, const std::string& note) const {
                      ClockText((total_ - done_) / rate));
 }
 
-void Progress::Step(const std::string& note) {
-  ++done_;
+void Progress::Reach(int done, const std::string& note) {
+  done_ = done;
   const double seconds = Seconds(std::chrono::steady_clock::now() - begin_);
   const double wait = !terminal_      ? kLineSeconds
                       : shown_ == 0.0 ? kQuietSeconds
@@ -59,6 +61,16 @@ void Progress::Step(const std::string& note) {
             << std::string(kBarColumns - full, '.') << "] "
             << Line(seconds, note) << "\x1b[K" << std::flush;
   drawn_ = true;
+}
+
+std::function<void(int64_t, int64_t)> ShowLoading(std::string name) {
+  constexpr int64_t kMega = 1'000'000;
+  return [note = "MB of " + std::move(name), bar = std::shared_ptr<Progress>()](
+             int64_t done, int64_t total) mutable {
+    if (!bar) bar = std::make_shared<Progress>(0, int(total / kMega));
+    bar->Reach(static_cast<int>(done / kMega), note);
+    if (done == total) bar.reset();
+  };
 }
 
 }  // namespace aio::cli

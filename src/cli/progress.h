@@ -7,6 +7,8 @@
 // Thread safety: none; used on one thread.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/executor.h"
@@ -23,7 +25,9 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   // One more is done; `note` stands behind the count: "41 right, 2 errors".
-  void Step(const std::string& note);
+  void Step(const std::string& note) { Reach(done_ + 1, note); }
+  // So many are done now.
+  void Reach(int done, const std::string& note);
 
  private:
   std::string Line(double seconds, const std::string& note) const;
@@ -36,6 +40,10 @@ class Progress {
   double shown_ = 0;  // seconds from the begin
   bool drawn_ = false;
 };
+
+// Shows how many of `name`'s bytes are loaded, each time it is told; the bar
+// goes once all are.
+std::function<void(int64_t done, int64_t total)> ShowLoading(std::string name);
 
 // "45 s", "3:07", "2:03:07".
 std::string ClockText(double seconds);

@@ -55,9 +55,9 @@ void ReadKv(Section* s, KvType* out) {
 }
 
 // A word stands for itself; what is no word is a path.
-void ReadStepCache(Section* s, std::string* out) {
-  s->String("step_cache", out);
-  if (*out != "auto" && *out != "off") s->Path("step_cache", out);
+void ReadCache(Section* s, const char* key, std::string* out) {
+  s->String(key, out);
+  if (*out != "auto" && *out != "off") s->Path(key, out);
 }
 
 Device ReadDevice(Section s) {
@@ -71,7 +71,8 @@ Device ReadDevice(Section s) {
   s.Count("queue_max", 1, &device.queue_max);
   s.Bool("prefix_cache", &device.prefix_cache);
   s.Bool("step_table", &device.step_table);
-  ReadStepCache(&s, &device.step_cache);
+  ReadCache(&s, "step_cache", &device.step_cache);
+  ReadCache(&s, "tile_cache", &device.tile_cache);
   s.Finish();
   return device;
 }

@@ -66,8 +66,9 @@ server:
 devices:
   cpu0: { kind: cpu, threads: 4, memory_limit: 16GiB, kv: f32,
           columns_max: 64, sequences_max: 3, queue_max: 9,
-          prefix_cache: false, step_table: false, step_cache: /var/steps }
-  cpu1: { threads: auto, memory_limit: auto, step_cache: off }
+          prefix_cache: false, step_table: false, step_cache: /var/steps,
+          tile_cache: /var/tiles }
+  cpu1: { threads: auto, memory_limit: auto, step_cache: off, tile_cache: auto }
   cpu2: { kv: q8 }
 variants:
   z: { model: /abs/z.gguf, device: cpu1, context_max: 512, kv_memory: 1GiB }
@@ -94,6 +95,9 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_TRUE(config.devices.at("cpu1").step_table);
   EXPECT_EQ(config.devices.at("cpu1").step_cache, "off");
   EXPECT_EQ(config.devices.at("cpu2").step_cache, "auto");
+  EXPECT_EQ(config.devices.at("cpu0").tile_cache, "/var/tiles");
+  EXPECT_EQ(config.devices.at("cpu1").tile_cache, "auto");
+  EXPECT_EQ(config.devices.at("cpu2").tile_cache, "off");
   EXPECT_EQ(config.devices.at("cpu1").threads, 0);
   EXPECT_EQ(config.devices.at("cpu1").kv_type, KvType::kF16);
   EXPECT_EQ(config.devices.at("cpu2").kv_type, KvType::kQ8);

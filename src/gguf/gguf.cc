@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/mapped_file.h"
+#include "base/random.h"
 #include "gguf/parse.h"
 #include "gguf/split.h"
 
@@ -19,6 +20,7 @@ struct File::State {
   Part first;                    // with the tensors of all parts
   std::vector<uint32_t> by_name;
   int64_t file_bytes = 0;
+  int64_t modified_ns = 0;
 
   Result<void> IndexTensors();
 };
@@ -134,6 +136,7 @@ Result<File> File::Open(const std::string& path) {
   if (!indexed) return WithPath(path, std::move(indexed).error());
   for (const MappedFile& each : state->maps) {
     state->file_bytes += static_cast<int64_t>(each.bytes().size());
+    state->modified_ns = std::max(state->modified_ns, each.modified_ns());
   }
   return File(std::move(state));
 }
@@ -149,6 +152,23 @@ const std::vector<Tensor>& File::tensors() const {
 }
 
 int64_t File::file_bytes() const { return state_->file_bytes; }
+
+int64_t File::modified_ns() const { return state_->modified_ns; }
+
+uint64_t File::SampleHash() const {
+  uint64_t h = Mix(static_cast<uint64_t>(file_bytes()));
+  const auto add = [&](const void* data, size_t size) {
+    const auto* bytes = static_cast<const unsigned char*>(data);
+    for (size_t i = 0; i < size; ++i) h = Mix(h ^ bytes[i]);
+  };
+  for (const Tensor& tensor : tensors()) {
+    add(tensor.name.data(), tensor.name.size());
+    const size_t n = std::min<size_t>(64, tensor.data.size());
+    add(tensor.data.data(), n);
+    add(tensor.data.data() + tensor.data.size() - n, n);
+  }
+  return h;
+}
 
 void File::Forget(std::span<const std::byte> data) const {
   const auto begin = reinterpret_cast<uintptr_t>(data.data());

@@ -60,6 +60,11 @@ class File {
   const std::vector<Entry>& metadata() const;
   const std::vector<Tensor>& tensors() const;
   int64_t file_bytes() const;  // all parts
+  // When the newest part was last written, nanoseconds since 1970; 0 in memory.
+  int64_t modified_ns() const;
+  // Of the tensors' names and of bytes at both ends of each: tells models
+  // apart. Reading the weights whole would delay every start.
+  uint64_t SampleHash() const;
   // Part of a tensor's data will not be read soon: its memory may go. Does
   // nothing for what is not mapped.
   void Forget(std::span<const std::byte> data) const;

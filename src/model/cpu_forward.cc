@@ -583,7 +583,7 @@ Result<std::unique_ptr<Forward>> LoadCpuForward(const gguf::File& file,
   }
   try {
     ASSIGN_OR_RETURN(AlignedBuffer<std::byte> tiles,
-                     PackWeights(&weights, checked.pool, checked.progress));
+                     LoadTiles(&weights, checked.pool, checked.tiles));
     return std::unique_ptr<Forward>(std::make_unique<CpuForward>(
         std::move(config), std::move(weights), std::move(tiles), checked));
   } catch (const std::bad_alloc&) {

@@ -15,7 +15,7 @@
 #include "gguf/gguf.h"
 #include "kernels/attention.h"
 #include "model/forward.h"
-#include "model/pack_weights.h"
+#include "model/tile_cache.h"
 
 namespace aio::model {
 
@@ -34,8 +34,8 @@ struct CpuOptions {
   int logits_max = 0;
   // Whether Forward::Profile has something to tell: some 20 ns a stage.
   bool profile = false;
-  // Told while weights are packed. May be empty.
-  PackProgress progress;
+  // How the weights come to be in memory; of LoadCpuForward only.
+  TileOptions tiles;
 };
 
 // What LoadCpuForward will need, before it allocates anything.
@@ -51,7 +51,7 @@ Result<MemoryNeeds> PlanMemory(const gguf::File& file,
                                const CpuOptions& options);
 
 // kUnsupported or kCorrupt naming what is wrong with the file (ReadConfig,
-// LoadWeights, PackWeights); kInvalidArgument for options out of range;
+// LoadWeights, LoadTiles); kInvalidArgument for options out of range;
 // kOverloaded if the memory is not there.
 Result<std::unique_ptr<Forward>> LoadCpuForward(const gguf::File& file,
                                                 const CpuOptions& options);

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "base/result.h"
 #include "base/thread_pool.h"
@@ -22,11 +23,18 @@ namespace aio::model {
 // Of the bytes of tiles, so many are ready.
 using PackProgress = std::function<void(int64_t done, int64_t total)>;
 
+// All that is packed, in the order in which it lies in memory.
+std::vector<Linear*> LinearsOf(Weights* weights);
+
 // Bytes of tiles that PackWeights makes.
 int64_t PackedBytes(const Weights& weights);
 
-// Fills in `tiles` of every Linear; they lie in the buffer returned. kCorrupt
-// naming the tensor with a number that is not finite. May throw bad_alloc.
+// Memory for the tiles, still to be written, with `tiles` of every Linear
+// looking at its part. May throw bad_alloc.
+AlignedBuffer<std::byte> PlaceTiles(Weights* weights);
+
+// PlaceTiles, and the tiles themselves. kCorrupt naming the tensor with a
+// number that is not finite. May throw bad_alloc.
 Result<AlignedBuffer<std::byte>> PackWeights(Weights* weights, ThreadPool* pool,
                                              const PackProgress& progress);
 

@@ -9,21 +9,39 @@
 namespace aio {
 namespace {
 
-const uint8_t* BytesAt(const std::byte* p) {
-  return reinterpret_cast<const uint8_t*>(p);
-}
-
 uint16_t HalfAt(const std::byte* p) {
   uint16_t half;
   std::memcpy(&half, p, sizeof(half));
   return half;
 }
 
-// `count` bytes: low nibbles first, then the high ones.
-void Nibbles(const uint8_t* q, int count, uint8_t* codes) {
-  for (int i = 0; i < count; ++i) {
-    codes[i] = q[i] & 15;
-    codes[i + count] = q[i] >> 4;
+// Eight bytes at a time: each is masked and shifted for itself.
+using Bytes8 = uint64_t;
+constexpr Bytes8 kEach = 0x0101010101010101;
+Bytes8 LoadBytes(const void* p) {
+  Bytes8 bytes;
+  std::memcpy(&bytes, p, sizeof(bytes));
+  return bytes;
+}
+void StoreBytes(Bytes8 bytes, uint8_t* out) {
+  std::memcpy(out, &bytes, sizeof(bytes));
+}
+
+// Low nibbles first, then the high ones.
+template <int kCount>
+void Nibbles(const std::byte* p, uint8_t* codes) {
+  for (int i = 0; i < kCount; i += 8) {
+    const Bytes8 q = LoadBytes(p + i);
+    StoreBytes(q & kEach * 15, codes + i);
+    StoreBytes(q >> 4 & kEach * 15, codes + kCount + i);
+  }
+}
+
+// ORs `mask` bits of each of 32 bytes, from bit `bit` on, into bit 4 of codes.
+void HighBits(const std::byte* p, int bit, int mask, uint8_t* codes) {
+  for (int i = 0; i < 32; i += 8) {
+    const Bytes8 high = LoadBytes(p + i) >> bit & kEach * mask;
+    StoreBytes(LoadBytes(codes + i) | high << 4, codes + i);
   }
 }
 
@@ -38,8 +56,8 @@ void FifthBits(const std::byte* p, uint8_t* codes) {
 
 void UnpackQ8_0(const std::byte* p, BlockCodes* out) {
   out->scale = HalfAt(p);
-  for (int i = 0; i < 32; ++i) {
-    out->codes[i] = static_cast<uint8_t>(BytesAt(p + 2)[i] ^ 0x80);
+  for (int i = 0; i < 32; i += 8) {
+    StoreBytes(LoadBytes(p + 2 + i) ^ kEach * 0x80, out->codes + i);
   }
 }
 
@@ -47,30 +65,26 @@ void UnpackK(DType type, const std::byte* p, BlockCodes* out) {
   const bool five = type == DType::kQ5_K;
   out->scale = HalfAt(p);
   out->min = HalfAt(p + 2);
-  const SubBlockScales scales = UnpackScales(BytesAt(p + 4));
+  const SubBlockScales scales =
+      UnpackScales(reinterpret_cast<const uint8_t*>(p + 4));
   std::memcpy(out->scales, scales.scale, sizeof(scales.scale));
   std::memcpy(out->mins, scales.min, sizeof(scales.min));
-  const uint8_t* high = BytesAt(p + 16);  // [32], if five
-  const uint8_t* q = BytesAt(p + (five ? 48 : 16));
+  const std::byte* q = p + (five ? 48 : 16);
   for (int pair = 0; pair < 4; ++pair) {  // two blocks of 32 share 32 bytes
     uint8_t* codes = out->codes + 64 * pair;
-    Nibbles(q + 32 * pair, 32, codes);
-    for (int i = 0; i < 64 && five; ++i) {
-      const int bit = 2 * pair + i / 32;
-      codes[i] |= static_cast<uint8_t>((high[i % 32] >> bit & 1) << 4);
-    }
+    Nibbles<32>(q + 32 * pair, codes);
+    if (!five) continue;
+    HighBits(p + 16, 2 * pair, 1, codes);
+    HighBits(p + 16, 2 * pair + 1, 1, codes + 32);
   }
 }
 
 void UnpackQ6_K(const std::byte* p, BlockCodes* out) {
   for (int half = 0; half < 2; ++half) {
-    const uint8_t* low = BytesAt(p + 64 * half);
-    const uint8_t* high = BytesAt(p + 128 + 32 * half);
     uint8_t* codes = out->codes + 128 * half;
-    Nibbles(low, 64, codes);
-    for (int i = 0; i < 128; ++i) {
-      const int bits = high[i % 32] >> (i / 32 * 2) & 3;
-      codes[i] |= static_cast<uint8_t>(bits << 4);
+    Nibbles<64>(p + 64 * half, codes);
+    for (int k = 0; k < 4; ++k) {
+      HighBits(p + 128 + 32 * half, 2 * k, 3, codes + 32 * k);
     }
   }
   std::memcpy(out->scales, p + 192, 16);
@@ -101,19 +115,19 @@ void UnpackBlock(DType type, const std::byte* block, BlockCodes* out) {
       return UnpackQ8_0(p, out);
     case DType::kQ4_0:
       out->scale = HalfAt(p);
-      return Nibbles(BytesAt(p + 2), 16, out->codes);
+      return Nibbles<16>(p + 2, out->codes);
     case DType::kQ4_1:
       out->scale = HalfAt(p);
       out->min = HalfAt(p + 2);
-      return Nibbles(BytesAt(p + 4), 16, out->codes);
+      return Nibbles<16>(p + 4, out->codes);
     case DType::kQ5_0:
       out->scale = HalfAt(p);
-      Nibbles(BytesAt(p + 6), 16, out->codes);
+      Nibbles<16>(p + 6, out->codes);
       return FifthBits(p + 2, out->codes);
     case DType::kQ5_1:
       out->scale = HalfAt(p);
       out->min = HalfAt(p + 2);
-      Nibbles(BytesAt(p + 8), 16, out->codes);
+      Nibbles<16>(p + 8, out->codes);
       return FifthBits(p + 4, out->codes);
     case DType::kQ4_K:
     case DType::kQ5_K:

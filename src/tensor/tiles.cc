@@ -20,19 +20,33 @@ bool IsFiniteHalf(uint16_t half) { return (half & 0x7C00) != 0x7C00; }
 template <typename Number>
 bool PackNumbers(const WeightMatrix& w, int64_t first_row, Number exponent,
                  std::byte* out) {
+  // Of depth at a time: 16 rows of them stay in the first-level cache.
+  constexpr int64_t kStrip = 64;
   bool finite = true;
   const int64_t rows = std::min<int64_t>(kTileRows, w.rows - first_row);
-  for (int64_t r = 0; r < rows; ++r) {
-    const std::byte* row = w.Row(first_row + r);
-    for (int64_t k = 0; k < w.depth; ++k) {
-      Number number;
-      std::memcpy(&number, row + k * int64_t{sizeof(Number)}, sizeof(number));
-      finite &= (number & exponent) != exponent;
-      std::memcpy(out + (k * kTileRows + r) * int64_t{sizeof(Number)}, &number,
-                  sizeof(number));
+  for (int64_t begin = 0; begin < w.depth; begin += kStrip) {
+    const int64_t end = std::min(begin + kStrip, w.depth);
+    for (int64_t r = 0; r < rows; ++r) {
+      const std::byte* row = w.Row(first_row + r);
+      for (int64_t k = begin; k < end; ++k) {
+        Number number;
+        std::memcpy(&number, row + k * int64_t{sizeof(Number)}, sizeof(number));
+        finite &= (number & exponent) != exponent;
+        std::memcpy(out + (k * kTileRows + r) * int64_t{sizeof(Number)},
+                    &number, sizeof(number));
+      }
     }
   }
   return finite;
+}
+
+// A row's 4 bytes of a step, each masked and shifted for itself.
+using Bytes4 = uint32_t;
+constexpr Bytes4 kEach = 0x01010101;
+Bytes4 CodesOfStep(const uint8_t* codes, int step) {
+  Bytes4 bytes;
+  std::memcpy(&bytes, codes + 4 * step, sizeof(bytes));
+  return bytes;
 }
 
 // The parts of a block of 32 codes, or of 256, in a tile; `out` is where the
@@ -45,22 +59,19 @@ void PutBytes(const uint8_t* codes, int steps, std::byte* out) {
 
 void PutNibbles(const uint8_t* codes, int steps, std::byte* out) {
   for (int i = 0; i < steps / 2; ++i) {
-    for (int t = 0; t < 4; ++t) {
-      out[i * kStepBytes + t] = static_cast<std::byte>(
-          (codes[8 * i + t] & 15) | (codes[8 * i + 4 + t] & 15) << 4);
-    }
+    const Bytes4 bytes = (CodesOfStep(codes, 2 * i) & kEach * 15) |
+                         (CodesOfStep(codes, 2 * i + 1) & kEach * 15) << 4;
+    std::memcpy(out + i * kStepBytes, &bytes, sizeof(bytes));
   }
 }
 
 // `bits` above the low four of each code, of as many steps as fill a byte.
 void PutHighBits(const uint8_t* codes, int bits, std::byte* out) {
-  for (int t = 0; t < 4; ++t) {
-    int byte = 0;
-    for (int step = 0; step < 8 / bits; ++step) {
-      byte |= codes[4 * step + t] >> 4 << (bits * step);
-    }
-    out[t] = static_cast<std::byte>(byte);
+  Bytes4 bytes = 0;
+  for (int step = 0; step < 8 / bits; ++step) {
+    bytes |= (CodesOfStep(codes, step) >> 4 & kEach * 15) << (bits * step);
   }
+  std::memcpy(out, &bytes, sizeof(bytes));
 }
 
 void PutHalf(uint16_t half, std::byte* out) {
@@ -84,8 +95,8 @@ PairLayout PairLayoutOf(DType type) {
 }
 
 // Row `row` of the tile and block `b` of the group.
-void PutBlock(const PairLayout& at, const BlockCodes& c, int row, int b,
-              std::byte* group) {
+void PutPair(const PairLayout& at, const BlockCodes& c, int row, int b,
+             std::byte* group) {
   PutHalf(c.scale, group + 32 * b + 2 * row);
   if (at.min > 0) PutHalf(c.min, group + at.min + 32 * b + 2 * row);
   if (at.fifth > 0) {
@@ -127,29 +138,57 @@ void PutQ6_K(const BlockCodes& c, int row, std::byte* group) {
   }
 }
 
-bool PackBlocks(const WeightMatrix& w, int64_t first_row, std::byte* out) {
-  const DTypeTraits traits = *TraitsOf(w.type);
-  const TileGroup group = TileGroupOf(w.type);
-  const PairLayout pair = PairLayoutOf(w.type);
-  const int64_t rows = std::min<int64_t>(kTileRows, w.rows - first_row);
-  const int64_t blocks = w.depth / traits.block_elements;
-  const int per_group = group.depth / traits.block_elements;
+// Block `b` of the group and row `row` of the tile.
+void Put(DType type, const BlockCodes& c, int row, int b, std::byte* group) {
+  switch (type) {
+    case DType::kQ6_K:
+      return PutQ6_K(c, row, group);
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+      return PutK(type, c, row, group);
+    default:
+      return PutPair(PairLayoutOf(type), c, row, b, group);
+  }
+}
+
+// `blocks` of `rows`, which share a group, whose lines stay in the first-level
+// cache while each row puts four bytes into every one.
+bool PackGroup(const WeightMatrix& w, Range rows, Range blocks,
+               std::byte* group) {
+  const int64_t block_bytes = TraitsOf(w.type)->block_bytes;
   bool finite = true;
-  BlockCodes c = {};
-  for (int row = 0; row < rows; ++row) {
-    const std::byte* p = w.Row(first_row + row);
-    for (int64_t b = 0; b < blocks; ++b, p += traits.block_bytes) {
-      UnpackBlock(w.type, p, &c);
+  BlockCodes c;
+  c.min = 0;  // of types that have none
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+      UnpackBlock(w.type, w.Row(row) + b * block_bytes, &c);
       finite &= IsFiniteHalf(c.scale) && IsFiniteHalf(c.min);
-      std::byte* to = out + b / per_group * group.bytes;
-      if (w.type == DType::kQ6_K) {
-        PutQ6_K(c, row, to);
-      } else if (per_group == 1) {
-        PutK(w.type, c, row, to);
-      } else {
-        PutBlock(pair, c, row, static_cast<int>(b % per_group), to);
-      }
+      Put(w.type, c, static_cast<int>(row - rows.begin),
+          static_cast<int>(b - blocks.begin), group);
     }
+  }
+  return finite;
+}
+
+// Asks for memory that will be read soon.
+void Fetch(const std::byte* p, int64_t bytes) {
+  for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(p + at);
+}
+
+bool PackBlocks(const WeightMatrix& w, int64_t first_row, std::byte* out) {
+  const TileGroup group = TileGroupOf(w.type);
+  const int block = TraitsOf(w.type)->block_elements;
+  const int64_t blocks = w.depth / block, per_group = group.depth / block;
+  const Range rows = {first_row, std::min(first_row + kTileRows, w.rows)};
+  // The rows of a tile lie one after another in the file and are read side by
+  // side, which no hardware foresees: the next tile's are asked for meanwhile.
+  const bool ahead = first_row + 2 * kTileRows <= w.rows;
+  const int64_t slice = w.row_bytes * kTileRows / (blocks / per_group + 1);
+  const std::byte* next = ahead ? w.Row(first_row + kTileRows) : w.data;
+  bool finite = true;
+  for (int64_t b = 0; b < blocks; b += per_group, out += group.bytes) {
+    if (ahead) Fetch(next + b / per_group * slice, slice);
+    finite &= PackGroup(w, rows, {b, std::min(b + per_group, blocks)}, out);
   }
   return finite;
 }

@@ -44,6 +44,9 @@
 namespace aio {
 
 inline constexpr int kTileRows = 16;
+// Raise it with any change to the table: tiles that a file keeps
+// (model/tile_cache.h) are then packed anew.
+inline constexpr int kTileLayout = 1;
 
 // Numbers of depth in a group, and the bytes that 16 rows take for it.
 struct TileGroup {
