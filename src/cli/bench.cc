@@ -19,6 +19,7 @@ void AddBench(CLI::App& app, int* exit_code) {
   AddBenchAttention(*bench, exit_code);
   AddBenchMixed(*bench, exit_code);
   AddBenchProbe(*bench, exit_code);
+  AddBenchReuse(*bench, exit_code);
 }
 
 }  // namespace aio::cli

@@ -29,5 +29,6 @@ void AddBenchLoad(CLI::App& bench, int* exit_code);
 void AddBenchMixed(CLI::App& bench, int* exit_code);
 void AddBenchPrefill(CLI::App& bench, int* exit_code);
 void AddBenchProbe(CLI::App& bench, int* exit_code);
+void AddBenchReuse(CLI::App& bench, int* exit_code);
 
 }  // namespace aio::cli

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "tensor/aligned_buffer.h"
 #include "tensor/block_codes.h"
 #include "tensor/block_formats.h"
 
