@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/thread_pool.h"
 
+#include <utility>
+
+#include "base/affinity.h"
 #include "base/check.h"
+#include "base/log.h"
 
 namespace aio {
 namespace {
@@ -32,8 +36,10 @@ T AwaitChange(const std::atomic<T>& value, T old) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads, std::vector<int> cpus)
+    : cpus_(std::move(cpus)) {
   CHECK(threads >= 1);
+  CHECK(cpus_.empty() || cpus_.size() >= static_cast<size_t>(threads));
   workers_.reserve(static_cast<size_t>(threads) - 1);
   for (int i = 1; i < threads; ++i) {
     workers_.emplace_back([this, i] { Work(i); });
@@ -73,7 +79,14 @@ void ThreadPool::Meet() {
   meetings_.notify_all();
 }
 
+void ThreadPool::Pin(int thread) const {
+  if (cpus_.empty()) return;
+  const auto pinned = PinThisThread(cpus_[static_cast<size_t>(thread)]);
+  if (!pinned) Log(LogLevel::kWarning, pinned.error().message, {});
+}
+
 void ThreadPool::Work(int thread) {
+  Pin(thread);
   for (uint32_t seen = 0;;) {
     seen = AwaitChange(epoch_, seen);
     if (stopping_) return;

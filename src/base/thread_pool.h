@@ -2,9 +2,9 @@
 //
 // A fixed set of threads that run one function together and meet again: the
 // parallel loop of the kernels. The caller is thread 0, so a pool of one has no
-// threads at all. Between runs, and where they meet within one, the threads spin
-// for some tens of microseconds (the gap between two matrix products of one
-// step), then park.
+// threads at all. Between runs, and where they meet within one, the threads
+// spin for some tens of microseconds (the gap between two matrix products of
+// one step), then park.
 //
 // Thread safety: one caller at a time; Run may not be called from inside Run.
 // Cost: no allocation; below 1 us per Run or Meet while the threads spin.
@@ -38,11 +38,17 @@ inline Range Share(int64_t total, int part, int parts, int64_t grain = 1) {
 
 class ThreadPool {
  public:
-  // REQUIRES: threads >= 1.
-  explicit ThreadPool(int threads);
+  // Thread i is pinned to cpus[i], or to none if the list is empty. A processor
+  // that the system refuses is logged, and its thread runs anywhere.
+  // REQUIRES: threads >= 1; cpus empty, or one for each thread at least.
+  explicit ThreadPool(int threads, std::vector<int> cpus = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
+
+  // Pins the calling thread as thread 0: for the one that calls Run from here
+  // on.
+  void PinCaller() const { Pin(0); }
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
@@ -65,6 +71,7 @@ class ThreadPool {
 
   void RunErased(const void* function, Call call);
   void Work(int thread);
+  void Pin(int thread) const;
 
   // Each on a cache line of its own: one is written by the caller only, the
   // other by every thread at its end.
@@ -77,6 +84,7 @@ class ThreadPool {
   alignas(64) const void* function_ = nullptr;
   Call call_ = nullptr;
   bool stopping_ = false;
+  const std::vector<int> cpus_;  // [thread], or none
   std::vector<std::thread> workers_;
 };
 

@@ -5,11 +5,13 @@
 #include <prometheus/counter.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <random>
 #include <utility>
 
+#include "base/affinity.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "cli/load_device.h"
@@ -17,6 +19,45 @@
 
 namespace aio::cli {
 namespace {
+
+Error PinError(const std::string& device, const std::string& what) {
+  return {ErrorCode::kInvalidArgument, "devices." + device + ".pin: " + what,
+          "devices." + device + ".pin"};
+}
+
+// The processors that a device's threads stay on; none: the system moves them.
+Result<std::vector<int>> CpusOf(const std::string& name,
+                                const config::Device& device) {
+  if (device.pin == "off") return std::vector<int>();
+  const std::vector<int> allowed = AllowedCpus();
+  if (device.pin == "auto") return allowed;
+  ASSIGN_OR_RETURN(std::vector<int> cpus, ParseCpuList(device.pin));
+  for (const int cpu : cpus) {
+    if (std::ranges::find(allowed, cpu) != allowed.end()) continue;
+    return PinError(name,
+                    fmt::format("processor {} is not one of those that this "
+                                "process may use, {}",
+                                cpu, fmt::join(allowed, ",")));
+  }
+  return cpus;
+}
+
+Result<std::unique_ptr<ThreadPool>> PoolOf(const std::string& name,
+                                           const config::Device& device,
+                                           const Machine& machine) {
+  ASSIGN_OR_RETURN(std::vector<int> cpus, CpusOf(name, device));
+  int threads = device.threads > 0 ? device.threads : machine.cpus;
+  if (cpus.empty()) return std::make_unique<ThreadPool>(threads);
+  const auto most = static_cast<int>(cpus.size());
+  // A list says how many threads there are, unless that is said too.
+  if (device.threads == 0 && device.pin != "auto") threads = most;
+  if (threads <= most) {
+    return std::make_unique<ThreadPool>(threads, std::move(cpus));
+  }
+  return PinError(name, fmt::format("{} threads cannot each have one of {} "
+                                    "processors; take fewer threads, or off",
+                                    threads, most));
+}
 
 // The device a variant names, or the only one.
 std::string DeviceOf(const config::Variant& variant,
@@ -76,10 +117,11 @@ Result<void> Graph::AddDevice(const std::string& name,
   if (here.empty()) return {};
   const config::Device& device = config.devices.at(name);
   const Machine machine = ReadMachine();
-  const int threads = device.threads > 0 ? device.threads : machine.cpus;
-  pools_.push_back(std::make_unique<ThreadPool>(threads));
-  ASSIGN_OR_RETURN(LoadedDevice loaded, LoadDevice(name, device, here, machine,
-                                                   pools_.back().get(), say));
+  ASSIGN_OR_RETURN(auto made, PoolOf(name, device, machine));
+  ThreadPool* pool = made.get();
+  pools_.push_back(std::move(made));
+  ASSIGN_OR_RETURN(LoadedDevice loaded,
+                   LoadDevice(name, device, here, machine, pool, say));
   for (const auto& resident : loaded.residents) {
     const auto& table = resident.model.sched.step_table;
     for (size_t i = 0; table && i < table->columns.size(); ++i) {
@@ -92,6 +134,7 @@ Result<void> Graph::AddDevice(const std::string& name,
   }
   engine::Options options;
   options.device = name;
+  options.on_run = [pool] { pool->PinCaller(); };
   auto backend = std::make_shared<engine::LocalBackend>(
       std::move(loaded.residents), options, &worker_, &metrics_);
   for (core::Variant& variant : loaded.variants) {

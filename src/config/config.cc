@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/affinity.h"
 #include "config/quality_table.h"
 #include "config/section.h"
 #include "config/text_file.h"
@@ -60,10 +61,18 @@ void ReadCache(Section* s, const char* key, std::string* out) {
   if (*out != "auto" && *out != "off") s->Path(key, out);
 }
 
+void ReadPin(Section* s, std::string* out) {
+  s->String("pin", out);
+  if (*out == "auto" || *out == "off") return;
+  const auto cpus = ParseCpuList(*out);
+  if (!cpus) s->Fail("pin", cpus.error().message + ", nor auto or off");
+}
+
 Device ReadDevice(Section s) {
   Device device;
   s.String("kind", &device.kind);
   s.CountOrAuto("threads", &device.threads);
+  ReadPin(&s, &device.pin);
   s.BytesOrAuto("memory_limit", &device.memory_limit);
   ReadKv(&s, &device.kv_type);
   s.Count("columns_max", 1, &device.columns_max);

@@ -51,7 +51,12 @@ std::optional<KvType> KvTypeNamed(std::string_view name);
 
 struct Device {
   std::string kind = "cpu";
-  int threads = 0;           // 0: auto (cgroup quota and affinity mask)
+  int threads = 0;  // 0: auto (cgroup quota and affinity mask)
+  // Which processors the threads stay on: "off": the system moves them; "auto":
+  // those the process may use, one of each core before second threads of a
+  // core; or a list like "0-3,8". Helps where other programs push threads
+  // around, and harms where they use the same processors.
+  std::string pin = "off";
   int64_t memory_limit = 0;  // bytes; 0: auto (80 % of what the cgroup allows)
   KvType kv_type = KvType::kF16;
   int columns_max = 512;   // of one step: the prefill chunk

@@ -64,11 +64,12 @@ server:
   drain_timeout: 3s
   keep_alive_interval: 100ms
 devices:
-  cpu0: { kind: cpu, threads: 4, memory_limit: 16GiB, kv: f32,
+  cpu0: { kind: cpu, threads: 4, memory_limit: 16GiB, kv: f32, pin: "0-3,8",
           columns_max: 64, sequences_max: 3, queue_max: 9,
           prefix_cache: false, step_table: false, step_cache: /var/steps,
           tile_cache: /var/tiles }
-  cpu1: { threads: auto, memory_limit: auto, step_cache: off, tile_cache: auto }
+  cpu1: { threads: auto, pin: auto, memory_limit: auto, step_cache: off,
+          tile_cache: auto }
   cpu2: { kv: q8 }
 variants:
   z: { model: /abs/z.gguf, device: cpu1, context_max: 512, kv_memory: 1GiB }
@@ -99,6 +100,9 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.devices.at("cpu1").tile_cache, "auto");
   EXPECT_EQ(config.devices.at("cpu2").tile_cache, "off");
   EXPECT_EQ(config.devices.at("cpu1").threads, 0);
+  EXPECT_EQ(config.devices.at("cpu0").pin, "0-3,8");
+  EXPECT_EQ(config.devices.at("cpu1").pin, "auto");
+  EXPECT_EQ(config.devices.at("cpu2").pin, "off");
   EXPECT_EQ(config.devices.at("cpu1").kv_type, KvType::kF16);
   EXPECT_EQ(config.devices.at("cpu2").kv_type, KvType::kQ8);
   ASSERT_EQ(config.variants.size(), 2u);
@@ -138,6 +142,8 @@ TEST(ConfigTest, NamesTheLineOfAWrongValue) {
                            "devices: { d: { kind: npu } }",
                            "devices: { d: { threads: 0 } }",
                            "devices: { d: { kv: q9 } }",
+                           "devices: { d: { pin: on } }",
+                           "devices: { d: { pin: 3-1 } }",
                            "devices: { d: { memory_limit: lots } }",
                            "probe: { model: smal }",
                            "probe: { labels: { coding: x } }",

@@ -138,6 +138,7 @@ bool Engine::Step() {
 }
 
 void Engine::Run() {
+  if (options_.on_run) options_.on_run();
   for (;;) {
     const bool busy = Step();
     MutexLock lock(mutex_);

@@ -53,6 +53,7 @@ struct Options {
   // What a model runs before others may: longer makes them wait, shorter evicts
   // its weights from the caches more often.
   Duration slice = std::chrono::milliseconds(80);
+  std::function<void()> on_run;  // Run calls it first, if it is set
 };
 
 // A request to answer. `prompt` is not empty and leaves room for an answer.
