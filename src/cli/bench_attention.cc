@@ -28,23 +28,31 @@ namespace {
 
 constexpr int kShortest = 512;
 
+struct AttentionFlags {
+  EngineFlags engine;
+  std::string kv = "f16";
+};
+
 struct Shape {
   std::string label = "openPangu-1B's heads";
   int layers = 26;
   int heads = 12;
   int kv_heads = 6;
   int head_dim = 128;
+  kernels::KvType kv = kernels::KvType::kF16;
 };
 
-// One sequence's keys and values in F16 as the forward pass keeps them:
+kernels::AttentionShape KernelOf(const Shape& shape) {
+  return {shape.head_dim, shape.heads / shape.kv_heads, shape.kv,
+          1.0f / std::sqrt(static_cast<float>(shape.head_dim))};
+}
+
+// One sequence's keys and values as the forward pass keeps them:
 // [layers][kv_heads][pages] of a block of keys and one of values.
 class Attention {
  public:
   Attention(const Shape& shape, int context_max, ThreadPool* pool)
-      : shape_(shape), pool_(*pool) {
-    kernel_ = {shape.head_dim, shape.heads / shape.kv_heads,
-               kernels::KvType::kF16,
-               1.0f / std::sqrt(static_cast<float>(shape.head_dim))};
+      : shape_(shape), kernel_(KernelOf(shape)), pool_(*pool) {
     const int pages = (context_max + kernels::kKvBlock - 1) / kernels::kKvBlock;
     pages_.resize(static_cast<size_t>(pages));
     std::iota(pages_.begin(), pages_.end(), 0);
@@ -64,8 +72,9 @@ class Attention {
   }
 
   static int64_t BytesOf(const Shape& shape, int context) {
-    return int64_t{shape.layers} * shape.kv_heads * shape.head_dim * context *
-           int64_t{2 * sizeof(uint16_t)};
+    const kernels::AttentionShape k = KernelOf(shape);
+    return int64_t{shape.layers} * shape.kv_heads *
+           (k.key_bytes() + k.value_bytes()) * context / kernels::kKvBlock;
   }
 
   // All layers of a column that sees `context` positions.
@@ -91,8 +100,9 @@ class Attention {
     return int64_t{shape_.layers} * shape_.kv_heads * HeadBytes();
   }
 
-  // Halves of 0.125 to 0.25, of both signs. Written by the threads, since
-  // memory that was not written is all one page.
+  // Halves of 0.125 to 0.25, of both signs, which are codes and scales of Q8 as
+  // well. Written by the threads, since memory that was not written is all one
+  // page.
   void FillWithNumbers() {
     const auto words = static_cast<int64_t>(kv_.size() / sizeof(uint64_t));
     auto* out = reinterpret_cast<uint64_t*>(kv_.data());
@@ -124,8 +134,8 @@ class Attention {
   }
 
   const Shape shape_;
+  const kernels::AttentionShape kernel_;
   ThreadPool& pool_;
-  kernels::AttentionShape kernel_;
   std::vector<int32_t> pages_;
   AlignedBuffer<std::byte> kv_;
   AlignedBuffer<float> query_, out_;  // [heads, head_dim]
@@ -133,12 +143,16 @@ class Attention {
   int64_t scratch_each_ = 0;
 };
 
-Result<Shape> ShapeOf(const EngineFlags& flags) {
+Result<Shape> ShapeOf(const AttentionFlags& flags) {
   Shape shape;
-  if (flags.model.empty()) return shape;
-  ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(flags.model));
+  // The command line has checked the name.
+  if (flags.kv == "q8") shape.kv = kernels::KvType::kQ8;
+  if (flags.kv == "f32") shape.kv = kernels::KvType::kF32;
+  const std::string& path = flags.engine.model;
+  if (path.empty()) return shape;
+  ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(path));
   ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfig(file));
-  shape.label = "the heads of " + flags.model;
+  shape.label = "the heads of " + path;
   shape.layers = config.layers;
   shape.heads = config.heads;
   shape.kv_heads = config.kv_heads;
@@ -167,8 +181,9 @@ std::vector<int> Contexts(int most) {
   return contexts;
 }
 
-Result<BenchReport> Measure(const EngineFlags& flags) {
-  ASSIGN_OR_RETURN(const Shape shape, ShapeOf(flags));
+Result<BenchReport> Measure(const AttentionFlags& all) {
+  ASSIGN_OR_RETURN(const Shape shape, ShapeOf(all));
+  const EngineFlags& flags = all.engine;
   RETURN_IF_ERROR(CheckFits(shape, flags.context));
   const std::vector<int> contexts = Contexts(flags.context);
   ThreadPool pool(flags.threads);
@@ -190,7 +205,7 @@ Result<BenchReport> Measure(const EngineFlags& flags) {
   report.benchmark = "attention";
   report.unit = "context";
   report.model = shape.label;
-  report.type = "KV of F16";
+  report.type = fmt::format("KV of {}", kernels::NameOf(shape.kv));
   report.threads = flags.threads;
   report.runs = flags.runs;
   report.context = flags.context;
@@ -209,9 +224,9 @@ Result<BenchReport> Measure(const EngineFlags& flags) {
   return report;
 }
 
-int Run(const EngineFlags& flags) {
+int Run(const AttentionFlags& flags) {
   const auto report = Measure(flags);
-  if (report) return PrintBench(*report, flags.as_json);
+  if (report) return PrintBench(*report, flags.engine.as_json);
   std::cerr << "aio bench attention: " << report.error().message << "\n";
   return 1;
 }
@@ -219,11 +234,14 @@ int Run(const EngineFlags& flags) {
 }  // namespace
 
 void AddBenchAttention(CLI::App& bench, int* exit_code) {
-  auto flags = std::make_shared<EngineFlags>();
-  flags->context = 16384;
+  auto flags = std::make_shared<AttentionFlags>();
+  flags->engine.context = 16384;
   CLI::App* c = bench.add_subcommand(
       "attention", "How near attention is to reading the keys and values once");
-  AddEngineFlags(c, flags.get());
+  AddEngineFlags(c, &flags->engine);
+  c->add_option("--kv", flags->kv, "Type of the keys and values")
+      ->check(CLI::IsMember({"f32", "f16", "q8"}))
+      ->capture_default_str();
   c->callback([flags, exit_code] { *exit_code = Run(*flags); });
 }
 
