@@ -11,19 +11,33 @@
 namespace aio::engine {
 namespace {
 
+// Nats below the best: a weight of e^-37 is less than a rounding of 1; steps in
+// which candidates are ordered.
+constexpr double kNothing = 37;
+constexpr double kStep = 2;
+
 constexpr float kLowest = std::numeric_limits<float>::lowest();
 
 // A total order even for logits that are not numbers.
 float Ordered(float logit) { return std::isnan(logit) ? kLowest : logit; }
 
+// The first of the largest. The search for it goes in lanes, without a branch,
+// which compilers turn into vectors: a vocabulary is long.
 int32_t ArgMax(std::span<const float> logits) {
-  int32_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i) {
-    if (Ordered(logits[i]) > Ordered(logits[best])) {
-      best = static_cast<int32_t>(i);
+  constexpr size_t kLanes = 16;
+  float lanes[kLanes];
+  std::fill_n(lanes, kLanes, kLowest);
+  size_t i = 0;
+  for (; i + kLanes <= logits.size(); i += kLanes) {
+    for (size_t j = 0; j < kLanes; ++j) {
+      const float x = logits[i + j];  // never larger if it is no number
+      lanes[j] = x > lanes[j] ? x : lanes[j];
     }
   }
-  return best;
+  float best = *std::max_element(lanes, lanes + kLanes);
+  for (; i < logits.size(); ++i) best = logits[i] > best ? logits[i] : best;
+  const auto at = std::ranges::find(logits, best, Ordered);
+  return at == logits.end() ? 0 : static_cast<int32_t>(at - logits.begin());
 }
 
 }  // namespace
@@ -52,8 +66,7 @@ int32_t Sampler::Sample(std::span<const float> logits, int position) {
     KeepBest(1);
     return candidates_[0].id;
   }
-  KeepBest(sampling_.top_k > 0 ? static_cast<size_t>(sampling_.top_k)
-                               : candidates_.size());
+  if (sampling_.top_k > 0) KeepBest(static_cast<size_t>(sampling_.top_k));
   return Draw(position);
 }
 
@@ -65,6 +78,8 @@ void Sampler::Accept(int32_t id) {
 }
 
 void Sampler::Gather(std::span<const float> logits) {
+  ordered_ = 0;
+  reach_ = 0;
   candidates_.resize(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) {
     candidates_[i] = {Ordered(logits[i]), static_cast<int32_t>(i)};
@@ -90,48 +105,87 @@ void Sampler::Penalize() {
   }
 }
 
-void Sampler::KeepBest(size_t count) {
-  const auto better = [](const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
-  };
-  if (count < candidates_.size()) {
-    std::partial_sort(candidates_.begin(), candidates_.begin() + count,
-                      candidates_.end(), better);
-    candidates_.resize(count);
-  } else {
-    std::sort(candidates_.begin(), candidates_.end(), better);
-  }
+bool Sampler::IsBetter(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 
-// Weights are relative to the best candidate's, so nothing overflows; a draw
-// that lands past the end through rounding takes the last candidate.
-int32_t Sampler::Draw(int position) {
-  const double best = candidates_[0].logit;
-  weights_.clear();
+void Sampler::KeepBest(size_t count) {
+  if (count >= candidates_.size()) return;
+  std::partial_sort(candidates_.begin(), candidates_.begin() + count,
+                    candidates_.end(), IsBetter);
+  candidates_.resize(count);
+  ordered_ = count;
+}
+
+// Relative to the best candidate's, so nothing overflows.
+double Sampler::WeightOf(float logit) const {
+  if (logit == best_) return 1;  // infinities too
+  return std::exp((double{logit} - best_) / sampling_.temperature);
+}
+
+double Sampler::Total() {
+  best_ = candidates_[0].logit;
+  for (const Candidate& c : candidates_) best_ = std::max(best_, c.logit);
+  // Less than a rounding of the sum, which is 1 or more.
+  const double least = best_ - kNothing * double{sampling_.temperature};
   double total = 0;
   for (const Candidate& c : candidates_) {
-    const double w = std::exp((c.logit - best) / sampling_.temperature);
-    if (w < sampling_.min_p) break;  // ordered: all that follow are smaller
-    weights_.push_back(w);
-    total += w;
+    if (c.logit < least) continue;
+    const double w = WeightOf(c.logit);
+    if (w >= sampling_.min_p) total += w;
   }
-  if (sampling_.top_p < 1) {
-    double sum = 0;
-    size_t keep = 0;
-    while (keep < weights_.size() &&
-           (keep == 0 || sum < sampling_.top_p * total)) {
-      sum += weights_[keep++];
-    }
-    weights_.resize(keep);
-    total = sum;
+  return total;
+}
+
+// A vocabulary is long and a draw ends early: the next few are ordered when it
+// gets there, by how far they are from the best.
+double Sampler::Weight(size_t i) {
+  while (i >= ordered_ && ordered_ < candidates_.size()) {
+    reach_ += kStep;
+    const double least = best_ - reach_ * double{sampling_.temperature};
+    const auto begin = candidates_.begin() + static_cast<long>(ordered_);
+    const auto end =
+        reach_ > kNothing
+            ? candidates_.end()
+            : std::partition(begin, candidates_.end(), [&](const Candidate& c) {
+                return c.logit >= least;
+              });
+    std::sort(begin, end, IsBetter);
+    ordered_ = static_cast<size_t>(end - candidates_.begin());
   }
+  if (i >= candidates_.size()) return -1;
+  const double w = WeightOf(candidates_[i].logit);
+  return w < sampling_.min_p ? -1 : w;
+}
+
+// How many of the best make up top_p of `total`, which becomes what they weigh.
+size_t Sampler::Nucleus(double* total) {
+  double sum = 0;
+  size_t count = 0;
+  while (count == 0 || sum < sampling_.top_p * *total) {
+    const double w = Weight(count);
+    if (w < 0) break;
+    sum += w;
+    ++count;
+  }
+  *total = sum;
+  return count;
+}
+
+// A draw that lands past the end through rounding takes the last candidate.
+int32_t Sampler::Draw(int position) {
+  double total = Total();
+  const size_t end = sampling_.top_p < 1 ? Nucleus(&total) : candidates_.size();
   double target = total * RandomUnit(seed_, static_cast<uint64_t>(choice_),
                                      static_cast<uint64_t>(position));
-  for (size_t i = 0; i < weights_.size(); ++i) {
-    if (target < weights_[i]) return candidates_[i].id;
-    target -= weights_[i];
+  size_t i = 0;
+  for (; i < end; ++i) {
+    const double w = Weight(i);
+    if (w < 0) break;
+    if (target < w) return candidates_[i].id;
+    target -= w;
   }
-  return candidates_[weights_.size() - 1].id;
+  return candidates_[i == 0 ? 0 : i - 1].id;
 }
 
 core::TokenLogprob LogprobOf(std::span<const float> logits, int32_t id,

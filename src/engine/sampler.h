@@ -3,12 +3,13 @@
 // From logits to a token. Order of operations: penalties, then temperature,
 // then min-p, top-k and top-p on the tempered distribution (OpenAI defines the
 // nucleus so; vLLM has the same order), then one draw. Candidates are ordered
-// by (logit descending, id ascending) and sums are taken in that order; the
-// draw is keyed by (seed, choice, output position). Together: rules e and f of
-// the determinism contract (design.md, section 7).
+// by (logit descending, id ascending), and nucleus and draw go through them in
+// that order; what all of them weigh is summed by id. The draw is keyed by
+// (seed, choice, output position). Together: rules e and f of the determinism
+// contract (design.md, section 7).
 //
 // Thread safety: none; one per choice.
-// Cost: greedy O(vocabulary); sampling O(vocabulary log vocabulary).
+// Cost: O(vocabulary), and to order those that the draw passes.
 #pragma once
 
 #include <cstdint>
@@ -39,11 +40,19 @@ class Sampler {
     int32_t id;
   };
 
+  static bool IsBetter(const Candidate& a, const Candidate& b);
   bool Penalizes() const;
   void Gather(std::span<const float> logits);
   void Penalize();
   // Orders the best `count` of candidates_ and drops the rest.
   void KeepBest(size_t count);
+  double WeightOf(float logit) const;
+  // Of all candidates; finds the best.
+  double Total();
+  // Of the i-th best candidate; orders as many as that takes. -1 if there is
+  // none, or min-p ends before it.
+  double Weight(size_t i);
+  size_t Nucleus(double* total);
   int32_t Draw(int position);
 
   core::Sampling sampling_;
@@ -52,7 +61,9 @@ class Sampler {
   std::unordered_map<int32_t, int> output_counts_;
   std::vector<int32_t> seen_;  // distinct ids of prompt and output, ascending
   std::vector<Candidate> candidates_;
-  std::vector<double> weights_;
+  size_t ordered_ = 0;  // the best of candidates_, in front
+  double reach_ = 0;    // nats below the best that are among them
+  float best_ = 0;      // logit
 };
 
 // Log-probabilities (nats) of `id` and of the `top` most probable tokens under

@@ -3,9 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
+#include <numeric>
+#include <span>
+#include <vector>
+
+#include "base/random.h"
 
 namespace aio::engine {
 namespace {
@@ -28,6 +35,23 @@ TEST(SamplerTest, NotANumberNeverWins) {
   const std::vector<float> logits = {nan, -5.0f, nan};
   EXPECT_EQ(Sampler(At(0), 1, 0, {}).Sample(logits, 0), 1);
   EXPECT_EQ(Sampler(At(1), 1, 0, {}).Sample(logits, 0), 1);
+}
+
+TEST(SamplerTest, GreedyFindsTheFirstOfTheLargestWhereverItIs) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  Sampler sampler(At(0), 1, 0, {});
+  for (size_t size = 1; size <= 50; ++size) {
+    std::vector<float> logits(size, -kInfinity);
+    EXPECT_EQ(sampler.Sample(logits, 0), 0) << size << " equal logits";
+    for (size_t at = 0; at < size; ++at) {
+      logits.assign(size, -3.0f);
+      logits[at] = -2.0f;
+      logits[size - 1] = -2.0f;
+      logits[size / 2] = at < size / 2 ? kInfinity * 0 : logits[size / 2];
+      EXPECT_EQ(sampler.Sample(logits, 0), static_cast<int32_t>(at))
+          << size << " logits";
+    }
+  }
 }
 
 // Frequencies over many positions against the exact probabilities; 4 sigma.
@@ -72,6 +96,61 @@ TEST(SamplerTest, TopKTopPAndMinPKeepWhatTheySay) {
   s = At(1);
   s.min_p = 0.3f;  // exp(-1) = 0.37 stays, exp(-2) = 0.14 goes
   ExpectFrequencies(s, Softmax(1, {1, 2, 3}));
+}
+
+// The definition: all candidates in order.
+int32_t DrawByDefinition(const core::Sampling& s, std::span<const float> logits,
+                         double unit) {
+  std::vector<int32_t> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  std::ranges::stable_sort(ids, std::greater(),
+                           [&](int32_t id) { return logits[id]; });
+  if (s.top_k > 0) ids.resize(s.top_k);
+  std::vector<double> weights;
+  for (const int32_t id : ids) {
+    const double nats = double{logits[id]} - logits[ids[0]];
+    const double w = std::exp(nats / s.temperature);
+    if (w >= s.min_p) weights.push_back(w);
+  }
+  const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+  double kept = 0;
+  size_t count = 0;
+  while (count < weights.size() && (count == 0 || kept < s.top_p * all)) {
+    kept += weights[count++];
+  }
+  double target = unit * kept;
+  size_t i = 0;
+  while (i + 1 < count && target >= weights[i]) target -= weights[i++];
+  return ids[i];
+}
+
+TEST(SamplerTest, DrawsAreThoseOfTheWholeOrder) {
+  std::vector<float> logits(3000);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    // Many equal ones, and a few far above.
+    logits[i] = static_cast<float>(RandomBits(3, 1, i) % 64) / 8.0f;
+    if (i % 500 == 7) logits[i] += 6;
+  }
+  for (const float temperature : {0.3f, 1.0f, 1.9f}) {
+    for (const float top_p : {1.0f, 0.9f, 0.2f}) {
+      for (const float min_p : {0.0f, 0.001f, 0.5f}) {
+        for (const int top_k : {0, 1, 50}) {
+          core::Sampling s = At(temperature);
+          s.top_p = top_p;
+          s.min_p = min_p;
+          s.top_k = top_k;
+          Sampler sampler(s, 11, 0, {});
+          for (int position = 0; position < 20; ++position) {
+            const double unit =
+                RandomUnit(11, 0, static_cast<uint64_t>(position));
+            EXPECT_EQ(sampler.Sample(logits, position),
+                      DrawByDefinition(s, logits, unit))
+                << temperature << " " << top_p << " " << min_p << " " << top_k;
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST(SamplerTest, PenaltiesTurnTheGreedyChoiceAway) {
