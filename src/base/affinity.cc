@@ -70,8 +70,8 @@ std::vector<int> AllowedCpus(const std::string& root) {
   for (int cpu = 0; cpu < kCpus; ++cpu) {
     if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
   }
-  std::ranges::stable_partition(
-      cpus, [&](int cpu) { return IsFirstOfCore(root, cpu); });
+  std::stable_partition(cpus.begin(), cpus.end(),
+                        [&](int cpu) { return IsFirstOfCore(root, cpu); });
   return cpus;
 }
 
