@@ -86,6 +86,13 @@ Result<engine::MeasuredSteps> ReadSteps(const std::string& folder,
 
 Result<void> WriteSteps(const std::string& folder, const std::string& key,
                         const engine::MeasuredSteps& steps) {
+  if (!steps.steady()) {
+    return Error{ErrorCode::kUnavailable,
+                 fmt::format("the machine was busy while it was measured: one "
+                             "whole step took {:.1f} times its estimate",
+                             steps.whole_ratio),
+                 ""};
+  }
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return WriteError(folder, error.value());

@@ -24,7 +24,8 @@ std::string StepFile(const std::string& folder, const std::string& key);
 Result<engine::MeasuredSteps> ReadSteps(const std::string& folder,
                                         const std::string& key);
 
-// Makes the folder if need be. Errors name what could not be written.
+// Makes the folder if need be. kUnavailable for a table that is not steady; else
+// errors name what could not be written.
 Result<void> WriteSteps(const std::string& folder, const std::string& key,
                         const engine::MeasuredSteps& steps);
 

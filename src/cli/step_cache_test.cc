@@ -45,6 +45,18 @@ TEST_F(StepCacheTest, WhatWasWrittenIsReadToTheLastBit) {
   EXPECT_EQ(read->whole_ratio, 1.02);
 }
 
+TEST_F(StepCacheTest, ABusyMinuteIsNotKept) {
+  for (const double ratio : {10.2, 1.6, 0.5}) {
+    steps_.whole_ratio = ratio;
+    const auto written = WriteSteps(root_, "key", steps_);
+    ASSERT_FALSE(written);
+    EXPECT_NE(written.error().message.find("busy"), std::string::npos);
+    EXPECT_EQ(ReadSteps(root_, "key").error().code, ErrorCode::kNotFound);
+  }
+  steps_.whole_ratio = 0;  // not checked
+  EXPECT_TRUE(WriteSteps(root_, "key", steps_));
+}
+
 TEST_F(StepCacheTest, AnotherKeyIsNotFoundAndAnotherKeysFileRefused) {
   ASSERT_TRUE(WriteSteps(root_, "key", steps_));
   EXPECT_EQ(ReadSteps(root_, "kez").error().code, ErrorCode::kNotFound);

@@ -36,6 +36,11 @@ struct MeasuredSteps {
   double whole_ratio = 0;  // a whole step of one column over its estimate; 0:
                            // not checked, as it would take too long
   double seconds = 0;      // that measuring took
+
+  // Else something else had the machine meanwhile.
+  bool steady() const {
+    return whole_ratio == 0 || (whole_ratio > 2.0 / 3 && whole_ratio < 1.5);
+  }
 };
 
 // `now` tells seconds. kInternal if the clock runs backwards.
