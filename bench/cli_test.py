@@ -21,16 +21,18 @@ COMMANDS = {
     "batch": ["--sequences", "1,3"],
     "prefill": ["--tokens", "70"],
     "load": ["--cache"],
-    "attention": ["--context", "700"],
+    "attention": ["--context", "700", "--kv", "q8"],
+    "reuse": ["--context", "200", "--turn", "16"],
 }
 MORE = {
     "prefill": {"gigamacs_per_second"},
     "load": {"load_seconds", "file_bytes", "peak_bytes", "peak_to_file",
              "cached_load_seconds", "cached_ready_seconds",
              "cached_peak_bytes"},
+    "reuse": {"cold_over_reused", "cold_over_reused_95"},
 }
 WIDTHS = {"decode": [1, 2, 5], "batch": [1, 3], "prefill": [70], "load": [1],
-          "attention": [512, 700]}
+          "attention": [512, 700], "reuse": [16, 216]}
 BAD = [
     (["decode", "--runs", "9"], "runs"),
     (["decode", "--threads", "0"], "threads"),

@@ -62,7 +62,7 @@ Result<std::vector<int>> ParseCpuList(std::string_view text) {
   }
 }
 
-std::vector<int> AllowedCpus(const std::string& root) {
+std::vector<int> AllowedCpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
   std::vector<int> cpus;
@@ -70,6 +70,10 @@ std::vector<int> AllowedCpus(const std::string& root) {
   for (int cpu = 0; cpu < kCpus; ++cpu) {
     if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
   }
+  return cpus;
+}
+
+std::vector<int> CoresFirst(std::vector<int> cpus, const std::string& root) {
   std::stable_partition(cpus.begin(), cpus.end(),
                         [&](int cpu) { return IsFirstOfCore(root, cpu); });
   return cpus;

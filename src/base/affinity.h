@@ -18,10 +18,13 @@ namespace aio {
 // what is wrong with it.
 Result<std::vector<int>> ParseCpuList(std::string_view text);
 
-// Those that this process may use: first one of each core, then the threads
-// that share a core with one of them. `root` is put in front of /sys paths, for
-// tests; the affinity mask is always this process's.
-std::vector<int> AllowedCpus(const std::string& root = "");
+// Those that this process may use, ascending.
+std::vector<int> AllowedCpus();
+
+// First one of each core, then those that share a core with one of them; else
+// in their order. `root` is put in front of /sys paths, for tests.
+std::vector<int> CoresFirst(std::vector<int> cpus,
+                            const std::string& root = "");
 
 // The calling thread runs on `cpu` alone from here on, and so do the threads
 // that it starts. kUnavailable if the system refuses.

@@ -82,7 +82,7 @@ void ThreadPool::Meet() {
 void ThreadPool::Pin(int thread) const {
   if (cpus_.empty()) return;
   const auto pinned = PinThisThread(cpus_[static_cast<size_t>(thread)]);
-  if (!pinned) Log(LogLevel::kWarning, pinned.error().message, {});
+  if (!pinned) Log(LogLevel::kWarning, pinned.error().message);
 }
 
 void ThreadPool::Work(int thread) {

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <cstring>
 #include <iostream>
 #include <memory>
@@ -21,6 +20,7 @@
 #include "engine/memory_plan.h"
 #include "kernels/attention.h"
 #include "model/config.h"
+#include "model/cpu_scratch.h"
 #include "tensor/aligned_buffer.h"
 
 namespace aio::cli {
@@ -35,51 +35,39 @@ struct AttentionFlags {
 
 struct Shape {
   std::string label = "openPangu-1B's heads";
-  int layers = 26;
-  int heads = 12;
-  int kv_heads = 6;
-  int head_dim = 128;
+  model::ModelConfig config;
   kernels::KvType kv = kernels::KvType::kF16;
+
+  // Keys and values of so many tokens.
+  int64_t Bytes(int context) const {
+    return model::KvMemory::PageBytes(config, kv) * context /
+           model::kPageTokens;
+  }
 };
 
-kernels::AttentionShape KernelOf(const Shape& shape) {
-  return {shape.head_dim, shape.heads / shape.kv_heads, shape.kv,
-          1.0f / std::sqrt(static_cast<float>(shape.head_dim))};
-}
-
-// One sequence's keys and values as the forward pass keeps them:
-// [layers][kv_heads][pages] of a block of keys and one of values.
+// One sequence's keys and values as the forward pass keeps them.
 class Attention {
  public:
   Attention(const Shape& shape, int context_max, ThreadPool* pool)
-      : shape_(shape), kernel_(KernelOf(shape)), pool_(*pool) {
-    const int pages = (context_max + kernels::kKvBlock - 1) / kernels::kKvBlock;
-    pages_.resize(static_cast<size_t>(pages));
+      : config_(shape.config),
+        pool_(*pool),
+        pages_(static_cast<size_t>((context_max + model::kPageTokens - 1) /
+                                   model::kPageTokens)),
+        kv_(shape.config, OptionsOf(shape, pages_.size())) {
     std::iota(pages_.begin(), pages_.end(), 0);
-    kv_ = AlignedBuffer<std::byte>(static_cast<size_t>(pages * PageBytes()),
-                                   AlignedBuffer<std::byte>::kNothing);
-    FillWithNumbers();
-    const size_t width =
-        static_cast<size_t>(shape.heads) * static_cast<size_t>(shape.head_dim);
-    query_ = AlignedBuffer<float>(width);
-    for (size_t i = 0; i < width; ++i) {
-      query_[i] = static_cast<float>(RandomUnit(1, 2, i)) - 0.5f;
-    }
+    Write(context_max);
+    const size_t width = static_cast<size_t>(config_.heads) *
+                         static_cast<size_t>(config_.head_dim);
+    query_ = Random(2, width);
     out_ = AlignedBuffer<float>(width);
-    scratch_each_ = (kernels::AttentionScratch(kernel_) + 15) / 16 * 16;
+    scratch_each_ = kernels::Padded(kernels::AttentionScratch(kv_.shape()));
     scratch_ = AlignedBuffer<float>(
         static_cast<size_t>(scratch_each_ * pool_.threads()));
   }
 
-  static int64_t BytesOf(const Shape& shape, int context) {
-    const kernels::AttentionShape k = KernelOf(shape);
-    return int64_t{shape.layers} * shape.kv_heads *
-           (k.key_bytes() + k.value_bytes()) * context / kernels::kKvBlock;
-  }
-
   // All layers of a column that sees `context` positions.
   void Run(int context) {
-    for (int layer = 0; layer < shape_.layers; ++layer) Layer(layer, context);
+    for (int layer = 0; layer < config_.layers; ++layer) Layer(layer, context);
   }
 
   uint64_t Hash() const {
@@ -93,51 +81,57 @@ class Attention {
   }
 
  private:
-  int64_t HeadBytes() const {
-    return kernel_.key_bytes() + kernel_.value_bytes();
-  }
-  int64_t PageBytes() const {
-    return int64_t{shape_.layers} * shape_.kv_heads * HeadBytes();
+  static model::CpuOptions OptionsOf(const Shape& shape, size_t pages) {
+    model::CpuOptions options;
+    options.kv = shape.kv;
+    options.pages = static_cast<int>(pages);
+    return options;
   }
 
-  // Halves of 0.125 to 0.25, of both signs, which are codes and scales of Q8 as
-  // well. Written by the threads, since memory that was not written is all one
-  // page.
-  void FillWithNumbers() {
-    const auto words = static_cast<int64_t>(kv_.size() / sizeof(uint64_t));
-    auto* out = reinterpret_cast<uint64_t*>(kv_.data());
+  // Numbers of -0.5 to 0.5.
+  static AlignedBuffer<float> Random(uint64_t stream, size_t count) {
+    AlignedBuffer<float> numbers(count);
+    for (size_t i = 0; i < count; ++i) {
+      numbers[i] = static_cast<float>(RandomUnit(1, stream, i)) - 0.5f;
+    }
+    return numbers;
+  }
+
+  // Every position, by the threads that will read it: memory that was not
+  // written is all one page.
+  void Write(int context) {
+    constexpr int kRows = 61;  // of numbers, used again and again
+    const int dim = config_.head_dim;
+    const auto rows = Random(3, static_cast<size_t>(kRows * dim));
     pool_.Run([&](int thread) {
-      const Range mine = Share(words, thread, pool_.threads(), 8);
-      for (int64_t i = mine.begin; i < mine.end; ++i) {
-        constexpr uint64_t kExponent = 0x3000300030003000;
-        constexpr uint64_t kOthers = 0x83FF83FF83FF83FF;
-        out[i] = (Mix(static_cast<uint64_t>(i)) & kOthers) | kExponent;
+      for (int h = thread; h < config_.kv_heads; h += pool_.threads()) {
+        for (int i = 0; i < config_.layers * context; ++i) {
+          const int position = i % context;
+          kv_.Write(i / context, h, position / model::kPageTokens,
+                    position % model::kPageTokens,
+                    rows.data() + i % kRows * dim,
+                    rows.data() + (i + h + 1) % kRows * dim);
+        }
       }
     });
   }
 
   void Layer(int layer, int context) {
-    const int64_t width = int64_t{kernel_.heads} * kernel_.head_dim;
+    const int64_t width = int64_t{kv_.shape().heads} * config_.head_dim;
     pool_.Run([&](int thread) {
-      for (int h = thread; h < shape_.kv_heads; h += pool_.threads()) {
-        const std::byte* keys =
-            kv_.data() + (int64_t{layer} * shape_.kv_heads + h) *
-                             static_cast<int64_t>(pages_.size()) * HeadBytes();
-        const kernels::KvPages kv = {keys, keys + kernel_.key_bytes(),
-                                     HeadBytes(), pages_.data()};
+      for (int h = thread; h < config_.kv_heads; h += pool_.threads()) {
         const kernels::AttentionColumn column = {
             query_.data() + h * width, out_.data() + h * width, context - 1};
-        kernels::Attend(kernel_, kv, {&column, 1},
-                        scratch_.data() + thread * scratch_each_);
+        kernels::Attend(kv_.shape(), kv_.Of(layer, h, pages_.data()),
+                        {&column, 1}, scratch_.data() + thread * scratch_each_);
       }
     });
   }
 
-  const Shape shape_;
-  const kernels::AttentionShape kernel_;
+  const model::ModelConfig config_;
   ThreadPool& pool_;
   std::vector<int32_t> pages_;
-  AlignedBuffer<std::byte> kv_;
+  model::KvMemory kv_;
   AlignedBuffer<float> query_, out_;  // [heads, head_dim]
   AlignedBuffer<float> scratch_;      // [threads, ...]
   int64_t scratch_each_ = 0;
@@ -145,24 +139,26 @@ class Attention {
 
 Result<Shape> ShapeOf(const AttentionFlags& flags) {
   Shape shape;
-  // The command line has checked the name.
-  if (flags.kv == "q8") shape.kv = kernels::KvType::kQ8;
-  if (flags.kv == "f32") shape.kv = kernels::KvType::kF32;
-  const std::string& path = flags.engine.model;
-  if (path.empty()) return shape;
-  ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(path));
-  ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfig(file));
-  shape.label = "the heads of " + path;
-  shape.layers = config.layers;
-  shape.heads = config.heads;
-  shape.kv_heads = config.kv_heads;
-  shape.head_dim = config.head_dim;
+  for (const auto kv :
+       {kernels::KvType::kF32, kernels::KvType::kF16, kernels::KvType::kQ8}) {
+    if (flags.kv == kernels::NameOf(kv)) shape.kv = kv;
+  }
+  if (flags.engine.model.empty()) {
+    shape.config.layers = 26;
+    shape.config.heads = 12;
+    shape.config.kv_heads = 6;
+    shape.config.head_dim = 128;
+    return shape;
+  }
+  ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(flags.engine.model));
+  ASSIGN_OR_RETURN(shape.config, model::ReadConfig(file));
+  shape.label = "the heads of " + flags.engine.model;
   return shape;
 }
 
 Result<void> CheckFits(const Shape& shape, int context) {
   const int64_t limit = ReadMachine().memory_bytes;
-  const int64_t bytes = Attention::BytesOf(shape, context);
+  const int64_t bytes = shape.Bytes(context);
   // As much again to measure the read bandwidth.
   if (limit == 0 || 2 * bytes <= limit) return {};
   return Error{
@@ -188,7 +184,7 @@ Result<BenchReport> Measure(const AttentionFlags& all) {
   const std::vector<int> contexts = Contexts(flags.context);
   ThreadPool pool(flags.threads);
   Attention attention(shape, flags.context, &pool);
-  ReadProbe probe(&pool, Attention::BytesOf(shape, flags.context));
+  ReadProbe probe(&pool, shape.Bytes(flags.context));
   Progress progress(0, flags.runs + 1);
   std::vector<std::vector<double>> seconds(contexts.size());
   for (int round = 0; round <= flags.runs; ++round) {
@@ -212,15 +208,14 @@ Result<BenchReport> Measure(const AttentionFlags& all) {
   report.read = probe.BytesPerSecond();
   report.read_over = probe.buffer_bytes();
   for (size_t i = 0; i < contexts.size(); ++i) {
-    const auto bytes =
-        static_cast<double>(Attention::BytesOf(shape, contexts[i]));
+    const auto bytes = static_cast<double>(shape.Bytes(contexts[i]));
     report.rows.push_back({contexts[i], TimesOf(seconds[i]), bytes, 0});
   }
   report.headline = report.rows.size() - 1;
   report.notes.push_back(fmt::format(
       "one column, {} layers of {} heads over {} of {}, outputs {:016x}",
-      shape.layers, shape.heads, shape.kv_heads, shape.head_dim,
-      attention.Hash()));
+      shape.config.layers, shape.config.heads, shape.config.kv_heads,
+      shape.config.head_dim, attention.Hash()));
   return report;
 }
 

@@ -6,7 +6,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <iostream>
 #include <map>
 #include <numeric>
@@ -107,12 +106,6 @@ void AddEngineFlags(CLI::App* command, EngineFlags* flags) {
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
   command->add_flag("--json", flags->as_json, "All numbers as JSON");
-}
-
-double NowSeconds() {
-  return std::chrono::duration<double>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
 }
 
 Times TimesOf(std::vector<double> seconds) {

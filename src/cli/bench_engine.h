@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "cli/clock.h"
 #include "gguf/gguf.h"
 #include "kernels/read_bandwidth.h"
 #include "model/forward.h"
@@ -40,9 +41,6 @@ struct EngineFlags {
 // Adds --model, --type, --threads, --runs, --context and --json. The defaults
 // are what `flags` holds, but for the threads.
 void AddEngineFlags(CLI::App* command, EngineFlags* flags);
-
-// Seconds since some time.
-double NowSeconds();
 
 struct Times {
   double median = 0, low = 0, high = 0;  // seconds; the middle half
@@ -91,10 +89,10 @@ std::string TypeOf(const gguf::File& file);
 // What will be stepped, which decides how much memory is taken.
 struct BenchSize {
   int sequences = 1;
-  int positions = 1;     // of each sequence
-  int columns_max = 1;   // of a step
-  int logits_max = 1;    // columns of a step that give logits
-  bool profile = false;  // whether forward().Profile() tells anything
+  int positions = 1;            // of each sequence
+  int columns_max = 1;          // of a step
+  int logits_max = 1;           // columns of a step that give logits
+  bool profile = false;         // whether forward().Profile() tells anything
   std::string tile_cache = "";  // model::TileOptions::cache
 };
 

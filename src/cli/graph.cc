@@ -21,8 +21,8 @@ namespace aio::cli {
 namespace {
 
 Error PinError(const std::string& device, const std::string& what) {
-  return {ErrorCode::kInvalidArgument, "devices." + device + ".pin: " + what,
-          "devices." + device + ".pin"};
+  const std::string key = "devices." + device + ".pin";
+  return {ErrorCode::kInvalidArgument, key + ": " + what, key};
 }
 
 // The processors that a device's threads stay on; none: the system moves them.
@@ -30,7 +30,7 @@ Result<std::vector<int>> CpusOf(const std::string& name,
                                 const config::Device& device) {
   if (device.pin == "off") return std::vector<int>();
   const std::vector<int> allowed = AllowedCpus();
-  if (device.pin == "auto") return allowed;
+  if (device.pin == "auto") return CoresFirst(allowed);
   ASSIGN_OR_RETURN(std::vector<int> cpus, ParseCpuList(device.pin));
   for (const int cpu : cpus) {
     if (std::ranges::find(allowed, cpu) != allowed.end()) continue;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "cli/clock.h"
 #include "cli/progress.h"
 #include "cli/step_cache.h"
 #include "engine/measure_steps.h"
@@ -38,12 +39,6 @@ struct Candidate {
   model::CpuOptions options;
   engine::MemoryNeed need;
 };
-
-double NowSeconds() {
-  return std::chrono::duration<double>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 Error About(const Candidate& c, Error error) {
   error.message = fmt::format("variant '{}' ({}): {}", c.variant,
