@@ -4,38 +4,11 @@
 #include <utility>
 
 #include "base/affinity.h"
+#include "base/await.h"
 #include "base/check.h"
 #include "base/log.h"
 
 namespace aio {
-namespace {
-
-inline void Pause() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-// Waits until `value` is no longer `old`; returns what it became.
-template <typename T>
-T AwaitChange(const std::atomic<T>& value, T old) {
-  // Some tens of microseconds; a parked thread costs its waker a system call.
-  constexpr int kSpins = 2000;
-  for (int i = 0; i < kSpins; ++i) {
-    const T now = value.load(std::memory_order_acquire);
-    if (now != old) return now;
-    // With more threads than cores, whoever is awaited may need this core.
-    if (i % 256 == 255) std::this_thread::yield();
-    Pause();
-  }
-  value.wait(old, std::memory_order_acquire);
-  return value.load(std::memory_order_acquire);
-}
-
-}  // namespace
-
 ThreadPool::ThreadPool(int threads, std::vector<int> cpus)
     : cpus_(std::move(cpus)) {
   CHECK(threads >= 1);

@@ -65,6 +65,10 @@ class ThreadPool {
   // From inside Run, by every thread: returns when all have called it. What any
   // of them wrote before is seen by all after.
   void Meet();
+  // How often they have met; a pool of one never does. Wraps.
+  uint32_t meetings() const {
+    return meetings_.load(std::memory_order_acquire);
+  }
 
  private:
   using Call = void (*)(const void*, int);

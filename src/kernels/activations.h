@@ -42,6 +42,8 @@ struct Activations {
   int32_t* minus_half_sums = nullptr;  // [passes][stride / 32][2][width]
   // scale * sum of the codes of 32: what a weight's minimum is multiplied by.
   float* scaled_sums = nullptr;  // [passes][stride / 32][width]
+  // What all products of a column are multiplied by; null: 1.
+  const float* factors = nullptr;  // [columns]
   int64_t columns = 0;
   int64_t depth = 0;
   int64_t stride = 0;  // Padded(depth)
@@ -64,6 +66,7 @@ struct Activations {
     a.minus_sums += blocks;
     a.minus_half_sums += 2 * blocks;
     a.scaled_sums += blocks;
+    if (factors != nullptr) a.factors += column;
     a.columns -= column;
     return a;
   }
@@ -98,6 +101,7 @@ class ActivationBuffer {
             minus_sums_.data(),
             minus_half_sums_.data(),
             scaled_sums_.data(),
+            nullptr,
             columns,
             depth_,
             Padded(depth_)};

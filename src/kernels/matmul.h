@@ -29,8 +29,8 @@ inline bool TakesCodes(DType weights) {
 }
 
 // y[column * y_stride + row] = dot(row of w, column) for the rows given and
-// all columns of x. Callers split rows between threads, at multiples of
-// kTileRows.
+// all columns of x, times the column's factor. Callers split rows between
+// threads, at multiples of kTileRows.
 // REQUIRES: IsComputable(w.type), x.depth == w.depth; rows.begin a multiple of
 // kTileRows, rows.end too or w.rows; QuantizeColumns has been called on x if
 // TakesCodes(w.type).
@@ -38,7 +38,8 @@ void MatMul(const TiledMatrix& w, const Activations& x, Range rows, float* y,
             int64_t y_stride);
 
 // Rounds the values of `columns` to codes and scales, by the rule of ggml's
-// q8_0: scale = max|x| / 127 through F16, code = nearest(x * 127 / max|x|).
+// q8_0 but for its scales of F16: scale = max|x| / 127, code = nearest(x * 127
+// / max|x|). Multiplied by a power of two, the values have the same codes.
 void QuantizeColumns(const Activations& x, Range columns);
 // The same for some blocks of 32 values of one column.
 void QuantizeBlocks(const Activations& x, int64_t column, Range blocks);

@@ -213,6 +213,28 @@ TEST(MatMulTest, AnOutputHasTheSameBitsInAnyCall) {
   });
 }
 
+TEST(MatMulTest, AColumnsFactorMultipliesItsProducts) {
+  constexpr int kColumns = 11;
+  constexpr int64_t kRows = 37, kDepth = 256;
+  std::vector<float> factors;
+  for (uint64_t c = 0; c < kColumns; ++c) factors.push_back(Number(99, c));
+  ForEachTarget([&](std::string_view target) {
+    SCOPED_TRACE(target);
+    for (const DType type : kTypes) {
+      const Matrix w(type, kRows, kDepth);
+      ActivationBuffer buffer = Columns(kColumns, kDepth, false);
+      Activations x = buffer.View();
+      std::vector<float> plain(kColumns * kRows), scaled(kColumns * kRows);
+      MatMul(w.tiled(), x, {0, kRows}, plain.data(), kRows);
+      x.factors = factors.data();
+      MatMul(w.tiled(), x, {0, kRows}, scaled.data(), kRows);
+      for (size_t i = 0; i < plain.size(); ++i) {
+        ASSERT_EQ(scaled[i], plain[i] * factors[i / kRows]) << NameOf(type);
+      }
+    }
+  });
+}
+
 // Blocks are exact and scaled with one rounding each, so instruction sets
 // agree; so do floats, where each step is one fused multiply-add.
 TEST(MatMulTest, AnOutputHasTheSameBitsOnEveryTargetThatFuses) {

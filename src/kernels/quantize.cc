@@ -7,7 +7,6 @@
 
 #include "kernels/matmul.h"
 #include "kernels/targets.h"
-#include "tensor/block_formats.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/quantize.cc"
@@ -85,7 +84,7 @@ void QuantizeBlocksTarget(const Activations& x, int64_t column, Range blocks) {
     for (int64_t i = 0; i < kBlock; i += 4) {
       std::memcpy(out + i * width, codes + i, 4);
     }
-    const float scale = F16ToF32(F32ToF16(largest / 127.0f));
+    const float scale = largest / 127.0f;
     const int64_t i = b * width + at;
     a.scales[i] = scale;
     a.minus_half_sums[i + b * width] = -sums[0];

@@ -53,7 +53,7 @@ Vector RoundToCodes(const Vector& x) {
     double largest = 0;
     for (size_t k = i; k < end; ++k) largest = std::max(largest, fabs(x[k]));
     const double inverse = largest != 0 ? 127 / largest : 0;
-    const double scale = F16ToF32(F32ToF16(static_cast<float>(largest / 127)));
+    const double scale = largest / 127;
     for (size_t k = i; k < end; ++k)
       y[k] = scale * std::nearbyint(x[k] * inverse);
   }

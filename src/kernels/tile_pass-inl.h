@@ -64,7 +64,9 @@ void RunTile(const MatMulPass& pass, const TileWork& work, int64_t row,
   Floats sums[kColumns];
   Kernel::template Tile<kColumns>(work, sums);
   const int64_t rows = std::min<int64_t>(kTileRows, pass.w.rows - row);
+  const float* factors = pass.x.factors;
   for (size_t c = 0; c < kColumns; ++c, y += pass.y_stride) {
+    if (factors != nullptr) sums[c] = Mul(sums[c], factors[work.first + c]);
     if (rows == kTileRows) {
       StoreFloats(sums[c], y);
     } else {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/vector_ops.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "kernels/activations.h"
 #include "kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -57,6 +59,23 @@ void RmsNormTarget(const float* x, const float* weight, size_t n, float epsilon,
   }
 }
 
+void WeighBlocksTarget(const float* x, const float* weight, size_t n, float* y,
+                       float* squares, size_t stride) {
+  const FloatTag d;
+  static_assert(hn::MaxLanes(FloatTag()) <= kBlock);
+  const size_t lanes = hn::Lanes(d);
+  for (size_t b = 0; b < n; b += kBlock, squares += stride) {
+    const size_t end = std::min(n, b + kBlock);
+    auto sum = hn::Zero(d);
+    for (size_t i = b; i < end; i += lanes) {
+      const auto v = LoadUpTo(x + i, end - i);
+      sum = hn::MulAdd(v, v, sum);
+      StoreUpTo(hn::Mul(v, LoadUpTo(weight + i, end - i)), y + i, end - i);
+    }
+    *squares = hn::GetLane(hn::SumOfLanes(d, sum));
+  }
+}
+
 void SiluGateTarget(const float* gate, const float* up, size_t n, float* y) {
   const FloatTag d;
   const auto one = hn::Set(d, 1.0f);
@@ -78,12 +97,31 @@ HWY_AFTER_NAMESPACE();
 namespace aio::kernels {
 
 HWY_EXPORT(RmsNormTarget);
+HWY_EXPORT(WeighBlocksTarget);
 HWY_EXPORT(SiluGateTarget);
 
 void RmsNorm(const float* x, const float* weight, int64_t n, float epsilon,
              float* y) {
   HWY_DYNAMIC_DISPATCH(RmsNormTarget)
   (x, weight, static_cast<size_t>(n), epsilon, y);
+}
+
+void WeighBlocks(const float* x, const float* weight, int64_t n, float* y,
+                 float* squares, int64_t stride) {
+  HWY_DYNAMIC_DISPATCH(WeighBlocksTarget)
+  (x, weight, static_cast<size_t>(n), y, squares, static_cast<size_t>(stride));
+}
+
+void NormFactors(const float* squares, int64_t stride, int64_t columns,
+                 int64_t n, float epsilon, float* factors) {
+  std::fill_n(factors, columns, 0.0f);
+  for (int64_t b = 0; b < n; b += kBlock, squares += stride) {
+    for (int64_t c = 0; c < columns; ++c) factors[c] += squares[c];
+  }
+  for (int64_t c = 0; c < columns; ++c) {
+    const float mean = factors[c] / static_cast<float>(n);
+    factors[c] = 1.0f / std::sqrt(mean + epsilon);
+  }
 }
 
 void SiluGate(const float* gate, const float* up, int64_t n, float* y) {

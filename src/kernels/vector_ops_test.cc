@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "base/random.h"
+#include "kernels/activations.h"
 #include "kernels/reference.h"
 #include "kernels/target.h"
 
@@ -58,6 +60,44 @@ TEST(RmsNormTest, ZerosStayZeros) {
     std::vector<float> y(40, 1.0f);
     RmsNorm(x.data(), weight.data(), 40, 1e-6f, y.data());
     EXPECT_EQ(y, x);
+  });
+}
+
+// Parts of columns weighed apart, then the division.
+TEST(WeighBlocksTest, WithFactorsItIsTheNorm) {
+  constexpr int64_t kColumns = 3, kStride = 5;
+  ForEachTarget([](std::string_view target) {
+    SCOPED_TRACE(target);
+    for (const int64_t n : {1, 20, 32, 33, 96, 300}) {
+      const int64_t blocks = (n + kBlock - 1) / kBlock;
+      const auto size = static_cast<size_t>(n);
+      const auto weight = Numbers(size, 2, 2);
+      std::vector<float> squares(static_cast<size_t>(blocks * kStride), -7);
+      std::vector<std::vector<float>> x, y;
+      for (int64_t c = 0; c < kColumns; ++c) {
+        x.push_back(Numbers(size, 5 + static_cast<uint64_t>(c), 3));
+        y.emplace_back(size + 1, -7.0f);
+        for (int64_t b = 0; b < blocks; b += 2) {
+          const int64_t at = b * kBlock;
+          WeighBlocks(x.back().data() + at, weight.data() + at,
+                      std::min(n - at, 2 * kBlock), y.back().data() + at,
+                      squares.data() + b * kStride + c, kStride);
+        }
+        EXPECT_EQ(y.back().back(), -7) << "written past the end";
+      }
+      std::vector<float> factors(kColumns + 1, -7.0f);
+      NormFactors(squares.data(), kStride, kColumns, n, 1e-5f, factors.data());
+      EXPECT_EQ(factors[kColumns], -7);
+      EXPECT_EQ(squares[kColumns], -7);
+      for (size_t c = 0; c < kColumns; ++c) {
+        const auto want = reference::RmsNorm(Wide(x[c].data(), size),
+                                             Wide(weight.data(), size), 1e-5f);
+        for (size_t i = 0; i < size; ++i) {
+          ASSERT_NEAR(y[c][i] * factors[c], want[i],
+                      std::abs(want[i]) * 0x1p-24 * static_cast<double>(n + 8));
+        }
+      }
+    }
   });
 }
 

@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One step on the CPU. All threads of the pool run the same functions, each on
-// its share, and meet where one needs what the others wrote: four times a layer
-// if the KV heads divide by the threads and the step is of at most
-// kColumnsPerPass columns, a few times more otherwise.
+// its share, and meet where one needs what all others wrote: four times a
+// layer, before and after the output product and before and after the down
+// product. Where a few threads are enough they wait for those (CpuAttention).
 #include "model/cpu_forward.h"
 
 #include <algorithm>
-#include <cstring>
 #include <initializer_list>
 #include <new>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/arrivals.h"
 #include "base/check.h"
 #include "kernels/activations.h"
-#include "kernels/attention.h"
 #include "kernels/matmul.h"
 #include "kernels/rope.h"
 #include "kernels/vector_ops.h"
 #include "model/config.h"
+#include "model/cpu_attention.h"
 #include "model/cpu_scratch.h"
 #include "model/stage_clock.h"
+#include "model/step_columns.h"
 #include "model/weights.h"
 #include "tensor/block_formats.h"
 #include "tensor/matrix.h"
@@ -33,24 +34,16 @@ namespace {
 using kernels::Activations;
 using kernels::kBlock;
 
-static_assert(kernels::kKvBlock == kPageTokens,
-              "a page holds one block of attention's arithmetic");
-
-// Rows per thread are cut at multiples of this.
-constexpr int64_t kRowGrain = kTileRows;
-
 bool NeedCodes(std::initializer_list<const Linear*> products) {
   return std::ranges::any_of(products, [](const Linear* l) {
     return kernels::TakesCodes(l->matrix.type);
   });
 }
 
-// One column of the step under way.
-struct ActiveColumn {
-  int32_t token;
-  int32_t position;
-  const int32_t* pages;
-  bool logits;
+// What becomes of the residual stream as the input of the next products.
+struct NormOf {
+  const std::vector<float>& weight;
+  bool codes;  // whether they take codes
 };
 
 class CpuForward final : public Forward {
@@ -63,18 +56,12 @@ class CpuForward final : public Forward {
         options_(options),
         pool_(*options.pool),
         rope_(MakeRope(config_, weights_)),
-        kv_(config_, options),
         scratch_(ScratchSizes(config_, options)),
-        clock_(options.profile) {
-    columns_.reserve(static_cast<size_t>(options.columns_max));
-    ranges_.reserve(static_cast<size_t>(options.columns_max));
-    const int threads = pool_.threads();
-    const int64_t width =
-        int64_t{config_.heads / config_.kv_heads} * config_.head_dim;
-    owns_heads_ = config_.kv_heads % threads == 0 &&
-                  config_.head_dim % kRowGrain == 0 &&
-                  config_.kv_heads / threads * width % kBlock == 0;
-  }
+        clock_(options.profile),
+        attention_(config_, options, &rope_, &scratch_, &clock_),
+        all_(NoColumns()),
+        asking_(NoColumns()),
+        half_blocks_(static_cast<size_t>(BlocksOf(config_.hidden))) {}
 
   int vocabulary() const override { return config_.vocabulary; }
   int context_tokens_max() const override { return options_.context_max; }
@@ -83,30 +70,24 @@ class CpuForward final : public Forward {
   int pages() const override { return options_.pages; }
   int64_t weight_bytes() const override { return weights_.step_bytes(); }
   int64_t kv_bytes_per_token() const override {
-    return kv_.page_bytes() / kPageTokens;
+    return attention_.kv().page_bytes() / kPageTokens;
   }
   std::vector<StageTime> Profile() const override { return clock_.Times(); }
 
   void CopyPage(int32_t from, int32_t to) override {
     CHECK(done_);
-    kv_.CopyPage(from, to);
+    attention_.kv().CopyPage(from, to);
   }
   void Begin(std::span<const Column> columns) override;
   bool Advance(int layers) override;
   void Skip(int layers) override {
     CHECK(!done_ && layers >= 0 && layer_ + layers < config_.layers);
     layer_ += layers;
+    skipped_ += layers;
   }
   std::span<const float> Logits(int i) const override;
 
  private:
-  // y = linear(x), rows of [stride].
-  struct Product {
-    const Linear* linear;
-    float* y;
-    int64_t stride;
-  };
-
   static kernels::RopeTable MakeRope(const ModelConfig& config,
                                      const Weights& weights) {
     kernels::RopeParameters parameters = config.rope;
@@ -114,7 +95,11 @@ class CpuForward final : public Forward {
     return kernels::MakeRopeTable(parameters);
   }
 
-  int columns() const { return static_cast<int>(columns_.size()); }
+  StepColumns NoColumns() const {
+    return StepColumns(options_.columns_max, options_.context_max,
+                       config_.kv_heads, pool_.threads());
+  }
+  static int64_t BlocksOf(int64_t n) { return (n + kBlock - 1) / kBlock; }
   Range ShareOf(int64_t total, int thread, int64_t grain = 1) const {
     return Share(total, thread, pool_.threads(), grain);
   }
@@ -129,32 +114,23 @@ class CpuForward final : public Forward {
   }
 
   void EmbedColumns(Range columns);
-  // Rows of one product for all columns, bias included.
-  void ProductRows(const Product& product, const Activations& x, Range rows);
-  // This thread's rows of all of them together.
-  void Products(std::initializer_list<Product> products, const Activations& x,
-                int thread);
-  // residual += linear(x).
-  void AddProduct(const Linear& linear, const Activations& x, int thread);
-  // norm(residual), and its codes.
-  Activations Norm(const std::vector<float>& weight, bool codes, int thread);
-  // The codes of numbers [from, to) of all columns; behind the last number come
-  // those of the padding.
-  void Quantize(const Activations& x, Range numbers);
+  // y[column * stride + row] of linear(x), bias included.
+  void Product(const Linear& linear, const Activations& x, Range rows, float* y,
+               int64_t stride);
+  // residual += linear(x), and what comes of it by `norm`.
+  void AddProduct(const Linear& linear, const Activations& x,
+                  const StepColumns& columns, const NormOf& norm, int thread);
+  Range WholeBlocks(Range rows);
+  void Weigh(const NormOf& norm, const StepColumns& columns, Range some,
+             Range blocks);
+  Activations Normed(const StepColumns& columns, int thread);
+  NormOf NormBefore(int layer) const;
 
   void Layer(int index, int thread);
-  void QueryKeyValue(const LayerWeights& w, int index, int thread);
-  void TurnAndWrite(const LayerWeights& w, int index, Range columns,
-                    Range kv_heads);
-  void Attend(int index, int thread);
-  void AttendBySpans(int index, int thread);
-  void AttendRange(int index, Range columns, int kv_head, int thread);
-  float* AttentionScratch(int thread);
-  kernels::AttentionColumn ColumnOf(int64_t c, int kv_head);
-  void FindRanges();
-  void FeedForward(const LayerWeights& w, int thread);
+  void QueryKeyValue(const LayerWeights& w, int thread);
+  void FeedForward(const LayerWeights& w, const StepColumns& columns,
+                   const NormOf& next, int thread);
   void Head(int thread);
-  void KeepColumnsWithLogits(int thread);
 
   const ModelConfig config_;
   const Weights weights_;
@@ -162,115 +138,127 @@ class CpuForward final : public Forward {
   const CpuOptions options_;
   ThreadPool& pool_;
   const kernels::RopeTable rope_;
-  KvMemory kv_;
   Scratch scratch_;
   StageClock clock_;
-  // Each thread computes and attends to KV heads of its own, with the query
-  // heads that share them: nobody waits between the two.
-  bool owns_heads_ = false;
-  std::vector<ActiveColumn> columns_;  // capacity columns_max: no allocation
-  // Columns that read the same block last: neighbours of one sequence.
-  std::vector<Range> ranges_;
-  int layer_ = 0;   // the next one of the step under way
-  int logits_ = 0;  // columns of the step that ask
+  CpuAttention attention_;
+  // Columns of the step under way, and those of them whose logits are read:
+  // behind the last layer's keys and values only these are of any use.
+  StepColumns all_, asking_;
+  // Tiles of half a block of hidden numbers that are added up.
+  std::vector<Arrivals> half_blocks_;
+  int layer_ = 0;    // the next one of the step under way
+  int skipped_ = 0;  // layers of it
   bool done_ = true;
 };
 
-void CpuForward::ProductRows(const Product& product, const Activations& x,
-                             Range rows) {
-  const Linear& linear = *product.linear;
-  kernels::MatMul(linear.tiles, x, rows, product.y, product.stride);
+void CpuForward::Product(const Linear& linear, const Activations& x, Range rows,
+                         float* y, int64_t stride) {
+  kernels::MatMul(linear.tiles, x, rows, y, stride);
   if (linear.bias.empty()) return;
-  for (int c = 0; c < columns(); ++c) {
+  for (int64_t c = 0; c < x.columns; ++c) {
     kernels::AddTo(linear.bias.data() + rows.begin, rows.size(),
-                   product.y + c * product.stride + rows.begin);
-  }
-}
-
-void CpuForward::Products(std::initializer_list<Product> products,
-                          const Activations& x, int thread) {
-  int64_t total = 0;
-  for (const Product& p : products) total += p.linear->matrix.rows;
-  const Range mine = ShareOf(total, thread, kRowGrain);
-  int64_t first = 0;  // of this product among all rows
-  for (const Product& p : products) {
-    const int64_t rows = p.linear->matrix.rows;
-    // Tiles begin anew with each matrix.
-    const auto cut = [&](int64_t at) {
-      const int64_t row = std::clamp(at - first, int64_t{0}, rows);
-      return row == rows ? rows : row / kRowGrain * kRowGrain;
-    };
-    ProductRows(p, x, {cut(mine.begin), cut(mine.end)});
-    first += rows;
+                   y + c * stride + rows.begin);
   }
 }
 
 void CpuForward::AddProduct(const Linear& linear, const Activations& x,
+                            const StepColumns& columns, const NormOf& norm,
                             int thread) {
   const int64_t hidden = config_.hidden;
-  const Range mine = ShareOf(hidden, thread, kRowGrain);
-  ProductRows({&linear, scratch_.out.data(), hidden}, x, mine);
-  for (int c = 0; c < columns(); ++c) {
-    const int64_t at = c * hidden + mine.begin;
-    kernels::AddTo(scratch_.out.data() + at, mine.size(),
-                   scratch_.residual.data() + at);
+  const Range mine = ShareOf(hidden, thread, kTileRows);
+  Product(linear, x, mine, scratch_.out.data(), hidden);
+  Lap(thread, Stage::kMatMul);
+  for (int64_t c = 0; c < columns.size(); ++c) {
+    kernels::AddTo(
+        scratch_.out.data() + c * hidden + mine.begin, mine.size(),
+        scratch_.residual.data() + columns[c].row * hidden + mine.begin);
+  }
+  Weigh(norm, columns, {0, columns.size()}, WholeBlocks(mine));
+  Meet(thread, Stage::kNorms);
+}
+
+// Blocks of hidden numbers that are whole with these rows. One may begin or end
+// within a block: then the second of its two threads has it.
+Range CpuForward::WholeBlocks(Range rows) {
+  static_assert(kBlock == 2 * kTileRows);
+  if (rows.size() == 0) return {};
+  Range blocks = {rows.begin / kBlock, BlocksOf(rows.end)};
+  const auto is_second = [&](int64_t block) {
+    return half_blocks_[static_cast<size_t>(block)].AddLast(2);
+  };
+  if (rows.begin % kBlock != 0 && !is_second(blocks.begin)) ++blocks.begin;
+  if (rows.end % kBlock != 0 && rows.end != config_.hidden &&
+      !is_second(blocks.end - 1)) {
+    --blocks.end;
+  }
+  return blocks;
+}
+
+// Some blocks of the next products' input, of `some` of the columns.
+void CpuForward::Weigh(const NormOf& norm, const StepColumns& columns,
+                       Range some, Range blocks) {
+  const Activations x = scratch_.normed.View(columns.size());
+  const int64_t stride = kernels::Padded(options_.columns_max);
+  const int64_t begin = blocks.begin * kBlock;
+  const int64_t end = std::min<int64_t>(blocks.end * kBlock, config_.hidden);
+  if (begin >= end) return;
+  // Behind the last block comes the padding.
+  if (end == config_.hidden) blocks.end = x.stride / kBlock;
+  for (int64_t c = some.begin; c < some.end; ++c) {
+    kernels::WeighBlocks(
+        scratch_.residual.data() + columns[c].row * config_.hidden + begin,
+        norm.weight.data() + begin, end - begin, x.Values(c) + begin,
+        scratch_.squares.data() + blocks.begin * stride + c, stride);
+    if (norm.codes) kernels::QuantizeBlocks(x, c, blocks);
   }
 }
 
-void CpuForward::Quantize(const Activations& x, Range numbers) {
-  const int64_t end = numbers.end == x.depth ? x.stride : numbers.end;
-  for (int c = 0; c < columns(); ++c) {
-    kernels::QuantizeBlocks(x, c, {numbers.begin / kBlock, end / kBlock});
-  }
-}
-
-// A few columns are computed by every thread for itself, which takes less time
-// than waiting for each other; many are shared.
-Activations CpuForward::Norm(const std::vector<float>& weight, bool codes,
-                             int thread) {
-  const bool alone = columns() <= kernels::kColumnsPerPass;
-  const Activations x =
-      alone ? scratch_.own_normed[static_cast<size_t>(thread)].View(columns())
-            : scratch_.normed.View(columns());
-  const Range mine = alone ? Range{0, columns()} : ShareOf(columns(), thread);
-  for (int64_t c = mine.begin; c < mine.end; ++c) {
-    kernels::RmsNorm(scratch_.residual.data() + c * config_.hidden,
-                     weight.data(), config_.hidden, config_.norm_epsilon,
-                     x.Values(c));
-    if (codes) kernels::QuantizeColumns(x, {c, c + 1});
-  }
-  if (alone) {
-    Lap(thread, Stage::kNorms);
-  } else {
-    Meet(thread, Stage::kNorms);
-  }
+// The input that Weigh has left, with the norm's division as a factor.
+Activations CpuForward::Normed(const StepColumns& columns, int thread) {
+  const int64_t stride = kernels::Padded(options_.columns_max);
+  float* factors = scratch_.factors.data() + thread * stride;
+  kernels::NormFactors(scratch_.squares.data(), stride, columns.size(),
+                       config_.hidden, config_.norm_epsilon, factors);
+  Activations x = scratch_.normed.View(columns.size());
+  x.factors = factors;
+  Lap(thread, Stage::kNorms);
   return x;
+}
+
+// Of the residual stream before a layer, or the head.
+NormOf CpuForward::NormBefore(int layer) const {
+  if (layer == config_.layers) {
+    return {weights_.output_norm, NeedCodes({&weights_.output})};
+  }
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  return {w.attention_norm, NeedCodes({&w.q, &w.k, &w.v})};
 }
 
 void CpuForward::Begin(std::span<const Column> columns) {
   CHECK(done_);
   CHECK(!columns.empty() &&
         columns.size() <= static_cast<size_t>(options_.columns_max));
-  columns_.clear();
-  logits_ = 0;
+  all_.Clear();
+  asking_.Clear();
   for (const Column& c : columns) {
     CHECK(c.token >= 0 && c.token < config_.vocabulary);
     CHECK(c.position >= 0 && c.position < options_.context_max);
     CHECK(c.pages.size() > static_cast<size_t>(c.position / kPageTokens));
-    columns_.push_back({c.token, c.position, c.pages.data(), c.logits});
-    logits_ += c.logits ? 1 : 0;
+    all_.Add({c.token, c.position, c.pages.data(), all_.size()});
+    if (c.logits) asking_.Add(all_[all_.size() - 1]);
   }
-  CHECK(logits_ <= options_.logits_max);
-  FindRanges();
+  CHECK(asking_.size() <= options_.logits_max);
+  all_.CutTasks();
+  asking_.CutTasks();
+  attention_.BeginStep();
   clock_.Start();
-  if (columns.size() <= kernels::kColumnsPerPass) {
-    EmbedColumns({0, this->columns()});
+  if (all_.size() <= kernels::kColumnsPerPass) {
+    EmbedColumns({0, all_.size()});
   } else {
-    pool_.Run(
-        [&](int thread) { EmbedColumns(ShareOf(this->columns(), thread)); });
+    pool_.Run([&](int thread) { EmbedColumns(ShareOf(all_.size(), thread)); });
   }
   clock_.Lap(Stage::kNorms);
-  layer_ = 0;
+  layer_ = skipped_ = 0;
   done_ = false;
 }
 
@@ -279,7 +267,7 @@ void CpuForward::EmbedColumns(Range columns) {
   const WeightMatrix& table = weights_.embedding;
   const auto hidden = static_cast<size_t>(config_.hidden);
   for (int64_t c = columns.begin; c < columns.end; ++c) {
-    const ActiveColumn& column = columns_[static_cast<size_t>(c)];
+    const ActiveColumn& column = all_[c];
     DecodeRow(
         table.type,
         {table.Row(column.token), static_cast<size_t>(table.row_bytes)},
@@ -288,13 +276,14 @@ void CpuForward::EmbedColumns(Range columns) {
                         scratch_.cos.data() + c * angles,
                         scratch_.sin.data() + c * angles);
   }
+  Weigh(NormBefore(0), all_, columns, {0, BlocksOf(config_.hidden)});
 }
 
 bool CpuForward::Advance(int layers) {
   if (done_ || layers <= 0) return done_;
   const int left = config_.layers - layer_;
   const int end = layer_ + std::min(layers, left);
-  const bool head = layers > left && logits_ > 0;
+  const bool head = layers > left && !asking_.empty();
   clock_.Start();
   pool_.Run([&](int thread) {
     for (int i = layer_; i < end; ++i) Layer(i, thread);
@@ -302,237 +291,67 @@ bool CpuForward::Advance(int layers) {
   });
   clock_.Lap(Stage::kMeeting);
   layer_ = end;
-  done_ = layer_ == config_.layers && (head || logits_ == 0);
+  done_ = layer_ == config_.layers && (head || asking_.empty());
   return done_;
 }
 
 std::span<const float> CpuForward::Logits(int i) const {
-  CHECK(done_ && i >= 0 && i < logits_);
+  CHECK(done_ && i >= 0 && i < asking_.size());
   const auto n = static_cast<size_t>(config_.vocabulary);
   return {scratch_.logits.data() + static_cast<size_t>(i) * n, n};
 }
 
 void CpuForward::Layer(int index, int thread) {
   const LayerWeights& w = weights_.layers[static_cast<size_t>(index)];
-  QueryKeyValue(w, index, thread);
-  if (index == config_.layers - 1) KeepColumnsWithLogits(thread);
-  if (columns_.empty()) return;
-  Attend(index, thread);
-  const Activations heads = scratch_.heads.View(columns());
-  if (NeedCodes({&w.o})) {
-    if (!owns_heads_) Meet(thread, Stage::kAttention);
-    Quantize(heads, owns_heads_ ? ShareOf(heads.depth, thread,
-                                          heads.depth / pool_.threads())
-                                : ShareOf(heads.depth, thread, kBlock));
-  }
+  const CpuAttention::Work work = {w, index, index - skipped_ + 1};
+  QueryKeyValue(w, thread);
+  attention_.WriteKv(work, all_, thread);
+  const StepColumns& columns = index + 1 == config_.layers ? asking_ : all_;
+  if (columns.empty()) return;
+  attention_.Attend(work, all_, columns, NeedCodes({&w.o}), thread);
   Meet(thread, Stage::kAttention);
-  AddProduct(w.o, heads, thread);
-  Meet(thread, Stage::kMatMul);
-  FeedForward(w, thread);
+  AddProduct(w.o, scratch_.heads.View(columns.size()), columns,
+             {w.ffn_norm, NeedCodes({&w.gate, &w.up})}, thread);
+  FeedForward(w, columns, NormBefore(index + 1), thread);
 }
 
-// q, k and v of all columns; k and v are in their pages before any column,
-// those of this step included, reads them.
-void CpuForward::QueryKeyValue(const LayerWeights& w, int index, int thread) {
-  const Activations x =
-      Norm(w.attention_norm, NeedCodes({&w.q, &w.k, &w.v}), thread);
-  const Product products[] = {{&w.q, scratch_.q.data(), w.q.matrix.rows},
-                              {&w.k, scratch_.k.data(), w.k.matrix.rows},
-                              {&w.v, scratch_.v.data(), w.v.matrix.rows}};
-  if (owns_heads_) {
-    for (const Product& p : products) {
-      const int64_t rows = p.linear->matrix.rows;
-      ProductRows(p, x, ShareOf(rows, thread, rows / pool_.threads()));
-    }
-    Lap(thread, Stage::kMatMul);
-    TurnAndWrite(w, index, {0, columns()}, ShareOf(config_.kv_heads, thread));
-    Lap(thread, Stage::kNorms);
-    return;
-  }
-  Products({products[0], products[1], products[2]}, x, thread);
-  Meet(thread, Stage::kMatMul);
-  TurnAndWrite(w, index, ShareOf(columns(), thread), {0, config_.kv_heads});
-  Meet(thread, Stage::kNorms);
+void CpuForward::QueryKeyValue(const LayerWeights& w, int thread) {
+  const Activations x = Normed(all_, thread);
+  const auto [q, k, v] = attention_.RowsOf(thread);
+  Product(w.q, x, q, scratch_.q.data(), w.q.matrix.rows);
+  Product(w.k, x, k, scratch_.k.data(), w.k.matrix.rows);
+  Product(w.v, x, v, scratch_.v.data(), w.v.matrix.rows);
+  attention_.RowsAreDone(thread);
+  Lap(thread, Stage::kMatMul);
 }
 
-// Turns q and k of some KV heads and the query heads that share them,
-// normalises them where the family does, and writes k and v to their pages.
-void CpuForward::TurnAndWrite(const LayerWeights& w, int index, Range columns,
-                              Range kv_heads) {
-  const int dim = config_.head_dim;
-  const int64_t group = config_.heads / config_.kv_heads;
-  const auto turn = [&](const std::vector<float>& norm, int64_t heads,
-                        int64_t column, float* x) {
-    for (int64_t h = 0; h < heads && !norm.empty(); ++h) {
-      kernels::RmsNorm(x + h * dim, norm.data(), dim, config_.norm_epsilon,
-                       x + h * dim);
-    }
-    const int64_t at = column * (dim / 2);
-    kernels::ApplyRope(rope_.style, dim, static_cast<int>(heads),
-                       scratch_.cos.data() + at, scratch_.sin.data() + at, x);
-  };
-  for (int64_t c = columns.begin; c < columns.end; ++c) {
-    const ActiveColumn& column = columns_[static_cast<size_t>(c)];
-    float* q = scratch_.q.data() + c * w.q.matrix.rows;
-    float* k = scratch_.k.data() + c * w.k.matrix.rows;
-    const float* v = scratch_.v.data() + c * w.v.matrix.rows;
-    turn(w.q_norm, kv_heads.size() * group, c,
-         q + kv_heads.begin * group * dim);
-    turn(w.k_norm, kv_heads.size(), c, k + kv_heads.begin * dim);
-    const int32_t page = column.pages[column.position / kPageTokens];
-    for (int64_t h = kv_heads.begin; h < kv_heads.end; ++h) {
-      kv_.Write(index, static_cast<int>(h), page, column.position % kPageTokens,
-                k + h * dim, v + h * dim);
-    }
-  }
-}
-
-kernels::AttentionColumn CpuForward::ColumnOf(int64_t c, int kv_head) {
-  const kernels::AttentionShape& shape = kv_.shape();
-  const int64_t width = int64_t{shape.heads} * shape.head_dim;
-  const int64_t all = int64_t{config_.heads} * config_.head_dim;
-  return {scratch_.q.data() + c * all + kv_head * width,
-          scratch_.heads.View(columns()).Values(c) + kv_head * width,
-          columns_[static_cast<size_t>(c)].position};
-}
-
-// Neighbours of one sequence have the very same list of pages.
-void CpuForward::FindRanges() {
-  ranges_.clear();
-  for (int64_t begin = 0; begin < columns(); begin = ranges_.back().end) {
-    const ActiveColumn& first = columns_[static_cast<size_t>(begin)];
-    int64_t end = begin + 1;
-    for (; end < columns(); ++end) {
-      const ActiveColumn& next = columns_[static_cast<size_t>(end)];
-      if (next.pages != first.pages ||
-          next.position / kPageTokens != first.position / kPageTokens) {
-        break;
-      }
-    }
-    ranges_.push_back({begin, end});
-  }
-}
-
-float* CpuForward::AttentionScratch(int thread) {
-  const auto all = static_cast<int64_t>(scratch_.attention.size());
-  return scratch_.attention.data() + all / pool_.threads() * thread;
-}
-
-void CpuForward::AttendRange(int index, Range range, int kv_head, int thread) {
-  kernels::AttentionColumn columns[kPageTokens];
-  for (int64_t c = range.begin; c < range.end; ++c) {
-    columns[c - range.begin] = ColumnOf(c, kv_head);
-  }
-  const auto first = static_cast<size_t>(range.begin);
-  kernels::Attend(kv_.shape(), kv_.Of(index, kv_head, columns_[first].pages),
-                  {columns, static_cast<size_t>(range.size())},
-                  AttentionScratch(thread));
-}
-
-void CpuForward::Attend(int index, int thread) {
-  const auto ranges = static_cast<int64_t>(ranges_.size());
-  if (owns_heads_) {
-    const Range heads = ShareOf(config_.kv_heads, thread);
-    for (int64_t i = 0; i < ranges * heads.size(); ++i) {
-      AttendRange(index, ranges_[static_cast<size_t>(i / heads.size())],
-                  static_cast<int>(heads.begin + i % heads.size()), thread);
-    }
-    return;
-  }
-  const int64_t heads = config_.kv_heads;
-  const bool few = columns() * heads < SplitTasks(pool_.threads());
-  const auto is_long = [](const ActiveColumn& c) {
-    return kernels::SpansOf(c.position) > 1;
-  };
-  if (few && std::ranges::any_of(columns_, is_long)) {
-    return AttendBySpans(index, thread);
-  }
-  // In turns: later columns of a prompt attend to more.
-  for (int64_t i = thread; i < ranges * heads; i += pool_.threads()) {
-    AttendRange(index, ranges_[static_cast<size_t>(i / heads)],
-                static_cast<int>(i % heads), thread);
-  }
-}
-
-void CpuForward::AttendBySpans(int index, int thread) {
-  const int64_t heads = config_.kv_heads;
-  const int64_t floats = kernels::SpanFloats(kv_.shape());
-  int64_t spans = 0;
-  for (const ActiveColumn& c : columns_) {
-    spans = std::max<int64_t>(spans, kernels::SpansOf(c.position));
-  }
-  const int64_t tasks = columns() * heads;
-  for (int64_t i = thread; i < tasks * spans; i += pool_.threads()) {
-    const int64_t task = i / spans;
-    const auto head = static_cast<int>(task % heads);
-    const auto span = static_cast<int>(i % spans);
-    const auto column = ColumnOf(task / heads, head);
-    if (span >= kernels::SpansOf(column.position)) continue;
-    const auto* pages = columns_[static_cast<size_t>(task / heads)].pages;
-    kernels::AttendSpan(kv_.shape(), kv_.Of(index, head, pages), column, span,
-                        scratch_.spans.data() + i * floats,
-                        AttentionScratch(thread));
-  }
-  Meet(thread, Stage::kAttention);
-  for (int64_t i = thread; i < tasks; i += pool_.threads()) {
-    kernels::MergeSpans(kv_.shape(), scratch_.spans.data() + i * spans * floats,
-                        ColumnOf(i / heads, static_cast<int>(i % heads)));
-  }
-}
-
-void CpuForward::FeedForward(const LayerWeights& w, int thread) {
-  const Activations x = Norm(w.ffn_norm, NeedCodes({&w.gate, &w.up}), thread);
-  const Activations act = scratch_.act.View(columns());
+void CpuForward::FeedForward(const LayerWeights& w, const StepColumns& columns,
+                             const NormOf& next, int thread) {
+  const Activations x = Normed(columns, thread);
+  const Activations act = scratch_.act.View(columns.size());
   const int64_t n = config_.feed_forward;
   // Whole blocks of codes, which are made where the numbers are.
   const Range mine = ShareOf(n, thread, kBlock);
-  ProductRows({&w.gate, act.values, act.stride}, x, mine);
-  ProductRows({&w.up, scratch_.up.data(), n}, x, mine);
+  Product(w.gate, x, mine, act.values, act.stride);
+  Product(w.up, x, mine, scratch_.up.data(), n);
   Lap(thread, Stage::kMatMul);
-  for (int c = 0; c < columns(); ++c) {
+  // Behind the last number comes the padding.
+  const Range blocks = {mine.begin / kBlock,
+                        (mine.end == n ? act.stride : mine.end) / kBlock};
+  for (int64_t c = 0; c < columns.size() && mine.size() > 0; ++c) {
     float* gate = act.Values(c) + mine.begin;
     kernels::SiluGate(gate, scratch_.up.data() + c * n + mine.begin,
                       mine.size(), gate);
-  }
-  if (NeedCodes({&w.down}) && mine.size() > 0) Quantize(act, mine);
-  Meet(thread, Stage::kNorms);
-  AddProduct(w.down, act, thread);
-  Meet(thread, Stage::kMatMul);
-}
-
-// After the last layer's keys and values are written, only columns whose logits
-// are read are of any use.
-void CpuForward::KeepColumnsWithLogits(int thread) {
-  if (logits_ == columns()) return;
-  Meet(thread, Stage::kNorms);
-  if (thread == 0) {
-    const auto move = [](AlignedBuffer<float>& rows, int64_t width, size_t to,
-                         size_t from) {
-      const auto n = static_cast<size_t>(width);
-      std::memmove(rows.data() + to * n, rows.data() + from * n,
-                   n * sizeof(float));
-    };
-    size_t kept = 0;
-    for (size_t c = 0; c < columns_.size(); ++c) {
-      if (!columns_[c].logits) continue;
-      if (kept != c) {
-        move(scratch_.residual, config_.hidden, kept, c);
-        move(scratch_.q, int64_t{config_.heads} * config_.head_dim, kept, c);
-        columns_[kept] = columns_[c];
-      }
-      ++kept;
-    }
-    columns_.resize(kept);
-    FindRanges();
+    if (NeedCodes({&w.down})) kernels::QuantizeBlocks(act, c, blocks);
   }
   Meet(thread, Stage::kNorms);
+  AddProduct(w.down, act, columns, next, thread);
 }
 
 void CpuForward::Head(int thread) {
-  const Activations x =
-      Norm(weights_.output_norm, NeedCodes({&weights_.output}), thread);
-  Products({{&weights_.output, scratch_.logits.data(), config_.vocabulary}}, x,
-           thread);
+  const Activations x = Normed(asking_, thread);
+  Product(weights_.output, x, ShareOf(config_.vocabulary, thread, kTileRows),
+          scratch_.logits.data(), config_.vocabulary);
   Lap(thread, Stage::kMatMul);
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "model/step_columns.h"
 
 namespace aio::model {
 namespace {
@@ -75,17 +76,20 @@ ScratchSizes::ScratchSizes(const ModelConfig& c, const CpuOptions& options)
       attention(kernels::Padded(
           kernels::AttentionScratch(AttentionShapeOf(c, options.kv)))),
       threads(options.pool == nullptr ? 1 : options.pool->threads()),
-      spans(SplitTasks(threads) * kernels::SpansOf(options.context_max - 1) *
+      spans(StepColumns::SplitTasks(threads) *
+            kernels::SpansOf(options.context_max - 1) *
             kernels::SpanFloats(AttentionShapeOf(c, options.kv))),
-      logits(int64_t{options.logits_max} * c.vocabulary) {}
+      logits(int64_t{options.logits_max} * c.vocabulary),
+      squares((hidden + kernels::kBlock - 1) / kernels::kBlock *
+              kernels::Padded(columns)) {}
 
 int64_t ScratchSizes::bytes() const {
   const int64_t floats =
       columns * (2 * hidden + heads + 2 * kv + feed_forward + 2 * angles) +
-      attention * threads + spans + logits;
+      attention * threads + spans + logits + squares +
+      kernels::Padded(columns) * threads;
   return floats * static_cast<int64_t>(sizeof(float)) +
          ActivationBuffer::Bytes(columns, hidden) +
-         ActivationBuffer::Bytes(kernels::kColumnsPerPass, hidden) * threads +
          ActivationBuffer::Bytes(columns, heads) +
          ActivationBuffer::Bytes(columns, feed_forward);
 }
@@ -103,11 +107,9 @@ Scratch::Scratch(const ScratchSizes& s)
       spans(Floats(s.spans)),
       logits(Floats(s.logits)),
       normed(s.columns, s.hidden),
+      squares(Floats(s.squares)),
+      factors(Floats(kernels::Padded(s.columns) * s.threads)),
       heads(s.columns, s.heads),
-      act(s.columns, s.feed_forward) {
-  for (int64_t i = 0; i < s.threads; ++i) {
-    own_normed.emplace_back(kernels::kColumnsPerPass, s.hidden);
-  }
-}
+      act(s.columns, s.feed_forward) {}
 
 }  // namespace aio::model

@@ -18,12 +18,6 @@
 
 namespace aio::model {
 
-// Fewer attention tasks than this are split into spans of their contexts: else
-// some threads would wait for others.
-inline int64_t SplitTasks(int64_t threads) {
-  return threads > 1 ? 2 * threads : 0;
-}
-
 kernels::AttentionShape AttentionShapeOf(const ModelConfig& config,
                                          kernels::KvType kv);
 
@@ -65,7 +59,7 @@ struct ScratchSizes {
   int64_t bytes() const;
 
   int64_t columns, hidden, heads, kv, feed_forward, angles, attention, threads,
-      spans, logits;
+      spans, logits, squares;
 };
 
 // The memory of one step, [columns, ...] each.
@@ -78,12 +72,14 @@ struct Scratch {
   AlignedBuffer<float> attention;  // [threads, ...]
   AlignedBuffer<float> spans;      // [tasks, spans, ...] of long contexts
   AlignedBuffer<float> logits;     // [logits_max, vocabulary]
-  // Inputs of q, k, v, gate, up, output: of all columns, and of few columns for
-  // each thread, which computes them alone instead of waiting for the others.
+  // Input of q, k, v, gate, up, output but for the norm's division: residual
+  // times the norm's weights. The division is a factor of the products, which
+  // each thread takes from the sums of squares for itself.
   kernels::ActivationBuffer normed;
-  std::vector<kernels::ActivationBuffer> own_normed;  // [threads]
-  kernels::ActivationBuffer heads;                    // input of o
-  kernels::ActivationBuffer act;                      // input of down
+  AlignedBuffer<float> squares;     // [blocks, columns]
+  AlignedBuffer<float> factors;     // [threads, columns]
+  kernels::ActivationBuffer heads;  // input of o
+  kernels::ActivationBuffer act;    // input of down
 };
 
 }  // namespace aio::model
