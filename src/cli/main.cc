@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -42,6 +43,9 @@ aio::Result<void> PrepareKernels() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A write past the limit of a file's size (ulimit -f) is an error like a full
+  // disk, not the end.
+  std::signal(SIGXFSZ, SIG_IGN);
   if (const auto ready = PrepareKernels(); !ready) {
     std::cerr << "aio: " << ready.error().message << "\n";
     return 2;

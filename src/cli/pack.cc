@@ -43,10 +43,6 @@ struct Flags {
 };
 
 constexpr char kMix[] = "q4_k_m";
-constexpr DType kTypes[] = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,
-                            DType::kQ5_0, DType::kQ5_1, DType::kQ4_K,
-                            DType::kQ5_K, DType::kQ6_K, DType::kF16,
-                            DType::kBF16, DType::kF32};
 
 std::string Lower(std::string text) {
   for (char& c : text) {
@@ -74,7 +70,7 @@ Result<RandomModel> ShapeNamed(const std::string& name) {
 
 Result<void> SetType(const std::string& name, RandomModel* description) {
   std::vector<std::string> names;
-  for (const DType type : kTypes) {
+  for (const DType type : kComputableTypes) {
     names.push_back(Lower(NameOf(type)));
     if (names.back() != Lower(name)) continue;
     description->type = type;

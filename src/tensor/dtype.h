@@ -57,8 +57,12 @@ struct DTypeTraits {
 std::optional<DTypeTraits> TraitsOf(DType type);
 // "Q8_0", or "type 99".
 std::string NameOf(DType type);
-// Whether this build computes with it: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1
-// Q4_K Q5_K Q6_K.
+
+// What this build computes with.
+inline constexpr DType kComputableTypes[] = {
+    DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0,
+    DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
+    DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 bool IsComputable(DType type);
 
 }  // namespace aio

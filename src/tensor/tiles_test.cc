@@ -19,11 +19,6 @@
 namespace aio {
 namespace {
 
-constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16,
-                            DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,
-                            DType::kQ5_0, DType::kQ5_1, DType::kQ4_K,
-                            DType::kQ5_K, DType::kQ6_K};
-
 // All that a tile says about one number; of F32, F16 and BF16, `code` alone.
 struct Entry {
   uint32_t code = 0;
@@ -220,7 +215,7 @@ std::string About(DType type, int64_t row, int64_t k) {
 }
 
 TEST(TilesTest, EveryNumberLiesWhereTheTableSays) {
-  for (const DType type : kTypes) {
+  for (const DType type : kComputableTypes) {
     Packed p(type, 37, 768);
     ASSERT_TRUE(p.Pack());
     std::vector<float> row(768);
@@ -239,7 +234,7 @@ TEST(TilesTest, EveryNumberLiesWhereTheTableSays) {
 }
 
 TEST(TilesTest, RowsAndDepthThatAreMissingAreZeros) {
-  for (const DType type : kTypes) {
+  for (const DType type : kComputableTypes) {
     const TileGroup group = TileGroupOf(type);
     const int block = TraitsOf(type)->block_elements;
     for (const int64_t rows : {1, 15, 16, 17, 31}) {
@@ -272,7 +267,7 @@ TEST(TilesTest, ThePaddingOfQ6_KIsZeros) {
 }
 
 TEST(TilesTest, TilesPackedOneByOneAreTheSame) {
-  for (const DType type : kTypes) {
+  for (const DType type : kComputableTypes) {
     Packed whole(type, 40, 512), parts(type, 40, 512);
     ASSERT_TRUE(whole.Pack());
     for (const int64_t t : {2, 0, 1}) ASSERT_TRUE(parts.Pack({t, t + 1}));
@@ -281,7 +276,7 @@ TEST(TilesTest, TilesPackedOneByOneAreTheSame) {
 }
 
 TEST(TilesTest, ANumberOrScaleThatIsNotFiniteIsRefusedWhereverItStands) {
-  for (const DType type : kTypes) {
+  for (const DType type : kComputableTypes) {
     const size_t block = static_cast<size_t>(TraitsOf(type)->block_bytes);
     for (const size_t i : ExponentBytes(type)) {
       Packed p(type, 17, 512);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/check.h"
@@ -15,16 +16,15 @@
 
 namespace {
 
-constexpr aio::DType kTypes[] = {
-    aio::DType::kQ8_0, aio::DType::kQ4_0, aio::DType::kQ4_1, aio::DType::kQ5_0,
-    aio::DType::kQ5_1, aio::DType::kQ4_K, aio::DType::kQ5_K, aio::DType::kQ6_K};
+// All but the floats.
+constexpr auto kTypes = std::span(aio::kComputableTypes).subspan(3);
 
 }  // namespace
 
 // The first byte chooses the type, the second how many blocks a row has.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
-  const aio::DType type = kTypes[data[0] % std::size(kTypes)];
+  const aio::DType type = kTypes[data[0] % kTypes.size()];
   const aio::DTypeTraits traits = *aio::TraitsOf(type);
   const int64_t blocks = data[1] % 5 + 1;
   aio::WeightMatrix w;
