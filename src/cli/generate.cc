@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -21,8 +22,12 @@ struct Flags {
   core::Sampling sampling;
   std::string kv = "f16";
   int threads = 0;
+  std::string speculation = "off";
   bool as_json = false;
 };
+
+const std::map<std::string, core::Strategy> kSpeculation = {
+    {"off", core::Strategy::kPlain}, {"lookup", core::Strategy::kLookup}};
 
 std::string_view FinishText(core::FinishReason reason) {
   return reason == core::FinishReason::kStop ? "stop" : "length";
@@ -38,6 +43,8 @@ json::object ToJson(const Answer& a) {
           {"usage",
            {{"prompt_tokens", u.prompt_tokens},
             {"completion_tokens", u.completion_tokens},
+            {"drafted_tokens", u.drafted_tokens},
+            {"accepted_tokens", u.accepted_tokens},
             {"bytes_read", u.bytes_read}}},
           {"seconds_to_first_token", Seconds(a.to_first_token)},
           {"seconds", Seconds(a.total)},
@@ -67,6 +74,7 @@ int Generate(const Flags& flags) {
   request->prompt = flags.prompt;
   request->max_tokens = flags.max_tokens;
   request->sampling = flags.sampling;
+  request->hints.strategy = kSpeculation.at(flags.speculation);
   const auto answer =
       RunOne(graph->get(), request, [&](const core::Delta& delta) {
         if (!flags.as_json) std::cout << delta.text << std::flush;
@@ -111,6 +119,10 @@ void AddGenerate(CLI::App& app, int* exit_code) {
       ->capture_default_str();
   c->add_option("--threads", flags->threads, "0: what the cgroup allows")
       ->check(CLI::NonNegativeNumber);
+  c->add_option("--speculation", flags->speculation,
+                "Drafts from the text so far: the same answer, in fewer steps")
+      ->check(CLI::IsMember(kSpeculation))
+      ->capture_default_str();
   c->add_flag("--json", flags->as_json, "One JSON object with the timings");
   c->callback([flags, exit_code] { *exit_code = Generate(*flags); });
 }

@@ -94,7 +94,8 @@ Result<void> Inspect(const config::Device& device, ThreadPool* pool,
   c->options.pool = pool;
   c->options.kv = KvOf(device.kv_type);
   c->options.columns_max = std::max(device.columns_max, device.sequences_max);
-  c->options.logits_max = device.sequences_max;
+  c->options.logits_max =
+      device.sequences_max + engine::SpeculationOptions().drafts_max;
   c->options.context_max = c->settings.context_max;
   ASSIGN_OR_RETURN(const model::MemoryNeeds needs,
                    model::PlanMemory(*c->file, c->options));
@@ -281,6 +282,7 @@ Result<void> LoadOne(const config::Device& device, const Candidate& c,
   resident.model.sched.queue_max = device.queue_max;
   resident.model.sched.prefix_cache = device.prefix_cache;
   resident.model.sched.secret = Secret();
+  resident.model.speculation.enabled = c.settings.speculation;
   resident.prompts.tokenizer = c.tokenizer;
   resident.prompts.chat_template = c.chat_template;
   resident.prompts.context_tokens_max = forward.context_tokens_max();

@@ -98,6 +98,7 @@ Variant ReadVariant(Section s) {
   s.String("api_key_env", &variant.api_key_env);
   s.CountOrAuto("context_max", &variant.context_max);
   s.BytesOrAuto("kv_memory", &variant.kv_memory);
+  s.Bool("speculation", &variant.speculation);
   s.Finish();
   return variant;
 }

@@ -84,8 +84,11 @@ struct Variant {
   std::string upstream;  // http://host:port/v1
   std::string api_key_env;  // environment variable with the upstream's key
   int context_max = 0;      // tokens; 0: the model's own
-  int64_t kv_memory = 0;    // bytes of KV pages; 0: sequences x context, halved
-                            // until it fits the device
+  // Whether requests that do not say may be answered with drafts, where the
+  // step table shows that it pays. The answer is the same.
+  bool speculation = true;
+  int64_t kv_memory = 0;  // bytes of KV pages; 0: sequences x context, halved
+                          // until it fits the device
 };
 
 struct Probe {

@@ -56,6 +56,7 @@ struct Plan {
   Strategy strategy = Strategy::kPlain;
   uint64_t seed = 0;
   std::shared_ptr<const Prepared> prepared;  // from Peek; may be null
+  std::optional<Label> intent;  // the likeliest; absent: nobody has looked
 };
 
 // Who answers and why; becomes the response headers. The backend fills the

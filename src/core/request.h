@@ -46,10 +46,14 @@ struct Sampling {
   int top_logprobs = 0;  // alternatives per token, 0..20
 };
 
-// Which decode strategy a variant runs. What a policy chooses.
-enum class Strategy : uint8_t { kPlain, kLookup, kDraft };
+// How a variant decodes: one token a step; with drafts from the request's own
+// text, or from a smaller resident variant; or, step by step, whichever of them
+// the column budget says is quickest. The answer is the same bytes.
+enum class Strategy : uint8_t { kPlain, kLookup, kDraft, kAuto };
 inline std::string_view Name(Strategy strategy) {
   switch (strategy) {
+    case Strategy::kAuto:
+      return "auto";
     case Strategy::kPlain:
       return "plain";
     case Strategy::kLookup:
@@ -65,6 +69,7 @@ struct Hints {
   std::optional<double> quality;  // floor relative to the best variant, 0..1
   std::optional<Label> intent;    // pins the intent: no probe runs
   std::string variant;            // pins the variant; empty: routed
+  std::optional<Strategy> strategy;  // absent: the policy's choice
 };
 
 // Thread safety: const after construction. Shared by pointer between the

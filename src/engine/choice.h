@@ -34,6 +34,7 @@ class Choice {
 
   int32_t last_token() const { return last_token_; }
   int tokens() const { return position_; }
+  int tokens_left() const { return limit_ - position_; }
   std::optional<core::FinishReason> finish() const { return finish_; }
 
  private:

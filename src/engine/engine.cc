@@ -34,6 +34,8 @@ Engine::Engine(std::vector<Model> models, const Options& options,
     model.sched.page_tokens = model::kPageTokens;
     model.sched.columns_max = model.forward->columns_max();
     state->scheduler = std::make_unique<sched::Scheduler>(model.sched);
+    state->speculation = std::make_unique<Speculation>(
+        model.speculation, model.variant, model.sched.step_table, metrics);
     state->series = SeriesOf(model.variant, metrics);
     state->model = std::move(model);
     state->columns.reserve(state->model.sched.columns_max);
@@ -218,10 +220,20 @@ Engine::State* Engine::NextWithWork() {
   return next;
 }
 
+// Tokens that a sequence may have after the next one.
+int Engine::RoomOf(const State& s, sched::SequenceId id) const {
+  const Sequence& sequence = s.sequences.at(id);
+  const Request& request = *sequence.request;
+  return request.score ? 0 : request.choices[sequence.choice].tokens_left() - 1;
+}
+
 // Page tables are copied: a request cancelled between two slices of a step
 // takes its own with it.
 void Engine::BeginStep(State* s) {
   s->plan = s->scheduler->Plan();
+  s->speculation->Propose(
+      [this, s](sched::SequenceId id) { return RoomOf(*s, id); },
+      s->scheduler.get(), &s->plan);
   CountPlan(s);
   for (const sched::StepPlan::Copy& copy : s->plan.copies) {
     s->model.forward->CopyPage(copy.from, copy.to);
@@ -235,9 +247,12 @@ void Engine::BeginStep(State* s) {
     const sched::Slice& slice = s->plan.slices[i];
     s->pages[i] = s->scheduler->PagesOf(slice.id);
     const auto& tokens = s->scheduler->TokensOf(slice.id);
+    const auto draft = s->speculation->DraftOf(slice.id);
+    const int known = slice.begin + slice.known();
     for (int p = slice.begin; p < slice.begin + slice.count; ++p) {
-      const bool last = p + 1 == slice.begin + slice.count;
-      s->columns.push_back({tokens[p], p, s->pages[i], slice.logits && last});
+      const int32_t token = p < known ? tokens[p] : draft[p - known];
+      s->columns.push_back(
+          {token, p, s->pages[i], slice.logits && p + 1 >= known});
     }
   }
   s->model.forward->Begin(s->columns);

@@ -31,6 +31,7 @@
 #include "base/result.h"
 #include "core/backend.h"
 #include "engine/choice.h"
+#include "engine/speculation.h"
 #include "model/forward.h"
 #include "sched/scheduler.h"
 #include "tokenizer/tokenizer.h"
@@ -45,6 +46,8 @@ struct Model {
   std::string fingerprint;
   // Pages, page_tokens and columns_max are taken from `forward`.
   sched::Options sched;
+  // `forward` must give logits of sequences_max + drafts_max columns.
+  SpeculationOptions speculation;
 };
 
 struct Options {
@@ -142,6 +145,7 @@ class Engine {
     Model model;
     Series series;
     std::unique_ptr<sched::Scheduler> scheduler;
+    std::unique_ptr<Speculation> speculation;
     std::map<std::string, std::unique_ptr<Request>> requests;  // by id
     std::map<sched::SequenceId, Sequence> sequences;
     // The step under way.
@@ -174,13 +178,15 @@ class Engine {
   State* NextWithWork();
   bool HasWork(const State& s) const;
   void BeginStep(State* s);
+  int RoomOf(const State& s, sched::SequenceId id) const;
   void CountPlan(State* s);
   bool AdvanceStep(State* s);
   void Charge(State* s, Duration used, bool step_over);
   double StepsPerCycle(const State& s) const;
   void Harvest(State* s);
-  void HarvestChoice(State* s, sched::SequenceId id,
-                     std::span<const float> logits);
+  void HarvestChoice(State* s, const sched::Slice& slice, int row);
+  bool Push(State* s, sched::SequenceId id, std::span<const float> logits);
+  void FinishChoice(State* s, sched::SequenceId id);
   void HarvestScore(State* s, sched::SequenceId id,
                     std::span<const float> logits);
   void ForkChoices(State* s, Request* request, sched::SequenceId first);

@@ -60,7 +60,7 @@ void Engine::Admit(GenerateJob job) {
   }
   core::Served served;
   served.variant = s->model.variant;
-  served.strategy = core::Strategy::kPlain;
+  served.strategy = g.plan.strategy;
   served.fingerprint = s->model.fingerprint;
   served.seed = g.plan.seed;
   g.sink->OnStart(served);
@@ -101,6 +101,10 @@ void Engine::Admit(ScoreJob job) {
 void Engine::AddSequence(State* s, Request* request, int choice,
                          sched::SequenceId id) {
   s->sequences[id] = {request, choice};
+  if (!request->score) {
+    const core::Plan& plan = request->generate.plan;
+    s->speculation->Add(id, plan.strategy, plan.intent);
+  }
   request->sequences.push_back(id);
 }
 
@@ -135,7 +139,9 @@ void Engine::Retire(State* s, Request* request, Result<core::Done> result) {
   const std::unique_ptr<Request> owned = std::move(it->second);
   s->requests.erase(it);
   for (const sched::SequenceId id : owned->sequences) {
-    if (s->sequences.erase(id) > 0) s->scheduler->Remove(id);
+    if (s->sequences.erase(id) == 0) continue;
+    s->scheduler->Remove(id);
+    s->speculation->Remove(id);
   }
   // Seen before the answer's end is: a client that has its answer finds the
   // pages free.

@@ -96,6 +96,7 @@ class EngineTest : public testing::Test {
       m.tokenizer = tokenizer_;
       m.fingerprint = "hash";
       m.sched = sched;
+      m.speculation = speculation_;
       models.push_back(std::move(m));
     }
     Options options;
@@ -110,12 +111,14 @@ class EngineTest : public testing::Test {
     r->sampling.temperature = 1;
     return r;
   }
-  std::shared_ptr<Answer> Start(std::shared_ptr<core::Request> request,
-                                std::vector<int32_t> prompt,
-                                const std::string& variant = "small") {
+  std::shared_ptr<Answer> Start(
+      std::shared_ptr<core::Request> request, std::vector<int32_t> prompt,
+      const std::string& variant = "small",
+      core::Strategy strategy = core::Strategy::kAuto) {
     auto sink = std::make_shared<Answer>();
     core::Plan plan;
     plan.variant = variant;
+    plan.strategy = strategy;
     plan.seed = request->sampling.seed.value_or(1);
     EXPECT_TRUE(engine_->Submit(
         GenerateJob{std::move(request), plan, std::move(prompt), sink}));
@@ -134,14 +137,19 @@ class EngineTest : public testing::Test {
   }
   // The answer by the definition of decoding, no engine involved.
   std::string Expected(const core::Request& request,
-                       std::vector<int32_t> tokens, int choice = 0) {
+                       std::vector<int32_t> tokens, int choice = 0,
+                       std::vector<core::TokenLogprob>* logprobs = nullptr) {
     Choice c(request, request.sampling.seed.value_or(1), choice, tokens,
              tokenizer_,
              std::min<int>(*request.max_tokens,
                            small_.context - static_cast<int>(tokens.size())));
     std::string text;
     while (!c.finish()) {
-      text += c.Push(HashForward::Expected(small_, tokens)).text;
+      core::Delta delta = c.Push(HashForward::Expected(small_, tokens));
+      text += delta.text;
+      for (auto& l : delta.logprobs) {
+        if (logprobs != nullptr) logprobs->push_back(std::move(l));
+      }
       tokens.push_back(c.last_token());
     }
     return text;
@@ -154,6 +162,7 @@ class EngineTest : public testing::Test {
     return std::stod(text.substr(at + name.size() + 2));
   }
 
+  SpeculationOptions speculation_;
   Duration slice_{0};  // every layer is a slice of its own
   HashForward::Options small_;
   HashForward::Options large_ = {.seed = 2};

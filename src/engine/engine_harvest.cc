@@ -18,35 +18,68 @@ void Engine::Harvest(State* s) {
   int row = 0;
   for (const sched::Slice& slice : s->plan.slices) {
     if (!slice.logits) continue;
-    const std::span<const float> logits = s->model.forward->Logits(row++);
+    const int first = std::exchange(row, row + 1 + slice.drafts);
     const auto it = s->sequences.find(slice.id);
     if (it == s->sequences.end()) continue;  // cancelled during the step
     if (it->second.request->score) {
-      HarvestScore(s, slice.id, logits);
+      HarvestScore(s, slice.id, s->model.forward->Logits(first));
     } else {
-      HarvestChoice(s, slice.id, logits);
+      HarvestChoice(s, slice, first);
     }
   }
 }
 
-void Engine::HarvestChoice(State* s, sched::SequenceId id,
-                           std::span<const float> logits) {
-  Sequence& sequence = s->sequences.at(id);
-  Request* request = sequence.request;
+// The sampler draws at each position in turn; as long as it draws what was
+// drafted, the next one's logits are of the right text.
+void Engine::HarvestChoice(State* s, const sched::Slice& slice, int row) {
+  const sched::SequenceId id = slice.id;
+  Request* request = s->sequences.at(id).request;
   const bool first =
       request->sequences.size() == 1 && request->choices[0].tokens() == 0;
   if (first && request->choices.size() > 1) ForkChoices(s, request, id);
+  const Choice& choice = request->choices[s->sequences.at(id).choice];
+  const auto draft = s->speculation->DraftOf(id);
+  int accepted = 0;
+  bool open = Push(s, id, s->model.forward->Logits(row));
+  while (open && accepted < slice.drafts &&
+         choice.last_token() == draft[accepted]) {
+    s->scheduler->Accept(id, choice.last_token());
+    ++accepted;
+    open = Push(s, id, s->model.forward->Logits(row + accepted));
+  }
+  if (slice.drafts > 0) {
+    // The last token may have been drafted, too, and ended the answer.
+    const bool last = !open && accepted < slice.drafts &&
+                      choice.last_token() == draft[accepted];
+    s->speculation->Learn(id, slice.drafts, accepted + (last ? 1 : 0));
+    request->usage.drafted_tokens += slice.drafts;
+    request->usage.accepted_tokens += accepted + (last ? 1 : 0);
+  }
+  if (open) {
+    s->scheduler->Extend(id, choice.last_token());
+  } else {
+    FinishChoice(s, id);
+  }
+}
+
+// Draws and shows one token; whether the choice goes on.
+bool Engine::Push(State* s, sched::SequenceId id,
+                  std::span<const float> logits) {
+  const Sequence& sequence = s->sequences.at(id);
+  Request* request = sequence.request;
   Choice& choice = request->choices[sequence.choice];
   core::Delta delta = choice.Push(logits);
   ++request->usage.completion_tokens;
   if (!delta.text.empty() || !delta.logprobs.empty()) {
     request->generate.sink->OnDelta(std::move(delta));
   }
-  if (!choice.finish()) {
-    s->scheduler->Extend(id, choice.last_token());
-    return;
-  }
+  return !choice.finish();
+}
+
+void Engine::FinishChoice(State* s, sched::SequenceId id) {
+  Request* request = s->sequences.at(id).request;
   s->scheduler->Remove(id);
+  s->speculation->Remove(id);
   s->sequences.erase(id);
   if (--request->open_choices > 0) return;
   core::Done done;

@@ -135,6 +135,15 @@ TEST(MatMulTest, TakesEveryDepthAroundTheGroups) {
   });
 }
 
+// What is left to a thread when others have taken all rows.
+TEST(MatMulTest, NoRowsAtTheEndAreNoTile) {
+  const Matrix w(DType::kQ8_0, 20, 64);
+  ActivationBuffer buffer = Columns(1, 64, true);
+  std::vector<float> y(20, -77.0f);
+  MatMul(w.tiled(), buffer.View(), {20, 20}, y.data(), 20);
+  EXPECT_EQ(y, std::vector<float>(20, -77.0f));
+}
+
 TEST(MatMulTest, TakesEveryNumberOfRows) {
   ForEachTarget([](std::string_view target) {
     SCOPED_TRACE(target);

@@ -192,6 +192,17 @@ std::optional<core::Usage> ReadUsage(const json::object& body) {
   if (details != nullptr && details->is_object()) {
     usage.cached_tokens = CountAt(details->get_object(), "cached_tokens");
   }
+  details = Find(object, "completion_tokens_details");
+  if (details != nullptr && details->is_object()) {
+    const json::object& d = details->get_object();
+    usage.accepted_tokens = CountAt(d, "accepted_prediction_tokens");
+    // Both may be as large as an int; so may not their sum.
+    usage.drafted_tokens = std::max(
+        usage.accepted_tokens, static_cast<int>(std::min<int64_t>(
+                                   int64_t{usage.accepted_tokens} +
+                                       CountAt(d, "rejected_prediction_tokens"),
+                                   std::numeric_limits<int>::max())));
+  }
   return usage;
 }
 

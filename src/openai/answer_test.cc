@@ -42,7 +42,9 @@ TEST(AnswerTest, ReadsAWholeChatAnswerWithToolCallsAndUsage) {
       R"("tool_calls":[{"id":"c1"}]},"finish_reason":"tool_calls"},)"
       R"({"index":1,"message":{"content":"b"},"finish_reason":"length"}],)"
       R"("usage":{"prompt_tokens":3,"completion_tokens":4,)"
-      R"("prompt_tokens_details":{"cached_tokens":2}}})",
+      R"("prompt_tokens_details":{"cached_tokens":2},)"
+      R"("completion_tokens_details":{"accepted_prediction_tokens":5,)"
+      R"("rejected_prediction_tokens":2147483647}}})",
       2);
   ASSERT_TRUE(answer);
   ASSERT_EQ(answer->deltas.size(), 2u);
@@ -55,6 +57,8 @@ TEST(AnswerTest, ReadsAWholeChatAnswerWithToolCallsAndUsage) {
   EXPECT_EQ(answer->usage->prompt_tokens, 3);
   EXPECT_EQ(answer->usage->completion_tokens, 4);
   EXPECT_EQ(answer->usage->cached_tokens, 2);
+  EXPECT_EQ(answer->usage->accepted_tokens, 5);
+  EXPECT_EQ(answer->usage->drafted_tokens, 2147483647);
 }
 
 TEST(AnswerTest, GivesEachChoiceARawMessageOfItsOwn) {

@@ -335,6 +335,12 @@ void ReadIntent(Fields* fields, core::Hints* hints) {
                "must be one of " + names + DidYouMean(name, LabelNames()));
 }
 
+// What a request may say of speculation, but for `auto`.
+constexpr std::pair<std::string_view, core::Strategy> kSpeculation[] = {
+    {"off", core::Strategy::kPlain},
+    {"lookup", core::Strategy::kLookup},
+    {"draft", core::Strategy::kDraft}};
+
 // What the client says to the orchestrator.
 Result<void> ReadHints(const json::object* object, core::Hints* hints) {
   if (object == nullptr) return {};
@@ -348,10 +354,10 @@ Result<void> ReadHints(const json::object* object, core::Hints* hints) {
   fields.String("variant", &hints->variant);
   std::string speculation = "auto";
   fields.String("speculation", &speculation);
-  if (speculation == "lookup" || speculation == "draft") {
-    fields.Fail(ErrorCode::kUnsupported, "speculation",
-                "'" + speculation + "' is not supported yet");
-  } else if (speculation != "auto" && speculation != "off") {
+  for (const auto& [name, strategy] : kSpeculation) {
+    if (speculation == name) hints->strategy = strategy;
+  }
+  if (!hints->strategy && speculation != "auto") {
     fields.Fail(ErrorCode::kInvalidArgument, "speculation",
                 "must be one of auto, off, lookup, draft");
   }

@@ -80,6 +80,7 @@ TEST(RequestTest, ReadsEveryFieldItCarriesOut) {
   EXPECT_NEAR(*r.hints.quality, 0.9, 1e-6);
   EXPECT_EQ(r.hints.intent, core::Label::kMath);
   EXPECT_EQ(r.hints.variant, "small");
+  EXPECT_EQ(r.hints.strategy, core::Strategy::kPlain);
 }
 
 TEST(RequestTest, TakesNullForAbsent) {
@@ -183,7 +184,7 @@ TEST(RequestTest, NamesTheFieldOutsideItsRange) {
            {"aio.intent", R"("aio":{"intent":"maths"})"},
            {"aio.variant", R"("aio":{"variant":3})"},
            {"aio.speculation", R"("aio":{"speculation":"fast"})"},
-           {"aio.speculation", R"("aio":{"speculation":"lookup"})"},
+           {"aio.speculation", R"("aio":{"speculation":1})"},
            {"aio.deterministic", R"("aio":{"deterministic":"yes"})"},
            {"aio.qualty", R"("aio":{"qualty":1})"}}) {
     EXPECT_EQ(BadParam(fields), param) << fields;

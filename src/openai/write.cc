@@ -48,7 +48,12 @@ void AppendUsage(const core::Usage& usage, std::string* out) {
   *out += ",\"total_tokens\":" + std::to_string(int64_t{usage.prompt_tokens} +
                                                 usage.completion_tokens);
   *out += ",\"prompt_tokens_details\":{\"cached_tokens\":" +
-          std::to_string(usage.cached_tokens) + "}}";
+          std::to_string(usage.cached_tokens) + "}";
+  // OpenAI's names for drafts that were kept and that were not.
+  const int rejected = usage.drafted_tokens - usage.accepted_tokens;
+  *out += ",\"completion_tokens_details\":{\"accepted_prediction_tokens\":" +
+          std::to_string(usage.accepted_tokens) +
+          ",\"rejected_prediction_tokens\":" + std::to_string(rejected) + "}}";
 }
 
 std::string Logprobs(const std::vector<core::TokenLogprob>& tokens, bool chat,

@@ -164,7 +164,9 @@ TEST(WriteTest, WritesAPlainChatAnswer) {
       R"("message":{"role":"assistant","content":"ab","refusal":null},)"
       R"("logprobs":null,"finish_reason":"length"}],"usage":)"
       R"({"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,)"
-      R"("prompt_tokens_details":{"cached_tokens":0}}})");
+      R"("prompt_tokens_details":{"cached_tokens":0},)"
+      R"("completion_tokens_details":{"accepted_prediction_tokens":0,)"
+      R"("rejected_prediction_tokens":0}}})");
 }
 
 TEST(WriteTest, WritesAPlainCompletion) {

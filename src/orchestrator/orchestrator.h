@@ -37,7 +37,7 @@ namespace aio::orchestrator {
 struct Explanation {
   core::Intent intent;
   std::string variant;  // empty if no candidate fits
-  core::Strategy strategy = core::Strategy::kPlain;
+  core::Strategy strategy = core::Strategy::kAuto;
   std::string reason;
   std::string probe;  // the counted probe state: pinned, text, model, …
   struct Candidate {

@@ -83,11 +83,18 @@ void Orchestrator::Impl::PeekedEnough(const FlightPtr& flight) {
 
 // ---- Decide -----------------------------------------------------------------
 
-// A request that names its variant leaves the policy nothing to choose.
+// A request that names its variant leaves the policy nothing to choose; one
+// that names its strategy, not that.
 policy::Decision Orchestrator::Impl::Decide(const Flight& flight,
                                             const policy::Input& input) const {
-  if (flight.pinned < 0) return parts_.policy->Decide(input);
+  const std::optional<core::Strategy> named = flight.request->hints.strategy;
   policy::Decision decision;
+  if (flight.pinned < 0) {
+    decision = parts_.policy->Decide(input);
+    decision.strategy = named.value_or(decision.strategy);
+    return decision;
+  }
+  decision.strategy = named.value_or(decision.strategy);
   const bool fit = input.candidates[flight.pinned].unfit.empty();
   decision.candidate = fit ? flight.pinned : -1;
   decision.reason = "the request names " + parts_.variants[flight.pinned].name;
@@ -209,8 +216,9 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   flight->started = parts_.executor->Now();
   ledger_.Reserve(variant, flight->number, backend(variant).View(name));
 
-  core::Served served{name,           decision.strategy, "", intent,
-                      decision.reason, flight->seed,      flight->probing};
+  core::Served served{name,           decision.strategy, "",
+                      intent,         decision.reason,   flight->seed,
+                      flight->probing};
   auto attempt = std::make_shared<Attempt>(
       flight->answer, std::move(served), parts_.executor,
       [weak = weak_from_this(), flight](End end) {
@@ -221,8 +229,14 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
         }
         self->Later([flight, end](Impl* impl) { impl->Ended(flight, end); });
       });
-  core::Plan plan{name, decision.strategy, flight->seed,
-                  flight->options[variant].size.prepared};
+  core::Plan plan{name,
+                  decision.strategy,
+                  flight->seed,
+                  flight->options[variant].size.prepared,
+                  {}};
+  if (flight->intent.source != core::IntentSource::kNone) {
+    plan.intent = flight->intent.Best();
+  }
   backend(variant).Start(flight->request, std::move(plan), attempt);
 }
 

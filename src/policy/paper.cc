@@ -43,7 +43,14 @@ std::array<double, 3> ProjectToThree(const core::Intent& intent) {
   return {code, math, std::max(1 - code - math, 0.0)};
 }
 
+// The published policy decides between models; it never speculates.
 Decision PaperPolicy::Decide(const Input& input) const {
+  Decision decision = Route(input);
+  decision.strategy = core::Strategy::kPlain;
+  return decision;
+}
+
+Decision PaperPolicy::Route(const Input& input) const {
   const int small = Find(input, options_.small);
   const int large = Find(input, options_.large);
   if (small == large) {

@@ -39,6 +39,7 @@ class PaperPolicy : public Policy {
   Decision Decide(const Input& input) const override;
 
  private:
+  Decision Route(const Input& input) const;
   Decision ByIntent(const Input& input, int small, int large) const;
 
   const Options options_;

@@ -43,7 +43,7 @@ struct Input {
 struct Decision {
   bool ask = false;    // ask the model probe, then decide again
   int candidate = -1;  // index; -1 only if every candidate is unfit or ask
-  core::Strategy strategy = core::Strategy::kPlain;
+  core::Strategy strategy = core::Strategy::kAuto;
   std::string reason;            // one line: "code, entropy 0.12 <= 0.45"
   std::vector<std::string> why;  // [candidate] why or why not
 };

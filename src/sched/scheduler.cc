@@ -162,14 +162,42 @@ void Scheduler::Choose(SequenceId id, int columns, StepPlan* plan) {
   plan->columns += columns;
 }
 
+int Scheduler::AddDrafts(SequenceId id, int count, StepPlan* plan) {
+  const auto slice = std::find_if(plan->slices.begin(), plan->slices.end(),
+                                  [id](const Slice& s) { return s.id == id; });
+  CHECK(slice != plan->slices.end() && slice->logits && slice->drafts == 0);
+  Sequence& s = At(id);
+  count = std::min(count, options_.columns_max - plan->columns);
+  while (static_cast<int>(s.pages.size()) < PagesFor(s.known() + count)) {
+    const int32_t page = TakePage(plan);
+    if (page < 0) break;
+    s.pages.push_back(page);
+  }
+  const int room =
+      static_cast<int>(s.pages.size()) * options_.page_tokens - s.known();
+  count = std::clamp(count, 0, room);
+  slice->drafts = count;
+  slice->count += count;
+  plan->columns += count;
+  return count;
+}
+
 void Scheduler::Commit(const StepPlan& plan) {
   for (const Slice& slice : plan.slices) {
     const auto it = sequences_.find(slice.id);
     if (it == sequences_.end()) continue;
     Sequence& s = it->second;
-    s.computed = slice.begin + slice.count;
+    s.computed = slice.begin + slice.known();
     Store(&s, s.computed == s.prompt);
   }
+}
+
+void Scheduler::Accept(SequenceId id, int32_t token) {
+  Sequence& s = At(id);
+  CHECK(s.left() == 0);
+  s.tokens.push_back(token);
+  ++s.computed;
+  Store(&s, false);
 }
 
 const std::vector<int32_t>& Scheduler::PagesOf(SequenceId id) const {

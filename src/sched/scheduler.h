@@ -60,13 +60,18 @@ struct Options {
   double slowdown_max = 1.5;
 };
 
-// Positions [begin, begin + count) of one sequence. Its last column's logits
-// are wanted if the slice reaches the end of what is known.
+// Positions [begin, begin + count) of one sequence. The last `drafts` of them
+// are past the end of what is known, guesses that the step verifies. Logits are
+// wanted if the slice reaches that end: of the last known position and all
+// drafts.
 struct Slice {
   SequenceId id = 0;
   int begin = 0;
   int count = 0;
   bool logits = false;
+  int drafts = 0;
+
+  int known() const { return count - drafts; }
 };
 
 struct StepPlan {
@@ -110,9 +115,17 @@ class Scheduler {
   // Admits, grants pages, chooses slices. The caller copies pages, runs the
   // slices, then commits.
   StepPlan Plan();
+  // Up to `count` drafts for a sequence whose slice reaches the end of what is
+  // known; how many there are pages for. Never pauses anyone.
+  int AddDrafts(SequenceId id, int count, StepPlan* plan);
   // The slices of `plan` have been computed (those of sequences removed since
-  // are ignored).
+  // are ignored). Drafts count for nothing until they are accepted.
   void Commit(const StepPlan& plan);
+  // One more token is known, and computed: a draft of the step just committed
+  // was right. What the step wrote behind the accepted ones is no part of the
+  // sequence: positions are written anew before they are read, and pages enter
+  // the tree by what is known alone.
+  void Accept(SequenceId id, int32_t token);
 
   const std::vector<int32_t>& PagesOf(SequenceId id) const;
   const std::vector<int32_t>& TokensOf(SequenceId id) const;

@@ -322,6 +322,9 @@ class Memory {
   explicit Memory(const Options& o)
       : page_tokens_(o.page_tokens), kv_(o.pages * o.page_tokens) {}
 
+  // Drafts are of this token.
+  static constexpr int32_t kDraft = 9;
+
   void Run(const Scheduler& s, const StepPlan& plan) {
     for (const auto& [from, to] : plan.copies) {
       for (int i = 0; i < page_tokens_; ++i) {
@@ -329,7 +332,8 @@ class Memory {
       }
     }
     for (const Slice& slice : plan.slices) {
-      const auto& tokens = s.TokensOf(slice.id);
+      std::vector<int32_t> tokens = s.TokensOf(slice.id);
+      tokens.resize(tokens.size() + slice.drafts, kDraft);
       const auto& pages = s.PagesOf(slice.id);
       for (int p = 0; p < slice.begin + slice.count; ++p) {
         auto& at =
@@ -359,7 +363,7 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
     const auto random = [&](int n) {
       return static_cast<int>(RandomBits(seed, 0, draw++) % n);
     };
-    int finished = 0, cached = 0;
+    int finished = 0, cached = 0, drafted = 0;
     for (int step = 0; step < 400; ++step) {
       if (random(3) == 0) {
         const bool fork = !left.empty() && s.queued() < 4 && random(2) == 0;
@@ -375,7 +379,14 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
         left.erase(left.begin());
       }
       const bool work = s.HasWork();
-      const StepPlan plan = s.Plan();
+      StepPlan plan = s.Plan();
+      const int paused = plan.paused;
+      for (const Slice& slice : std::vector(plan.slices)) {
+        if (!slice.logits || random(2) == 0) continue;
+        const int most = std::min(random(6), left[slice.id]);
+        drafted += s.AddDrafts(slice.id, most, &plan);
+      }
+      ASSERT_EQ(plan.paused, paused) << "somebody made way for drafts";
       CheckPlan(s, o, plan);
       memory.Run(s, plan);
       ASSERT_TRUE(!work || !plan.slices.empty()) << "work, but no progress";
@@ -383,6 +394,12 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
       s.Commit(plan);
       for (const Slice& slice : plan.slices) {
         if (!slice.logits) continue;
+        // Some are right, none of the rest.
+        for (int i = slice.drafts > 0 ? random(slice.drafts + 1) : 0; i > 0;
+             --i) {
+          s.Accept(slice.id, Memory::kDraft);
+          --left[slice.id];
+        }
         if (left[slice.id]-- > 0) {
           s.Extend(slice.id, random(2));
         } else {
@@ -394,6 +411,7 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
     }
     EXPECT_GT(finished, 10);
     EXPECT_GT(cached, 0);
+    EXPECT_GT(drafted, 10);
     for (const auto& [id, n] : left) s.Remove(id);
     EXPECT_EQ(s.pages_free(), o.pages);
     EXPECT_TRUE(o.prefix_cache || s.pages_cached() == 0);
