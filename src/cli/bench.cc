@@ -20,6 +20,7 @@ void AddBench(CLI::App& app, int* exit_code) {
   AddBenchMixed(*bench, exit_code);
   AddBenchProbe(*bench, exit_code);
   AddBenchReuse(*bench, exit_code);
+  AddBenchSpec(*bench, exit_code);
 }
 
 }  // namespace aio::cli

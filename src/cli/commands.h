@@ -30,5 +30,6 @@ void AddBenchMixed(CLI::App& bench, int* exit_code);
 void AddBenchPrefill(CLI::App& bench, int* exit_code);
 void AddBenchProbe(CLI::App& bench, int* exit_code);
 void AddBenchReuse(CLI::App& bench, int* exit_code);
+void AddBenchSpec(CLI::App& bench, int* exit_code);
 
 }  // namespace aio::cli

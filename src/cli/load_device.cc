@@ -283,6 +283,7 @@ Result<void> LoadOne(const config::Device& device, const Candidate& c,
   resident.model.sched.prefix_cache = device.prefix_cache;
   resident.model.sched.secret = Secret();
   resident.model.speculation.enabled = c.settings.speculation;
+  resident.model.draft = c.settings.draft;
   resident.prompts.tokenizer = c.tokenizer;
   resident.prompts.chat_template = c.chat_template;
   resident.prompts.context_tokens_max = forward.context_tokens_max();
@@ -295,6 +296,40 @@ Result<void> LoadOne(const config::Device& device, const Candidate& c,
   out->residents.push_back(std::move(resident));
   out->variants.push_back(std::move(variant));
   return {};
+}
+
+// Why `draft` cannot draft for `c`; empty: it can.
+std::string WhyNotDraft(const Candidate& c, const Candidate& draft) {
+  if (c.variant == draft.variant) return "a variant cannot draft for itself";
+  if (!draft.settings.draft.empty()) {
+    return "'" + draft.variant + "' has a draft model itself";
+  }
+  const tokenizer::Tokenizer &a = *c.tokenizer, &b = *draft.tokenizer;
+  bool same = a.vocabulary() == b.vocabulary();
+  for (int32_t id = 0; same && id < a.vocabulary(); ++id) {
+    same = a.Piece(id) == b.Piece(id) && a.IsEnd(id) == b.IsEnd(id);
+  }
+  if (same) return "";
+  return "'" + draft.variant + "' has other tokens";
+}
+
+Result<void> CheckDraft(const std::vector<Candidate>& candidates,
+                        const Candidate& c) {
+  const std::string& name = c.settings.draft;
+  if (name.empty()) return {};
+  std::vector<std::string> names;
+  std::string why;
+  for (const Candidate& other : candidates) {
+    names.push_back(other.variant);
+    if (other.variant != name) continue;
+    why = WhyNotDraft(c, other);
+    if (why.empty()) return {};
+  }
+  if (why.empty()) {
+    why = "there is no variant '" + name + "' on its device" +
+          DidYouMean(name, names);
+  }
+  return Error{ErrorCode::kInvalidArgument, "draft: " + why, "draft"};
 }
 
 }  // namespace
@@ -314,6 +349,10 @@ Result<LoadedDevice> LoadDevice(
     if (!inspected) return About(c, inspected.error());
     needs.push_back(c.need);
     candidates.push_back(std::move(c));
+  }
+  for (const Candidate& c : candidates) {
+    const auto checked = CheckDraft(candidates, c);
+    if (!checked) return About(c, checked.error());
   }
   const int64_t limit = device.memory_limit > 0 ? device.memory_limit
                                                 : machine.memory_bytes / 5 * 4;

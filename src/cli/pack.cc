@@ -25,6 +25,7 @@
 #include "cli/progress.h"
 #include "model/known_shapes.h"
 #include "tensor/block_formats.h"
+#include "tokenizer/tokenizer.h"
 
 namespace aio::cli {
 namespace {
@@ -35,6 +36,7 @@ struct Flags {
   std::string shape;
   std::string type;
   std::string out;
+  std::string tokenizer;  // a GGUF file; empty: a synthetic one
   uint64_t seed = 1;
   int vocabulary = 0;  // 0: the shape's
   int layers = 0;      // 0: the shape's
@@ -158,11 +160,24 @@ void Report(const Flags& flags, const RandomModel& description, int64_t bytes,
       description.vocabulary, seconds);
 }
 
+// The model, with a tokenizer of its own or that of another file, whose number
+// of tokens it then has.
+Result<gguf::Writer> Random(const Flags& flags, RandomModel* description) {
+  if (flags.tokenizer.empty()) {
+    gguf::Writer writer = model::MakeRandomModel(*description);
+    model::AddSyntheticTokenizer(description->vocabulary, &writer);
+    return writer;
+  }
+  ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(flags.tokenizer));
+  ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::Load(file));
+  description->vocabulary = tokenizer->vocabulary();
+  return model::MakeRandomModel(*description, &file);
+}
+
 Result<void> Pack(const Flags& flags) {
   const Time begin = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(const RandomModel description, Describe(flags));
-  gguf::Writer writer = model::MakeRandomModel(description);
-  model::AddSyntheticTokenizer(description.vocabulary, &writer);
+  ASSIGN_OR_RETURN(RandomModel description, Describe(flags));
+  ASSIGN_OR_RETURN(const gguf::Writer writer, Random(flags, &description));
   ASSIGN_OR_RETURN(const int64_t bytes, WriteFile(writer, flags));
   Report(flags, description, bytes,
          Seconds(std::chrono::steady_clock::now() - begin));
@@ -190,7 +205,11 @@ void AddPack(CLI::App& app, int* exit_code) {
                 "Of the weights, e.g. q8_0 or q4_k_m; a wrong one lists them")
       ->required();
   c->add_option("-o,--output", flags->out, "The GGUF file")->required();
-  c->add_option("--vocab", flags->vocabulary, "Tokens, instead of the shape's");
+  auto* vocabulary = c->add_option("--vocab", flags->vocabulary,
+                                   "Tokens, instead of the shape's");
+  c->add_option("--tokenizer", flags->tokenizer,
+                "The GGUF file whose tokenizer it has; needs no weights")
+      ->excludes(vocabulary);
   c->add_option("--layers", flags->layers, "Layers, instead of the shape's");
   c->add_option("--seed", flags->seed, "Another seed gives other weights")
       ->capture_default_str();

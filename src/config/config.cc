@@ -99,6 +99,7 @@ Variant ReadVariant(Section s) {
   s.CountOrAuto("context_max", &variant.context_max);
   s.BytesOrAuto("kv_memory", &variant.kv_memory);
   s.Bool("speculation", &variant.speculation);
+  s.String("draft", &variant.draft);
   s.Finish();
   return variant;
 }

@@ -87,6 +87,9 @@ struct Variant {
   // Whether requests that do not say may be answered with drafts, where the
   // step table shows that it pays. The answer is the same.
   bool speculation = true;
+  // Another variant of the same device and tokenizer that drafts for this one;
+  // empty: none.
+  std::string draft;
   int64_t kv_memory = 0;  // bytes of KV pages; 0: sequences x context, halved
                           // until it fits the device
 };

@@ -73,7 +73,8 @@ devices:
   cpu2: { kv: q8 }
 variants:
   z: { model: /abs/z.gguf, device: cpu1, context_max: 512, kv_memory: 1GiB,
-       speculation: false }
+       speculation: false, draft: y }
+  y: { model: y.gguf, device: cpu1 }
   a: { upstream: "http://npu:8000/v1", model: org/model, api_key_env: KEY }
 probe: { text: p.ftz, model: z, tokens_max: 99, deadline: 1s, suffix: "C:",
          temperature: 1.7, prior: false,
@@ -110,6 +111,7 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.variants[0].first, "z");  // file order
   EXPECT_EQ(config.variants[0].second.kv_memory, int64_t{1} << 30);
   EXPECT_FALSE(config.variants[0].second.speculation);
+  EXPECT_EQ(config.variants[0].second.draft, "y");
   EXPECT_TRUE(config.variants[1].second.speculation);
   EXPECT_EQ(config.variants[1].second.model, "org/model");  // a name
   EXPECT_EQ(config.probe.labels.at("code"), " code");

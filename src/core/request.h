@@ -44,6 +44,9 @@ struct Sampling {
   std::optional<uint64_t> seed;  // absent: drawn by the orchestrator
   bool logprobs = false;
   int top_logprobs = 0;  // alternatives per token, 0..20
+  // For measuring: what is drawn, whatever the logits say. Empty: nothing. No
+  // client can set it.
+  std::vector<int32_t> forced;
 };
 
 // How a variant decodes: one token a step; with drafts from the request's own

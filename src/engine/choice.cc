@@ -28,7 +28,11 @@ core::Delta Choice::Push(std::span<const float> logits) {
   CHECK(!finish_);
   core::Delta delta;
   delta.choice = index_;
-  last_token_ = sampler_.Sample(logits, position_++);
+  last_token_ = sampler_.Sample(logits, position_);
+  if (static_cast<size_t>(position_) < sampling_.forced.size()) {
+    last_token_ = sampling_.forced[static_cast<size_t>(position_)];
+  }
+  ++position_;
   sampler_.Accept(last_token_);
   const bool end = tokenizer_->IsEnd(last_token_);
   const std::string piece =

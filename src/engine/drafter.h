@@ -15,6 +15,7 @@ namespace aio::engine {
 struct Draft {
   int bucket = 0;  // of cost::Acceptance: what such drafts are worth
   std::vector<int32_t> tokens;  // may be none
+  size_t made = 0;  // of a draft model: of `tokens`, those it has come to say
 };
 
 // One per sequence.

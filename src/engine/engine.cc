@@ -42,6 +42,21 @@ Engine::Engine(std::vector<Model> models, const Options& options,
     models_.push_back(std::move(state));
     Publish(models_.back().get());
   }
+  FindDraftModels();
+}
+
+// A draft model is free while no step of its own is under way.
+void Engine::FindDraftModels() {
+  for (auto& s : models_) {
+    if (s->model.draft.empty()) continue;
+    State* draft = s->draft = Find(s->model.draft);
+    CHECK(draft != nullptr && draft != s.get() && draft->model.draft.empty());
+    s->draft_model = std::make_unique<DraftModel>(
+        draft->model.forward.get(), draft->scheduler.get(),
+        draft->model.sched.step_table);
+    s->speculation->SetDraftModel(s->draft_model.get(),
+                                  [draft] { return !draft->stepping; });
+  }
 }
 
 Engine::~Engine() = default;
@@ -247,16 +262,26 @@ void Engine::BeginStep(State* s) {
     const sched::Slice& slice = s->plan.slices[i];
     s->pages[i] = s->scheduler->PagesOf(slice.id);
     const auto& tokens = s->scheduler->TokensOf(slice.id);
-    const auto draft = s->speculation->DraftOf(slice.id);
     const int known = slice.begin + slice.known();
     for (int p = slice.begin; p < slice.begin + slice.count; ++p) {
-      const int32_t token = p < known ? tokens[p] : draft[p - known];
-      s->columns.push_back(
-          {token, p, s->pages[i], slice.logits && p + 1 >= known});
+      s->columns.push_back({p < known ? tokens[p] : 0, p, s->pages[i],
+                            slice.logits && p + 1 >= known});
     }
   }
-  s->model.forward->Begin(s->columns);
+  s->drafting = true;
   s->stepping = true;
+}
+
+void Engine::FillDrafts(State* s) {
+  size_t at = 0;
+  for (const sched::Slice& slice : s->plan.slices) {
+    at += static_cast<size_t>(slice.count);
+    // Of a sequence that was cancelled meanwhile, any tokens will do.
+    const auto draft = s->speculation->DraftOf(slice.id);
+    for (size_t i = 0; i < draft.size(); ++i) {
+      s->columns[at - draft.size() + i].token = draft[i];
+    }
+  }
 }
 
 // Further choices of a request find its prompt there, which is no news.
@@ -276,6 +301,15 @@ void Engine::CountPlan(State* s) {
 // step.
 bool Engine::AdvanceStep(State* s) {
   const Time begin = clock_->Now();
+  while (s->drafting) {
+    s->drafting = s->speculation->Round();
+    if (!s->drafting) {
+      FillDrafts(s);
+      s->model.forward->Begin(s->columns);
+    } else if (clock_->Now() - begin >= options_.slice) {
+      return false;
+    }
+  }
   while (!s->model.forward->Advance(1)) {
     if (clock_->Now() - begin >= options_.slice) return false;
   }
@@ -320,8 +354,11 @@ void Engine::Publish(State* s) {
   s->series.running->Set(view.running);
   s->series.queued->Set(view.queued);
   auto digest = s->scheduler->Digest();
-  MutexLock lock(mutex_);
-  published_[s->model.variant] = {view, std::move(digest)};
+  {
+    MutexLock lock(mutex_);
+    published_[s->model.variant] = {view, std::move(digest)};
+  }
+  if (s->draft != nullptr) Publish(s->draft);  // guests have pages there
 }
 
 }  // namespace aio::engine

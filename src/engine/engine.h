@@ -48,6 +48,9 @@ struct Model {
   sched::Options sched;
   // `forward` must give logits of sequences_max + drafts_max columns.
   SpeculationOptions speculation;
+  // The variant of this engine that drafts for this one, with the same tokens;
+  // empty: none.
+  std::string draft = {};
 };
 
 struct Options {
@@ -145,11 +148,14 @@ class Engine {
     Model model;
     Series series;
     std::unique_ptr<sched::Scheduler> scheduler;
+    State* draft = nullptr;                   // whose model drafts for this
+    std::unique_ptr<DraftModel> draft_model;  // its forward and pages
     std::unique_ptr<Speculation> speculation;
     std::map<std::string, std::unique_ptr<Request>> requests;  // by id
     std::map<sched::SequenceId, Sequence> sequences;
     // The step under way.
     bool stepping = false;
+    bool drafting = false;  // a draft model is still to say some of its tokens
     sched::StepPlan plan;
     std::vector<model::Column> columns;
     std::vector<std::vector<int32_t>> pages;  // [slice] page tables, copied
@@ -177,7 +183,9 @@ class Engine {
 
   State* NextWithWork();
   bool HasWork(const State& s) const;
+  void FindDraftModels();
   void BeginStep(State* s);
+  void FillDrafts(State* s);
   int RoomOf(const State& s, sched::SequenceId id) const;
   void CountPlan(State* s);
   bool AdvanceStep(State* s);

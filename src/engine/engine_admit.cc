@@ -14,6 +14,14 @@ Error UnknownVariant(std::string_view variant) {
           "this engine hosts no variant '" + std::string(variant) + "'", ""};
 }
 
+Error NoDraftModel(std::string_view variant) {
+  return {
+      ErrorCode::kInvalidArgument,
+      "no model drafts for the variant '" + std::string(variant) +
+          "' (variants.X.draft); aio.speculation may be auto, off or lookup",
+      "aio.speculation"};
+}
+
 // A score and the answer of one request may be under way at once.
 std::string ScoreKey(const std::string& request_id) {
   return request_id + "#score";
@@ -31,6 +39,11 @@ void Engine::Admit(GenerateJob job) {
   if (s->requests.count(id) > 0) {
     job.sink->OnDone(Error{ErrorCode::kInternal,
                            "request '" + id + "' is already running", ""});
+    return;
+  }
+  if (job.plan.strategy == core::Strategy::kDraft &&
+      !s->speculation->has_draft_model()) {
+    job.sink->OnDone(NoDraftModel(job.plan.variant));
     return;
   }
   auto made = std::make_unique<Request>();
@@ -102,8 +115,9 @@ void Engine::AddSequence(State* s, Request* request, int choice,
                          sched::SequenceId id) {
   s->sequences[id] = {request, choice};
   if (!request->score) {
-    const core::Plan& plan = request->generate.plan;
-    s->speculation->Add(id, plan.strategy, plan.intent);
+    const GenerateJob& g = request->generate;
+    s->speculation->Add(id,
+                        {g.plan.strategy, g.plan.intent, g.request->tenant});
   }
   request->sequences.push_back(id);
 }

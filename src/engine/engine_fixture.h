@@ -97,6 +97,7 @@ class EngineTest : public testing::Test {
       m.fingerprint = "hash";
       m.sched = sched;
       m.speculation = speculation_;
+      if (name == std::string("large")) m.draft = draft_;
       models.push_back(std::move(m));
     }
     Options options;
@@ -138,14 +139,16 @@ class EngineTest : public testing::Test {
   // The answer by the definition of decoding, no engine involved.
   std::string Expected(const core::Request& request,
                        std::vector<int32_t> tokens, int choice = 0,
-                       std::vector<core::TokenLogprob>* logprobs = nullptr) {
+                       std::vector<core::TokenLogprob>* logprobs = nullptr,
+                       bool large = false) {
+    const HashForward::Options& model = large ? large_ : small_;
     Choice c(request, request.sampling.seed.value_or(1), choice, tokens,
              tokenizer_,
              std::min<int>(*request.max_tokens,
-                           small_.context - static_cast<int>(tokens.size())));
+                           model.context - static_cast<int>(tokens.size())));
     std::string text;
     while (!c.finish()) {
-      core::Delta delta = c.Push(HashForward::Expected(small_, tokens));
+      core::Delta delta = c.Push(HashForward::Expected(model, tokens));
       text += delta.text;
       for (auto& l : delta.logprobs) {
         if (logprobs != nullptr) logprobs->push_back(std::move(l));
@@ -163,6 +166,7 @@ class EngineTest : public testing::Test {
   }
 
   SpeculationOptions speculation_;
+  std::string draft_;  // the draft model of `large`; empty: none
   Duration slice_{0};  // every layer is a slice of its own
   HashForward::Options small_;
   HashForward::Options large_ = {.seed = 2};

@@ -28,32 +28,58 @@ Speculation::Speculation(const SpeculationOptions& options, std::string variant,
       table_(std::move(table)),
       metrics_(metrics) {}
 
-void Speculation::Add(sched::SequenceId id, core::Strategy strategy,
-                      std::optional<core::Label> intent) {
+void Speculation::SetDraftModel(DraftModel* model, std::function<bool()> free) {
+  model_ = model;
+  model_free_ = std::move(free);
+}
+
+void Speculation::Add(sched::SequenceId id, const About& about) {
+  using core::Strategy;
   Sequence& s = sequences_[id];
-  s.asked = strategy == core::Strategy::kLookup;
-  s.drafts = s.asked || (strategy == core::Strategy::kAuto && options_.enabled);
-  s.intent = intent;
-  if (!s.drafts) return;
+  const bool any = about.strategy == Strategy::kAuto && options_.enabled;
+  s.asked =
+      about.strategy == Strategy::kLookup || about.strategy == Strategy::kDraft;
+  s.intent = about.intent;
+  s.by_model = model_ != nullptr && (any || about.strategy == Strategy::kDraft);
+  if (s.by_model) model_->Add(id, about.tenant);
+  if (!any && about.strategy != Strategy::kLookup) return;
   s.drafter = options_.drafter
                   ? options_.drafter()
                   : std::make_unique<LookupDrafter>(options_.lookup);
+}
+
+void Speculation::Remove(sched::SequenceId id) {
+  const auto it = sequences_.find(id);
+  if (it == sequences_.end()) return;
+  if (it->second.by_model) model_->Remove(id);
+  sequences_.erase(it);
 }
 
 void Speculation::Propose(const std::function<int(sched::SequenceId)>& room,
                           sched::Scheduler* scheduler, sched::StepPlan* plan) {
   Gather(room, *scheduler, *plan);
   columns_ = plan->columns;
-  if (offers_.empty()) return;
-  const std::span<const int> counts = Counts();
+  std::vector<DraftModel::Wanted> wanted;
+  bool read = false;
+  const std::span<const int> counts =
+      offers_.empty() ? std::span<const int>() : Counts();
   for (size_t i = 0; i < offering_.size(); ++i) {
-    Sequence* s = offering_[i].sequence;
-    const int wanted = std::min(counts[i], offers_[i].tokens);
+    const auto& [id, s, ready] = offering_[i];
+    const int count = std::min(counts[i], offers_[i].tokens);
+    if (count > 0 && !ready) {
+      model_->Read(id, scheduler->TokensOf(id));
+      read = true;
+    }
     const int given =
-        wanted > 0 ? scheduler->AddDrafts(offering_[i].id, wanted, plan) : 0;
+        count > 0 && ready ? scheduler->AddDrafts(id, count, plan) : 0;
     s->draft.tokens.resize(static_cast<size_t>(given));
+    if (given > 0 && offers_[i].by_model) {
+      wanted.push_back({id, scheduler->TokensOf(id), given});
+    }
   }
   columns_ = plan->columns;
+  if (read) model_->ReadOn(ReadColumns());
+  if (model_ != nullptr) model_->Begin(wanted);
 }
 
 // What each decoding sequence has to offer, and the step without it.
@@ -64,6 +90,7 @@ void Speculation::Gather(const std::function<int(sched::SequenceId)>& room,
   offers_.clear();
   base_ = {};
   base_.table = table_ ? &*table_ : nullptr;
+  base_.draft_table = model_ != nullptr ? model_->table() : nullptr;
   base_.columns = plan.columns;
   base_.columns_free = options_.drafts_max;
   for (const sched::Slice& slice : plan.slices) {
@@ -71,20 +98,71 @@ void Speculation::Gather(const std::function<int(sched::SequenceId)>& room,
     base_.tokens += slice.logits ? 1 : 0;
     const auto it = sequences_.find(slice.id);
     if (it == sequences_.end()) continue;
-    Sequence& s = it->second;
-    s.draft.tokens.clear();
-    if (!slice.logits || slice.count > 1 || !s.drafts) continue;
-    if (!table_ && !s.asked) continue;
+    it->second.draft.tokens.clear();
+    if (!slice.logits || slice.count > 1) continue;
+    if (!table_ && !it->second.asked) continue;
     const int most = std::min(room(slice.id), options_.draft_max);
-    if (most < 1) continue;
-    s.draft = s.drafter->Propose(scheduler.TokensOf(slice.id), most);
-    if (s.draft.tokens.empty()) continue;
-    const auto bucket = static_cast<size_t>(s.draft.bucket);
-    offering_.push_back({slice.id, &s});
-    offers_.push_back({static_cast<int>(s.draft.tokens.size()),
-                       acceptance_.Of(s.own, s.intent, s.draft.bucket), false,
-                       &s.switches[bucket]});
+    if (most > 0) AddOffer(slice.id, scheduler.TokensOf(slice.id), most);
   }
+}
+
+// The likelier of the text's own words and the draft model's, if there are any;
+// of equals the text's, which cost nothing.
+void Speculation::AddOffer(sched::SequenceId id,
+                           std::span<const int32_t> tokens, int most) {
+  Sequence& s = sequences_.at(id);
+  double acceptance = 0;
+  if (s.drafter) s.draft = s.drafter->Propose(tokens, most);
+  if (!s.draft.tokens.empty()) {
+    acceptance = acceptance_.Of(s.own, s.intent, s.draft.bucket);
+  }
+  const bool can =
+      s.by_model && model_free_() && (!table_ || base_.draft_table != nullptr);
+  const double by_model =
+      can ? acceptance_.Of(s.own, s.intent, cost::kModelBucket) : 0;
+  if (by_model <= acceptance) {
+    if (acceptance == 0) return;
+    auto& hold = s.switches[static_cast<size_t>(s.draft.bucket)];
+    offering_.push_back({id, &s, true});
+    offers_.push_back(
+        {static_cast<int>(s.draft.tokens.size()), acceptance, false, &hold});
+    return;
+  }
+  s.draft.bucket = cost::kModelBucket;
+  s.draft.tokens.assign(
+      static_cast<size_t>(std::min(most, options_.model_draft_max)), 0);
+  offering_.push_back({id, &s, model_->IsReady(id, tokens)});
+  offers_.push_back({static_cast<int>(s.draft.tokens.size()), by_model, true,
+                     &s.switches[cost::kModelBucket]});
+}
+
+// Of a step of the draft model that reads, so that those who wait for it wait
+// at most a quarter longer.
+int Speculation::ReadColumns() const {
+  constexpr int kLeast = 8, kMost = 512;
+  if (!table_ || base_.draft_table == nullptr) return 4 * kLeast;
+  const double most = table_->Seconds(base_.columns, base_.context) / 4;
+  int columns = kLeast;
+  while (columns < kMost &&
+         base_.draft_table->Seconds(2 * columns, base_.context) <= most) {
+    columns *= 2;
+  }
+  return columns;
+}
+
+bool Speculation::Round() {
+  if (model_ == nullptr) return false;
+  if (model_free_() && model_->Round()) return true;
+  for (const Offer& offer : offering_) {
+    const auto it = sequences_.find(offer.id);
+    if (it == sequences_.end()) continue;  // cancelled meanwhile
+    Draft& draft = it->second.draft;
+    if (draft.bucket != cost::kModelBucket) continue;
+    const auto said = model_->DraftOf(offer.id);
+    draft.made = std::min(said.size(), draft.tokens.size());
+    std::copy_n(said.begin(), draft.made, draft.tokens.begin());
+  }
+  return false;
 }
 
 std::span<const int> Speculation::Counts() {
@@ -92,7 +170,8 @@ std::span<const int> Speculation::Counts() {
   int left = base_.columns_free;
   blind_.clear();
   for (const sched::DraftOffer& offer : offers_) {
-    blind_.push_back(std::min({offer.tokens, kBlindDrafts, left}));
+    const int most = offer.by_model ? kBlindModelDrafts : kBlindDrafts;
+    blind_.push_back(std::min({offer.tokens, most, left}));
     left -= blind_.back();
   }
   return blind_;
@@ -106,8 +185,13 @@ std::span<const int32_t> Speculation::DraftOf(sched::SequenceId id) const {
 
 void Speculation::Learn(sched::SequenceId id, int drafted, int accepted) {
   Sequence& s = sequences_.at(id);
-  acceptance_.Learn(s.intent, s.draft.bucket, drafted, accepted, &s.own);
-  Series& series = SeriesOf(s.intent);
+  const bool by_model = s.draft.bucket == cost::kModelBucket;
+  // What a draft model had no time or pages to say was nobody's guess.
+  const int guessed =
+      by_model ? std::min(drafted, static_cast<int>(s.draft.made)) : drafted;
+  acceptance_.Learn(s.intent, s.draft.bucket, guessed,
+                    std::min(accepted, guessed), &s.own);
+  Series& series = SeriesOf(s.intent, by_model ? kModel : kText);
   series.drafted->Increment(drafted);
   series.accepted->Increment(accepted);
   if (!table_) return;
@@ -115,18 +199,22 @@ void Speculation::Learn(sched::SequenceId id, int drafted, int accepted) {
   // with the others; its columns have cost their part of what the step took
   // longer.
   const double plain = table_->Seconds(base_.columns, base_.context);
-  const double extra = table_->Seconds(columns_, base_.context) - plain;
-  series.gained->Increment(accepted * plain / base_.tokens -
-                           extra * drafted / (columns_ - base_.columns));
+  const double longer = table_->Seconds(columns_, base_.context) - plain;
+  double paid = longer * drafted / (columns_ - base_.columns);
+  if (by_model) paid += guessed * base_.draft_table->Seconds(1, 0);
+  series.gained->Increment(accepted * plain / base_.tokens - paid);
 }
 
-Speculation::Series& Speculation::SeriesOf(std::optional<core::Label> intent) {
+Speculation::Series& Speculation::SeriesOf(std::optional<core::Label> intent,
+                                           Who who) {
   Series& series =
-      series_[intent ? static_cast<size_t>(*intent) : core::kLabels];
+      series_[intent ? static_cast<size_t>(*intent) : core::kLabels][who];
   if (series.drafted != nullptr) return series;
   const Labels labels = {
       {"variant", variant_},
-      {"strategy", std::string(core::Name(core::Strategy::kLookup))},
+      {"strategy",
+       std::string(core::Name(who == kText ? core::Strategy::kLookup
+                                           : core::Strategy::kDraft))},
       {"intent", intent ? std::string(core::Name(*intent)) : "unknown"}};
   series.drafted = metrics_->Counter("aio_speculation_drafted_tokens_total",
                                      "Tokens drafted and verified", labels);

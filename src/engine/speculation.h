@@ -26,6 +26,7 @@
 #include "core/intent.h"
 #include "core/request.h"
 #include "cost/acceptance.h"
+#include "engine/draft_model.h"
 #include "engine/drafter.h"
 #include "engine/lookup.h"
 #include "sched/column_budget.h"
@@ -38,6 +39,8 @@ struct SpeculationOptions {
   LookupOptions lookup;
   int draft_max = 15;   // tokens of a sequence and step
   int drafts_max = 32;  // of a step: each may have logits of its own
+  // Of a draft model: what it says later is kept less and costs as much.
+  int model_draft_max = 8;
   // Instead of lookup; for tests.
   MakeDrafter drafter = {};
 };
@@ -47,18 +50,31 @@ class Speculation {
   // Without a step table nobody knows what a column costs: then requests that
   // ask for drafts get kBlindDrafts of them, and others none.
   static constexpr int kBlindDrafts = 7;
+  static constexpr int kBlindModelDrafts = 4;
 
   Speculation(const SpeculationOptions& options, std::string variant,
               std::optional<cost::StepTable> table, Metrics* metrics);
 
-  void Add(sched::SequenceId id, core::Strategy strategy,
-           std::optional<core::Label> intent);
-  void Remove(sched::SequenceId id) { sequences_.erase(id); }
+  // Who drafts besides lookup, while `free` says so. Both must outlive it.
+  void SetDraftModel(DraftModel* model, std::function<bool()> free);
+  bool has_draft_model() const { return model_ != nullptr; }
+
+  // A sequence of `tenant` (salt of KV).
+  struct About {
+    core::Strategy strategy = core::Strategy::kPlain;
+    std::optional<core::Label> intent;
+    uint64_t tenant = 0;
+  };
+  void Add(sched::SequenceId id, const About& about);
+  void Remove(sched::SequenceId id);
 
   // Adds drafts to the sequences of `plan` that decode. `room`: tokens that a
   // sequence may still have, the next one not counted.
   void Propose(const std::function<int(sched::SequenceId)>& room,
                sched::Scheduler* scheduler, sched::StepPlan* plan);
+  // What a draft model is to say is said in rounds, each a step of it. True if
+  // there are more. The tokens of drafts are known behind the last one.
+  bool Round();
   // Of the step under way; as many as the plan's slice has.
   std::span<const int32_t> DraftOf(sched::SequenceId id) const;
   // What the sampler kept of a draft of `drafted` tokens.
@@ -66,14 +82,15 @@ class Speculation {
 
  private:
   struct Sequence {
-    bool drafts = false;
-    bool asked = false;  // by the request, not by default
+    bool by_model = false;  // the draft model may
+    bool asked = false;     // by the request, not by default
     std::optional<core::Label> intent;
-    std::unique_ptr<Drafter> drafter;
+    std::unique_ptr<Drafter> drafter;  // null: none
     cost::Acceptance::Own own;
     std::array<sched::DraftSwitch, cost::kDraftBuckets> switches;
     Draft draft;  // of the step under way
   };
+  enum Who : uint8_t { kText, kModel };
   // Series of one intent.
   struct Series {
     prometheus::Counter* drafted = nullptr;
@@ -83,12 +100,16 @@ class Speculation {
   struct Offer {
     sched::SequenceId id;
     Sequence* sequence;
+    bool ready;  // else the draft model has to read first
   };
 
   void Gather(const std::function<int(sched::SequenceId)>& room,
               const sched::Scheduler& scheduler, const sched::StepPlan& plan);
+  void AddOffer(sched::SequenceId id, std::span<const int32_t> tokens,
+                int most);
   std::span<const int> Counts();
-  Series& SeriesOf(std::optional<core::Label> intent);
+  int ReadColumns() const;
+  Series& SeriesOf(std::optional<core::Label> intent, Who who);
 
   const SpeculationOptions options_;
   const std::string variant_;
@@ -97,7 +118,9 @@ class Speculation {
   cost::Acceptance acceptance_;
   sched::ColumnBudget budget_;
   std::map<sched::SequenceId, Sequence> sequences_;
-  std::array<Series, core::kLabels + 1> series_{};
+  std::array<std::array<Series, 2>, core::kLabels + 1> series_{};
+  DraftModel* model_ = nullptr;
+  std::function<bool()> model_free_;
   // Of the step under way.
   std::vector<Offer> offering_;
   std::vector<sched::DraftOffer> offers_;

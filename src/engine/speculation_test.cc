@@ -175,6 +175,35 @@ TEST_F(SpeculationTest, WhereColumnsAreDearNothingIsDrafted) {
   EXPECT_EQ(Metric("aio_speculation_accepted_tokens_total" + labels), 31);
 }
 
+// What the draft model says is what the large one says: all is kept.
+TEST_F(SpeculationTest, ADraftModelReadsTheTextAndSaysFourTokensAStep) {
+  tokenizer_->endless = true;
+  large_ = {};
+  draft_ = "small";
+  Make();
+  request_ = Ask("r");
+  request_->sampling.temperature = 0;
+  const std::vector<int32_t> prompt(50, 7);  // more than a round may read
+  const auto answer = Start(request_, prompt, "large", Strategy::kDraft);
+  Finish();
+  ASSERT_TRUE(answer->ok());
+  EXPECT_EQ(answer->text[0], Expected(*request_, prompt));
+  const core::Usage& usage = (*answer->done)->usage;
+  EXPECT_GE(usage.drafted_tokens, 28);
+  EXPECT_EQ(usage.accepted_tokens, usage.drafted_tokens);
+  EXPECT_EQ(Metric("aio_kv_pages_free{variant=\"small\"}"), small_.pages);
+  EXPECT_EQ(Metric("aio_kv_pages_free{variant=\"large\"}"), large_.pages);
+}
+
+TEST_F(SpeculationTest, WhoAsksForADraftModelThatIsNotThereIsTold) {
+  Make();
+  const auto answer = Start(Ask("r"), {1}, "small", Strategy::kDraft);
+  Finish();
+  ASSERT_TRUE(answer->done && !*answer->done);
+  EXPECT_EQ(answer->done->error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(answer->done->error().param, "aio.speculation");
+}
+
 // ---- On is off --------------------------------------------------------------
 
 // One engine full of random requests, most with drafts of some kind, some
@@ -238,10 +267,17 @@ void OnIsOff::Round(uint64_t seed) {
   speculation_ = {};
   speculation_.draft_max = 1 + Random(15);
   speculation_.drafts_max = 1 + Random(20);
+  speculation_.model_draft_max = 1 + Random(9);
   speculation_.drafter = RandomDrafter();
+  // The large one says what the small one does, or anything else.
+  large_ = model;
+  large_.seed += static_cast<uint64_t>(Random(2));
+  large_.pages = 4 + Random(12);
+  draft_ = Random(3) == 0 ? "" : "small";
   Make(model, sched);
   struct Case {
     std::shared_ptr<core::Request> request;
+    bool large;
     std::vector<int32_t> prompt;
     std::shared_ptr<Answer> answer;
   };
@@ -250,9 +286,13 @@ void OnIsOff::Round(uint64_t seed) {
     Case c;
     c.request = RandomRequest(i);
     for (int n = 1 + Random(66); n > 0; --n) c.prompt.push_back(Random(3));
-    const bool plain = Random(5) == 0;
-    c.answer = Start(c.request, c.prompt, "small",
-                     plain ? Strategy::kPlain : Strategy::kLookup);
+    c.large = Random(2) == 0;
+    const Strategy strategy = Random(5) == 0 ? Strategy::kPlain
+                              : c.large && !draft_.empty() && Random(2) == 0
+                                  ? Strategy::kDraft
+                                  : Strategy::kLookup;
+    c.answer =
+        Start(c.request, c.prompt, c.large ? "large" : "small", strategy);
     for (int n = Random(20); n > 0; --n) engine_->Step();
     if (Random(8) == 0) {
       engine_->Cancel(c.request->id);
@@ -267,7 +307,7 @@ void OnIsOff::Round(uint64_t seed) {
     for (int choice = 0; choice < c.request->choices; ++choice) {
       std::vector<core::TokenLogprob> logprobs;
       ASSERT_EQ(c.answer->text[choice],
-                Expected(*c.request, c.prompt, choice, &logprobs));
+                Expected(*c.request, c.prompt, choice, &logprobs, c.large));
       if (!c.request->sampling.logprobs) continue;
       ASSERT_EQ(c.answer->logprobs.size(), logprobs.size());
       for (size_t i = 0; i < logprobs.size(); ++i) {
@@ -282,6 +322,7 @@ void OnIsOff::Round(uint64_t seed) {
     ++cases_;
   }
   ASSERT_EQ(Metric("aio_kv_pages_free{variant=\"small\"}"), model.pages);
+  ASSERT_EQ(Metric("aio_kv_pages_free{variant=\"large\"}"), large_.pages);
 }
 
 TEST_F(OnIsOff, ByteForByteWhateverIsDrafted) {
@@ -293,6 +334,10 @@ TEST_F(OnIsOff, ByteForByteWhateverIsDrafted) {
   EXPECT_GT(drafted_, 50000);
   EXPECT_GT(accepted_, 10000);
   EXPECT_GT(drafted_ - accepted_, 10000);
+  const std::string by_model =
+      "{intent=\"unknown\",strategy=\"draft\",variant=\"large\"}";
+  EXPECT_GT(Metric("aio_speculation_drafted_tokens_total" + by_model), 5000);
+  EXPECT_GT(Metric("aio_speculation_accepted_tokens_total" + by_model), 1000);
   EXPECT_GT(Metric("aio_engine_paused_total{variant=\"small\"}"), 50);
 }
 

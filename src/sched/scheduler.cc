@@ -201,7 +201,8 @@ void Scheduler::Accept(SequenceId id, int32_t token) {
 }
 
 const std::vector<int32_t>& Scheduler::PagesOf(SequenceId id) const {
-  return At(id).pages;
+  const auto guest = guests_.find(id);
+  return guest != guests_.end() ? guest->second.pages : At(id).pages;
 }
 
 const std::vector<int32_t>& Scheduler::TokensOf(SequenceId id) const {
@@ -232,6 +233,8 @@ void Scheduler::Admit(StepPlan* plan) {
     const auto idle =
         std::count_if(match.pages.begin(), match.pages.end(),
                       [&](int32_t page) { return tree_.users(page) == 0; });
+    while (pages_free() - idle < missing && DropGuest()) {
+    }
     if (pages_free() - idle < missing && !running_.empty()) return;
     queue_.pop_front();
     running_.push_back(id);
@@ -243,20 +246,24 @@ void Scheduler::Begin(SequenceId id, const PrefixTree::Match& match,
                       StepPlan* plan) {
   Sequence& s = At(id);
   CHECK(s.pages.empty() && s.computed == 0);
-  for (const int32_t page : match.pages) tree_.Use(page);
-  s.pages = match.pages;
-  s.nodes = static_cast<int>(match.pages.size());
-  s.computed = s.nodes * options_.page_tokens;
-  const int32_t own = match.partial < 0 ? -1 : TakePage(plan);
-  if (own >= 0) {
-    // Evicting may have chosen the very page: then it is its own copy.
-    if (own != match.partial) plan->copies.push_back({match.partial, own});
-    if (tree_.Holds(match.partial)) tree_.Touch(match.partial);
-    s.pages.push_back(own);
-    s.computed = match.tokens;
-  }
+  Attach(match, &s, plan);
   if (!s.admitted) plan->admitted.push_back({id, s.known(), s.computed});
   s.admitted = true;
+}
+
+void Scheduler::Attach(const PrefixTree::Match& match, Sequence* s,
+                       StepPlan* plan) {
+  for (const int32_t page : match.pages) tree_.Use(page);
+  s->pages = match.pages;
+  s->nodes = static_cast<int>(match.pages.size());
+  s->computed = s->nodes * options_.page_tokens;
+  const int32_t own = match.partial < 0 ? -1 : TakePage(plan);
+  if (own < 0) return;
+  // Evicting may have chosen the very page: then it is its own copy.
+  if (own != match.partial) plan->copies.push_back({match.partial, own});
+  if (tree_.Holds(match.partial)) tree_.Touch(match.partial);
+  s->pages.push_back(own);
+  s->computed = match.tokens;
 }
 
 int32_t Scheduler::TakePage(StepPlan* plan) {
@@ -275,6 +282,7 @@ bool Scheduler::Grant(SequenceId id, int tokens, StepPlan* plan) {
       At(id).pages.push_back(page);
       continue;
     }
+    if (DropGuest()) continue;
     const SequenceId newest = running_.back();
     PauseNewest(plan);
     if (newest == id) return false;
@@ -332,9 +340,84 @@ void Scheduler::Release(Sequence* s) {
   }
   s->nodes = 0;
   s->computed = 0;
+  ForgetUnused();
+}
+
+void Scheduler::ForgetUnused() {
   while (!options_.prefix_cache && tree_.idle() > 0) {
     pool_.Give(tree_.Evict());
   }
+}
+
+// ---- Guests
+// ------------------------------------------------------------------
+
+void Scheduler::AddGuest(SequenceId id, uint64_t salt) {
+  CHECK(!Has(id) && !HasGuest(id));
+  guests_[id].salt = salt;
+}
+
+void Scheduler::RemoveGuest(SequenceId id) {
+  const auto it = guests_.find(id);
+  CHECK(it != guests_.end());
+  ReleaseGuest(&it->second);
+  guests_.erase(it);
+}
+
+int Scheduler::PrepareGuest(SequenceId id, std::span<const int32_t> tokens,
+                            StepPlan* plan) {
+  CHECK(!tokens.empty());
+  Sequence& guest = guests_.at(id);
+  const auto parts = std::ranges::mismatch(guest.tokens, tokens);
+  const auto common = static_cast<int>(parts.in1 - guest.tokens.begin());
+  const auto most = static_cast<int>(tokens.size()) - 1;
+  guest.computed = std::min({guest.computed, common, most});
+  // What it shares is written by nobody.
+  if (guest.computed < guest.nodes * options_.page_tokens) {
+    ReleaseGuest(&guest);
+  }
+  guest.tokens.assign(tokens.begin(), tokens.end());
+  if (guest.pages.empty()) {
+    Attach(tree_.Find(guest.salt, tokens.first(most)), &guest, plan);
+  }
+  while (static_cast<int>(guest.pages.size()) < PagesFor(guest.known())) {
+    const int32_t page = TakePage(plan);
+    if (page < 0) {
+      ReleaseGuest(&guest);
+      return -1;
+    }
+    guest.pages.push_back(page);
+  }
+  return guest.computed;
+}
+
+void Scheduler::CommitGuest(SequenceId id, int computed) {
+  Sequence& guest = guests_.at(id);
+  CHECK(computed <= guest.known());
+  guest.computed = computed;
+}
+
+bool Scheduler::DropGuest() {
+  for (auto it = guests_.rbegin(); it != guests_.rend(); ++it) {
+    if (it->second.pages.empty()) continue;
+    ReleaseGuest(&it->second);
+    return true;
+  }
+  return false;
+}
+
+// Nothing is stored: behind its last known token a guest has guesses.
+void Scheduler::ReleaseGuest(Sequence* guest) {
+  for (; !guest->pages.empty(); guest->pages.pop_back()) {
+    if (static_cast<int>(guest->pages.size()) <= guest->nodes) {
+      tree_.Unuse(guest->pages.back());
+    } else {
+      pool_.Give(guest->pages.back());
+    }
+  }
+  guest->nodes = 0;
+  guest->computed = 0;
+  ForgetUnused();
 }
 
 }  // namespace aio::sched

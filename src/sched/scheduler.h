@@ -31,6 +31,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -127,6 +128,21 @@ class Scheduler {
   // the tree by what is known alone.
   void Accept(SequenceId id, int32_t token);
 
+  // Guests: texts of another model's sequences, which this model reads to draft
+  // for them. They have no turn in Plan, only pages that nobody else needs:
+  // before a sequence is paused or waits, the newest guest loses its own.
+  void AddGuest(SequenceId id, uint64_t salt);
+  void RemoveGuest(SequenceId id);
+  bool HasGuest(SequenceId id) const { return guests_.count(id) > 0; }
+  // The guest's text is `tokens` from now on; what was computed of their common
+  // beginning, or is in the tree, stays. Grants pages for all of it and returns
+  // how many tokens are computed; at most all but the last. -1: no pages.
+  // Copies go to `plan` alone. REQUIRES: not empty.
+  int PrepareGuest(SequenceId id, std::span<const int32_t> tokens,
+                   StepPlan* plan);
+  // So many tokens of its text are computed now.
+  void CommitGuest(SequenceId id, int computed);
+  // Of a guest as well.
   const std::vector<int32_t>& PagesOf(SequenceId id) const;
   const std::vector<int32_t>& TokensOf(SequenceId id) const;
   bool Has(SequenceId id) const { return sequences_.count(id) > 0; }
@@ -162,8 +178,13 @@ class Scheduler {
   }
   void Admit(StepPlan* plan);
   void Begin(SequenceId id, const PrefixTree::Match& match, StepPlan* plan);
+  // Gives a sequence without pages those of a match.
+  void Attach(const PrefixTree::Match& match, Sequence* s, StepPlan* plan);
   // An empty page, evicting for it; -1 if all are in use.
   int32_t TakePage(StepPlan* plan);
+  // Takes the newest guest's pages that are its own; false if none has any.
+  bool DropGuest();
+  void ReleaseGuest(Sequence* guest);
   // Grants pages so that the sequence covers `tokens`; false if it cannot even
   // after pausing all that is newer.
   bool Grant(SequenceId id, int tokens, StepPlan* plan);
@@ -172,6 +193,7 @@ class Scheduler {
   // last one as far as it goes.
   void Store(Sequence* sequence, bool tail);
   void Release(Sequence* sequence);
+  void ForgetUnused();
   void ChooseDecode(const std::vector<SequenceId>& order, StepPlan* plan);
   void ChoosePrefill(const std::vector<SequenceId>& order, StepPlan* plan);
   int ColumnsBeside(int decode_columns) const;
@@ -181,6 +203,7 @@ class Scheduler {
   PagePool pool_;
   PrefixTree tree_;
   std::map<SequenceId, Sequence> sequences_;
+  std::map<SequenceId, Sequence> guests_;
   std::vector<SequenceId> running_;  // admission order
   std::deque<SequenceId> queue_;     // paused ones at the front
   uint64_t slices_ = 0;              // so far

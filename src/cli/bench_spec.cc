@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// aio bench spec: what speculation gains on recorded texts. The sampler returns
+// the recorded tokens whatever the weights say, so that on a file of a real
+// shape what matches, what is kept and what a column costs are all real, for
+// that text. Each pair is the same requests twice, without drafts and with.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/json.hpp>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "base/log.h"
+#include "base/machine.h"
+#include "base/metrics.h"
+#include "cli/bench_engine.h"
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "engine/engine.h"
+#include "engine/measure_steps.h"
+#include "eval/statistics.h"
+#include "model/config.h"
+#include "model/cpu_forward.h"
+
+namespace aio::cli {
+namespace {
+
+namespace json = boost::json;
+
+struct SpecFlags {
+  EngineFlags engine;
+  std::string texts;
+  std::vector<int> batches = {1, 2, 4, 8};
+  int tokens = 96;
+  std::string strategy = "auto";
+};
+
+// A recorded answer, in tokens.
+struct Text {
+  std::vector<int32_t> prompt, output;
+};
+using TextsByKind = std::map<std::string, std::vector<Text>>;
+
+class WallClock : public Executor {
+ public:
+  Time Now() const override { return std::chrono::steady_clock::now(); }
+  void Post(std::function<void()>) override { CHECK(false); }
+  void PostAt(Time, std::function<void()>) override { CHECK(false); }
+};
+
+// Waits for its first token, and for its end.
+class SpecSink : public core::Sink {
+ public:
+  void OnStart(const core::Served&) override {}
+  void OnDelta(core::Delta delta) override { text += delta.text; }
+  void OnDone(Result<core::Done> result) override { done = std::move(result); }
+  std::string text;
+  std::optional<Result<core::Done>> done;
+};
+
+// What some requests together took behind their prompts.
+struct Took {
+  double seconds = 0;
+  int tokens = 0;
+  int drafted = 0, accepted = 0;
+  std::vector<std::string> texts;
+};
+
+class SpecBench {
+ public:
+  static Result<std::unique_ptr<SpecBench>> Open(const SpecFlags& flags);
+
+  const TextsByKind& texts() const { return texts_; }
+  const cost::StepTable& table() const { return table_; }
+  Result<Took> Run(const std::vector<const Text*>& texts,
+                   core::Strategy strategy);
+
+ private:
+  Result<void> ReadTexts(const SpecFlags& flags,
+                         const tokenizer::Tokenizer& tokenizer);
+
+  std::unique_ptr<ThreadPool> pool_;
+  WallClock clock_;
+  Metrics metrics_;
+  TextsByKind texts_;
+  cost::StepTable table_;
+  std::unique_ptr<engine::Engine> engine_;
+  int asked_ = 0;
+};
+
+Error Wrong(const std::string& path, int line, const std::string& what) {
+  return {ErrorCode::kInvalidArgument,
+          fmt::format("{}:{}: {}", path, line, what), "force-output"};
+}
+
+// Lines of {"kind", "prompt", "output"}.
+Result<void> SpecBench::ReadTexts(const SpecFlags& flags,
+                                  const tokenizer::Tokenizer& tokenizer) {
+  std::ifstream file(flags.texts);
+  if (!file) {
+    return Error{ErrorCode::kNotFound, "cannot read " + flags.texts, ""};
+  }
+  std::string line;
+  for (int at = 1; std::getline(file, line); ++at) {
+    boost::system::error_code error;
+    const json::value value = json::parse(line, error);
+    const auto* object = error ? nullptr : value.if_object();
+    if (object == nullptr) return Wrong(flags.texts, at, "no JSON object");
+    std::map<std::string, std::string> fields;
+    for (const char* key : {"kind", "prompt", "output"}) {
+      const json::value* field = object->if_contains(key);
+      if (field == nullptr || !field->is_string()) {
+        return Wrong(flags.texts, at, fmt::format("no string '{}'", key));
+      }
+      fields[key] = std::string(field->get_string());
+    }
+    Text text;
+    if (tokenizer.bos() >= 0) text.prompt.push_back(tokenizer.bos());
+    for (const int32_t id : tokenizer.Encode(fields["prompt"])) {
+      text.prompt.push_back(id);
+    }
+    text.output = tokenizer.Encode(fields["output"]);
+    text.output.resize(
+        std::min(text.output.size(), static_cast<size_t>(flags.tokens)));
+    const int all = static_cast<int>(text.prompt.size() + text.output.size());
+    // Too short to say anything, or too long for the context.
+    if (text.output.size() < 8 || all > flags.engine.context) continue;
+    texts_[fields["kind"]].push_back(std::move(text));
+  }
+  if (!texts_.empty()) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("{} has no text of 8 tokens or more that fits "
+                           "{} tokens of context",
+                           flags.texts, flags.engine.context),
+               "context"};
+}
+
+Result<std::unique_ptr<SpecBench>> SpecBench::Open(const SpecFlags& flags) {
+  auto bench = std::make_unique<SpecBench>();
+  ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(flags.engine.model));
+  ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::Load(file));
+  RETURN_IF_ERROR(bench->ReadTexts(flags, *tokenizer));
+  bench->pool_ = std::make_unique<ThreadPool>(flags.engine.threads);
+  const int sequences = *std::ranges::max_element(flags.batches);
+  engine::Model model;
+  model.variant = "model";
+  model.tokenizer = tokenizer;
+  model.sched.sequences_max = sequences;
+  model::CpuOptions options;
+  options.pool = bench->pool_.get();
+  options.logits_max = sequences + model.speculation.drafts_max;
+  options.context_max = flags.engine.context;
+  options.pages =
+      (sequences + 1) * (flags.engine.context / model::kPageTokens + 1);
+  options.tiles.progress = ShowLoading("weights");
+  ASSIGN_OR_RETURN(model.forward, model::LoadCpuForward(file, options));
+  engine::MeasureOptions measure;
+  measure.cache_bytes = ReadMachine().cache_bytes;
+  measure.logits_max = options.logits_max;
+  ASSIGN_OR_RETURN(
+      const engine::MeasuredSteps steps,
+      engine::MeasureSteps(model.forward.get(), measure, NowSeconds));
+  bench->table_ = steps.table;
+  model.sched.step_table = steps.table;
+  std::vector<engine::Model> models;
+  models.push_back(std::move(model));
+  bench->engine_ = std::make_unique<engine::Engine>(
+      std::move(models), engine::Options(), &bench->clock_, &bench->metrics_);
+  return bench;
+}
+
+// From where all have their first token to where all are done.
+Result<Took> SpecBench::Run(const std::vector<const Text*>& texts,
+                            core::Strategy strategy) {
+  std::vector<std::shared_ptr<SpecSink>> sinks;
+  for (const Text* text : texts) {
+    auto request = std::make_shared<core::Request>();
+    request->id = fmt::format("spec-{}", asked_++);
+    request->sampling.forced = text->output;
+    request->max_tokens = static_cast<int>(text->output.size());
+    sinks.push_back(std::make_shared<SpecSink>());
+    core::Plan plan;
+    plan.variant = "model";
+    plan.strategy = strategy;
+    plan.seed = 1;
+    RETURN_IF_ERROR(engine_->Submit(engine::GenerateJob{
+        std::move(request), std::move(plan), text->prompt, sinks.back()}));
+  }
+  const auto waiting = [&](const auto& is_there) {
+    return !std::ranges::all_of(sinks, is_there);
+  };
+  while (waiting([](const auto& s) { return !s->text.empty() || s->done; })) {
+    engine_->Step();
+  }
+  Took took;
+  const double begin = NowSeconds();
+  while (waiting([](const auto& s) { return s->done.has_value(); })) {
+    engine_->Step();
+  }
+  took.seconds = NowSeconds() - begin;
+  for (const auto& sink : sinks) {
+    ASSIGN_OR_RETURN(const core::Done done, std::move(*sink->done));
+    took.tokens += done.usage.completion_tokens;
+    took.drafted += done.usage.drafted_tokens;
+    took.accepted += done.usage.accepted_tokens;
+    took.texts.push_back(std::move(sink->text));
+  }
+  return took;
+}
+
+// Of one kind of texts at one number of sequences.
+struct SpecRow {
+  std::string kind;
+  int batch = 1;
+  std::vector<double> ratios, plain, drafted_rate;
+  int tokens = 0, drafted = 0, accepted = 0;
+};
+
+Result<SpecRow> MeasureRow(const SpecFlags& flags, const std::string& kind,
+                           int batch, SpecBench* bench, Progress* progress) {
+  const std::vector<Text>& texts = bench->texts().at(kind);
+  const core::Strategy strategy = flags.strategy == "lookup"
+                                      ? core::Strategy::kLookup
+                                      : core::Strategy::kAuto;
+  SpecRow row;
+  row.kind = kind;
+  row.batch = batch;
+  size_t next = 0;
+  for (int run = 0; run < flags.engine.runs; ++run) {
+    std::vector<const Text*> some;
+    while (static_cast<int>(some.size()) < batch) {
+      some.push_back(&texts[next++ % texts.size()]);
+    }
+    // Their prompts, so that neither of the two computes them.
+    RETURN_IF_ERROR(bench->Run(some, core::Strategy::kPlain));
+    Took plain, with;
+    for (const bool drafts : {run % 2 == 0, run % 2 != 0}) {
+      ASSIGN_OR_RETURN(
+          (drafts ? with : plain),
+          bench->Run(some, drafts ? strategy : core::Strategy::kPlain));
+    }
+    if (plain.texts != with.texts) {
+      return Error{ErrorCode::kInternal, "drafts have changed a text", ""};
+    }
+    row.ratios.push_back(plain.seconds / with.seconds);
+    row.plain.push_back(plain.tokens / plain.seconds);
+    row.drafted_rate.push_back(with.tokens / with.seconds);
+    row.tokens += with.tokens;
+    row.drafted += with.drafted;
+    row.accepted += with.accepted;
+    progress->Step("pairs");
+  }
+  return row;
+}
+
+void PrintTable(const std::vector<SpecRow>& rows) {
+  std::cout << fmt::format("{:<20}{:>6}{:>22}{:>11}{:>11}{:>10}{:>10}\n",
+                           "kind", "batch", "plain/drafts", "plain", "drafts",
+                           "drafted", "kept");
+  for (const SpecRow& row : rows) {
+    const auto interval = eval::BootstrapMedian95(row.ratios, 1);
+    const std::string ratio =
+        fmt::format("{:.2f} [{:.2f}-{:.2f}]", eval::Median(row.ratios),
+                    interval.low, interval.high);
+    std::cout << fmt::format(
+        "{:<20}{:>6}{:>22}{:>11}{:>11}{:>10.2f}{:>9.0f}%\n", row.kind,
+        row.batch, ratio, fmt::format("{:.1f}/s", eval::Median(row.plain)),
+        fmt::format("{:.1f}/s", eval::Median(row.drafted_rate)),
+        static_cast<double>(row.drafted) / row.tokens,
+        row.drafted == 0 ? 0.0 : 100.0 * row.accepted / row.drafted);
+  }
+  std::cout
+      << "plain/drafts: ratio of times, median and 95 % interval; drafted:"
+         " per token of the text\n";
+}
+
+json::object ToJson(const SpecFlags& flags, const std::vector<SpecRow>& rows) {
+  json::array list;
+  for (const SpecRow& row : rows) {
+    const auto interval = eval::BootstrapMedian95(row.ratios, 1);
+    list.push_back(
+        json::object{{"kind", row.kind},
+                     {"batch", row.batch},
+                     {"pairs", row.ratios.size()},
+                     {"ratio", eval::Median(row.ratios)},
+                     {"ratio_95", {interval.low, interval.high}},
+                     {"plain_tokens_per_second", eval::Median(row.plain)},
+                     {"tokens_per_second", eval::Median(row.drafted_rate)},
+                     {"tokens", row.tokens},
+                     {"drafted", row.drafted},
+                     {"accepted", row.accepted}});
+  }
+  return {{"benchmark", "spec"},
+          {"model", flags.engine.model},
+          {"threads", flags.engine.threads},
+          {"strategy", flags.strategy},
+          {"rows", std::move(list)}};
+}
+
+Result<void> Measure(const SpecFlags& flags) {
+  ASSIGN_OR_RETURN(const auto bench, SpecBench::Open(flags));
+  Progress progress(
+      0, static_cast<int>(bench->texts().size() * flags.batches.size()) *
+             flags.engine.runs);
+  std::vector<SpecRow> rows;
+  for (const auto& [kind, texts] : bench->texts()) {
+    for (const int batch : flags.batches) {
+      ASSIGN_OR_RETURN(SpecRow row,
+                       MeasureRow(flags, kind, batch, bench.get(), &progress));
+      rows.push_back(std::move(row));
+    }
+  }
+  if (flags.engine.as_json) {
+    std::cout << json::serialize(ToJson(flags, rows)) << "\n";
+  } else {
+    PrintTable(rows);
+  }
+  return {};
+}
+
+int Run(const SpecFlags& flags) {
+  SetLogLevel(LogLevel::kWarning);
+  const auto measured = Measure(flags);
+  if (!measured) {
+    std::cerr << "aio bench spec: " << measured.error().message << "\n";
+    return measured.error().code == ErrorCode::kInvalidArgument ? 2 : 1;
+  }
+  std::cout.flush();
+  return std::cout.good() ? 0 : 1;
+}
+
+}  // namespace
+
+void AddBenchSpec(CLI::App& bench, int* exit_code) {
+  auto flags = std::make_shared<SpecFlags>();
+  flags->engine.context = 1024;
+  flags->engine.runs = 20;
+  CLI::App* c = bench.add_subcommand(
+      "spec", "What drafts gain on recorded texts, at a model's real cost");
+  AddEngineFlags(c, &flags->engine);
+  c->get_option("--model")->required();
+  c->remove_option(c->get_option("--type"));
+  c->get_option("--context")->description("Tokens of a text at most");
+  c->add_option("--force-output", flags->texts,
+                "Texts: lines of {\"kind\", \"prompt\", \"output\"}")
+      ->required();
+  c->add_option("--batch", flags->batches, "Sequences together")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  c->add_option("--tokens", flags->tokens, "Of an output at most")
+      ->check(CLI::Range(8, 1 << 16))
+      ->capture_default_str();
+  c->add_option("--strategy", flags->strategy, "Of the run with drafts")
+      ->check(CLI::IsMember({"auto", "lookup"}))
+      ->capture_default_str();
+  c->callback([flags, exit_code] { *exit_code = Run(*flags); });
+}
+
+}  // namespace aio::cli
