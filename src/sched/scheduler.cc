@@ -233,9 +233,10 @@ void Scheduler::Admit(StepPlan* plan) {
     const auto idle =
         std::count_if(match.pages.begin(), match.pages.end(),
                       [&](int32_t page) { return tree_.users(page) == 0; });
-    while (pages_free() - idle < missing && DropGuest()) {
+    if (pages_free() - idle < missing) {
+      if (DropGuest()) continue;  // what is known may have gone with it
+      if (!running_.empty()) return;
     }
-    if (pages_free() - idle < missing && !running_.empty()) return;
     queue_.pop_front();
     running_.push_back(id);
     Begin(id, match, plan);

@@ -345,6 +345,26 @@ class Memory {
     }
   }
 
+  // Computes some more of a guest's text, after the copies.
+  void RunGuest(Scheduler* s, SequenceId id, const std::vector<int32_t>& tokens,
+                int count) {
+    StepPlan plan;
+    const int computed = s->PrepareGuest(id, tokens, &plan);
+    Run(*s, plan);
+    if (computed < 0) return;
+    ASSERT_LT(computed, static_cast<int>(tokens.size()));
+    const int end = std::min<int>(tokens.size(), computed + count);
+    const auto& pages = s->PagesOf(id);
+    for (int p = 0; p < end; ++p) {
+      auto& at =
+          kv_[pages.at(p / page_tokens_) * page_tokens_ + p % page_tokens_];
+      const std::vector<int32_t> text(tokens.begin(), tokens.begin() + p + 1);
+      if (p >= computed) at = text;
+      ASSERT_EQ(at, text) << "position " << p << " of guest " << id;
+    }
+    s->CommitGuest(id, end);
+  }
+
  private:
   int page_tokens_;
   std::vector<std::vector<int32_t>> kv_;  // [page, position]: a text
@@ -357,7 +377,8 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
     o.prefix_cache = seed % 4 != 0;
     Scheduler s(o);
     Memory memory(o);
-    std::map<SequenceId, int> left;  // tokens still to make
+    std::map<SequenceId, int> left;                    // tokens still to make
+    std::map<SequenceId, std::vector<int32_t>> texts;  // of guests
     SequenceId next = 1;
     uint64_t draw = 0;
     const auto random = [&](int n) {
@@ -377,6 +398,20 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
       if (!left.empty() && random(20) == 0) {
         s.Remove(left.begin()->first);
         left.erase(left.begin());
+      }
+      // Guests come, change the ends of their texts, and go.
+      const SequenceId guest = 1'000'000 + random(2);
+      if (!s.HasGuest(guest)) {
+        s.AddGuest(guest, random(2));
+        texts[guest] = {0};
+      } else if (random(10) == 0) {
+        s.RemoveGuest(guest);
+      } else {
+        std::vector<int32_t>& text = texts[guest];
+        text.resize(text.size() - std::min<size_t>(random(4), text.size() - 1));
+        for (int n = random(6); n > 0; --n) text.push_back(random(8) == 0);
+        text.resize(std::min<size_t>(text.size(), 30));
+        memory.RunGuest(&s, guest, text, 1 + random(9));
       }
       const bool work = s.HasWork();
       StepPlan plan = s.Plan();
@@ -413,6 +448,9 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
     EXPECT_GT(cached, 0);
     EXPECT_GT(drafted, 10);
     for (const auto& [id, n] : left) s.Remove(id);
+    for (const SequenceId id : {1'000'000, 1'000'001}) {
+      if (s.HasGuest(id)) s.RemoveGuest(id);
+    }
     EXPECT_EQ(s.pages_free(), o.pages);
     EXPECT_TRUE(o.prefix_cache || s.pages_cached() == 0);
   }
