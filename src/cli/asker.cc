@@ -51,6 +51,24 @@ Asker::Asker(Options options)
 
 double Asker::Now() const { return shared_->Now(); }
 
+namespace {
+
+std::shared_ptr<core::Request> RequestFor(const eval::Task& task,
+                                          const Asker::Options& options) {
+  auto request = std::make_shared<core::Request>();
+  request->messages = task.messages;
+  request->max_tokens =
+      task.max_tokens > 0 ? task.max_tokens : options.max_tokens;
+  request->stop = task.stop;
+  request->sampling.temperature = 0;
+  request->sampling.seed = 1;
+  // Steps and bytes are counted, and drafts go by what pays at the moment.
+  request->hints.strategy = core::Strategy::kPlain;
+  return request;
+}
+
+}  // namespace
+
 void Asker::Ask(orchestrator::Orchestrator* orchestrator,
                 const std::string& model, const eval::Task& task,
                 eval::AskDone done) {
@@ -104,15 +122,9 @@ void Asker::Ask(orchestrator::Orchestrator* orchestrator,
     bool upstream_known_ = false;
   };
 
-  auto request = std::make_shared<core::Request>();
+  auto request = RequestFor(task, options_);
   request->id = "eval-" + std::to_string(++count_);
   request->model = model;
-  request->messages = task.messages;
-  request->max_tokens =
-      task.max_tokens > 0 ? task.max_tokens : options_.max_tokens;
-  request->stop = task.stop;
-  request->sampling.temperature = 0;
-  request->sampling.seed = 1;
   {
     MutexLock lock(shared_->mutex);
     shared_->running[request->id] = orchestrator;

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/metrics.h"
+#include "base/random.h"
 #include "cli/bench_engine.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
@@ -38,7 +39,14 @@ struct SpecFlags {
   std::vector<int> batches = {1, 2, 4, 8};
   int tokens = 96;
   std::string strategy = "auto";
+  std::string draft;        // a GGUF file; empty: none drafts
+  double acceptance = 0.7;  // scripted, of its tokens
 };
+
+const std::map<std::string, core::Strategy> kStrategies = {
+    {"auto", core::Strategy::kAuto},
+    {"lookup", core::Strategy::kLookup},
+    {"draft", core::Strategy::kDraft}};
 
 // A recorded answer, in tokens.
 struct Text {
@@ -83,6 +91,8 @@ class SpecBench {
  private:
   Result<void> ReadTexts(const SpecFlags& flags,
                          const tokenizer::Tokenizer& tokenizer);
+  Result<engine::Model> Load(const SpecFlags& flags, const std::string& path);
+  int32_t Scripted(std::span<const int32_t> text, double acceptance) const;
 
   std::unique_ptr<ThreadPool> pool_;
   WallClock clock_;
@@ -90,6 +100,7 @@ class SpecBench {
   TextsByKind texts_;
   cost::StepTable table_;
   std::unique_ptr<engine::Engine> engine_;
+  std::vector<const Text*> running_;
   int asked_ = 0;
 };
 
@@ -140,19 +151,15 @@ Result<void> SpecBench::ReadTexts(const SpecFlags& flags,
                "context"};
 }
 
-Result<std::unique_ptr<SpecBench>> SpecBench::Open(const SpecFlags& flags) {
-  auto bench = std::make_unique<SpecBench>();
-  ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(flags.engine.model));
-  ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::Load(file));
-  RETURN_IF_ERROR(bench->ReadTexts(flags, *tokenizer));
-  bench->pool_ = std::make_unique<ThreadPool>(flags.engine.threads);
-  const int sequences = *std::ranges::max_element(flags.batches);
+Result<engine::Model> SpecBench::Load(const SpecFlags& flags,
+                                      const std::string& path) {
+  ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(path));
   engine::Model model;
-  model.variant = "model";
-  model.tokenizer = tokenizer;
+  ASSIGN_OR_RETURN(model.tokenizer, tokenizer::Tokenizer::Load(file));
+  const int sequences = *std::ranges::max_element(flags.batches);
   model.sched.sequences_max = sequences;
   model::CpuOptions options;
-  options.pool = bench->pool_.get();
+  options.pool = pool_.get();
   options.logits_max = sequences + model.speculation.drafts_max;
   options.context_max = flags.engine.context;
   options.pages =
@@ -165,19 +172,59 @@ Result<std::unique_ptr<SpecBench>> SpecBench::Open(const SpecFlags& flags) {
   ASSIGN_OR_RETURN(
       const engine::MeasuredSteps steps,
       engine::MeasureSteps(model.forward.get(), measure, NowSeconds));
-  bench->table_ = steps.table;
   model.sched.step_table = steps.table;
+  return model;
+}
+
+Result<std::unique_ptr<SpecBench>> SpecBench::Open(const SpecFlags& flags) {
+  auto bench = std::make_unique<SpecBench>();
+  bench->pool_ = std::make_unique<ThreadPool>(flags.engine.threads);
+  ASSIGN_OR_RETURN(engine::Model model, bench->Load(flags, flags.engine.model));
+  model.variant = "model";
+  RETURN_IF_ERROR(bench->ReadTexts(flags, *model.tokenizer));
+  bench->table_ = *model.sched.step_table;
   std::vector<engine::Model> models;
+  if (!flags.draft.empty()) {
+    ASSIGN_OR_RETURN(engine::Model draft, bench->Load(flags, flags.draft));
+    if (draft.forward->vocabulary() != model.forward->vocabulary()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   flags.draft + " has another number of tokens", "draft"};
+    }
+    draft.variant = model.draft = "draft";
+    model.draft_script = [bench = bench.get(),
+                          a = flags.acceptance](std::span<const int32_t> text) {
+      return bench->Scripted(text, a);
+    };
+    models.push_back(std::move(draft));
+  }
   models.push_back(std::move(model));
   bench->engine_ = std::make_unique<engine::Engine>(
       std::move(models), engine::Options(), &bench->clock_, &bench->metrics_);
   return bench;
 }
 
+// The token that is recorded behind `text`, as often as is to be accepted.
+int32_t SpecBench::Scripted(std::span<const int32_t> text,
+                            double acceptance) const {
+  for (const Text* t : running_) {
+    const size_t prompt = t->prompt.size();
+    if (text.size() < prompt || text.size() >= prompt + t->output.size() ||
+        !std::equal(t->prompt.begin(), t->prompt.end(), text.begin())) {
+      continue;
+    }
+    const int32_t right = t->output[text.size() - prompt];
+    const bool kept =
+        RandomUnit(1, static_cast<uint64_t>(right), text.size()) < acceptance;
+    return kept ? right : (right + 1) % 256;
+  }
+  return 0;
+}
+
 // From where all have their first token to where all are done.
 Result<Took> SpecBench::Run(const std::vector<const Text*>& texts,
                             core::Strategy strategy) {
   std::vector<std::shared_ptr<SpecSink>> sinks;
+  running_ = texts;
   for (const Text* text : texts) {
     auto request = std::make_shared<core::Request>();
     request->id = fmt::format("spec-{}", asked_++);
@@ -224,9 +271,7 @@ struct SpecRow {
 Result<SpecRow> MeasureRow(const SpecFlags& flags, const std::string& kind,
                            int batch, SpecBench* bench, Progress* progress) {
   const std::vector<Text>& texts = bench->texts().at(kind);
-  const core::Strategy strategy = flags.strategy == "lookup"
-                                      ? core::Strategy::kLookup
-                                      : core::Strategy::kAuto;
+  const core::Strategy strategy = kStrategies.at(flags.strategy);
   SpecRow row;
   row.kind = kind;
   row.batch = batch;
@@ -258,7 +303,13 @@ Result<SpecRow> MeasureRow(const SpecFlags& flags, const std::string& kind,
   return row;
 }
 
-void PrintTable(const std::vector<SpecRow>& rows) {
+void PrintTable(const cost::StepTable& table,
+                const std::vector<SpecRow>& rows) {
+  std::cout << "c(n), a step of n columns over one:";
+  for (const int n : {2, 3, 4, 5, 6, 8, 9, 12, 16, 24, 32}) {
+    std::cout << fmt::format(" {}: {:.2f}", n, table.C(n));
+  }
+  std::cout << "\n";
   std::cout << fmt::format("{:<20}{:>6}{:>22}{:>11}{:>11}{:>10}{:>10}\n",
                            "kind", "batch", "plain/drafts", "plain", "drafts",
                            "drafted", "kept");
@@ -318,7 +369,7 @@ Result<void> Measure(const SpecFlags& flags) {
   if (flags.engine.as_json) {
     std::cout << json::serialize(ToJson(flags, rows)) << "\n";
   } else {
-    PrintTable(rows);
+    PrintTable(bench->table(), rows);
   }
   return {};
 }
@@ -357,7 +408,14 @@ void AddBenchSpec(CLI::App& bench, int* exit_code) {
       ->check(CLI::Range(8, 1 << 16))
       ->capture_default_str();
   c->add_option("--strategy", flags->strategy, "Of the run with drafts")
-      ->check(CLI::IsMember({"auto", "lookup"}))
+      ->check(CLI::IsMember(kStrategies))
+      ->capture_default_str();
+  c->add_option("--draft", flags->draft,
+                "A GGUF file that drafts: its steps are real, its tokens are "
+                "scripted");
+  c->add_option("--acceptance", flags->acceptance,
+                "How many of its tokens are those of the text")
+      ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   c->callback([flags, exit_code] { *exit_code = Run(*flags); });
 }

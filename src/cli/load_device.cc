@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/nearest.h"
 #include "cli/clock.h"
 #include "cli/progress.h"
 #include "cli/step_cache.h"

@@ -74,8 +74,8 @@ devices:
 variants:
   z: { model: /abs/z.gguf, device: cpu1, context_max: 512, kv_memory: 1GiB,
        speculation: false, draft: y }
-  y: { model: y.gguf, device: cpu1 }
   a: { upstream: "http://npu:8000/v1", model: org/model, api_key_env: KEY }
+  y: { model: y.gguf, device: cpu1 }
 probe: { text: p.ftz, model: z, tokens_max: 99, deadline: 1s, suffix: "C:",
          temperature: 1.7, prior: false,
          labels: { code: " code", math: " math" } }
@@ -107,7 +107,7 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.devices.at("cpu2").pin, "off");
   EXPECT_EQ(config.devices.at("cpu1").kv_type, KvType::kF16);
   EXPECT_EQ(config.devices.at("cpu2").kv_type, KvType::kQ8);
-  ASSERT_EQ(config.variants.size(), 2u);
+  ASSERT_EQ(config.variants.size(), 3u);
   EXPECT_EQ(config.variants[0].first, "z");  // file order
   EXPECT_EQ(config.variants[0].second.kv_memory, int64_t{1} << 30);
   EXPECT_FALSE(config.variants[0].second.speculation);

@@ -99,8 +99,9 @@ bool DraftModel::Round() {
     const auto logits = forward_.Logits(static_cast<int>(i));
     std::vector<int32_t>& tokens = asking[i]->tokens;
     scheduler_.CommitGuest(asking[i]->id, static_cast<int>(tokens.size()));
-    tokens.push_back(static_cast<int32_t>(std::ranges::max_element(logits) -
-                                          logits.begin()));
+    const auto best =
+        static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
+    tokens.push_back(script_ ? script_(tokens) : best);
   }
   return true;
 }

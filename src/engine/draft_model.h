@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -21,12 +22,18 @@
 
 namespace aio::engine {
 
+// For measuring: what is drafted behind a text instead of what the model says.
+using DraftScript = std::function<int32_t(std::span<const int32_t> text)>;
+
 class DraftModel {
  public:
-  // Both must outlive it.
+  // Both must outlive it. `script` may be empty.
   DraftModel(model::Forward* forward, sched::Scheduler* scheduler,
-             std::optional<cost::StepTable> table)
-      : forward_(*forward), scheduler_(*scheduler), table_(std::move(table)) {}
+             std::optional<cost::StepTable> table, DraftScript script)
+      : forward_(*forward),
+        scheduler_(*scheduler),
+        table_(std::move(table)),
+        script_(std::move(script)) {}
 
   const cost::StepTable* table() const { return table_ ? &*table_ : nullptr; }
   void Add(sched::SequenceId id, uint64_t salt);
@@ -71,6 +78,7 @@ class DraftModel {
   model::Forward& forward_;
   sched::Scheduler& scheduler_;
   const std::optional<cost::StepTable> table_;
+  const DraftScript script_;
   std::vector<Draft> drafts_;
   // Texts to read.
   struct Unread {

@@ -53,7 +53,7 @@ void Engine::FindDraftModels() {
     CHECK(draft != nullptr && draft != s.get() && draft->model.draft.empty());
     s->draft_model = std::make_unique<DraftModel>(
         draft->model.forward.get(), draft->scheduler.get(),
-        draft->model.sched.step_table);
+        draft->model.sched.step_table, s->model.draft_script);
     s->speculation->SetDraftModel(s->draft_model.get(),
                                   [draft] { return !draft->stepping; });
   }

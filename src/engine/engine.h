@@ -51,6 +51,7 @@ struct Model {
   // The variant of this engine that drafts for this one, with the same tokens;
   // empty: none.
   std::string draft = {};
+  DraftScript draft_script = {};
 };
 
 struct Options {

@@ -29,7 +29,7 @@ TEST_F(ServerTest, AnswersAChatAndSaysWhoAnsweredAndWhy) {
   EXPECT_TRUE(Contains(r.body, R"("completion_tokens":2)"));
   EXPECT_EQ(r.fields.at("content-type"), "application/json");
   EXPECT_EQ(r.fields.at("x-aio-variant"), "echo");
-  EXPECT_EQ(r.fields.at("x-aio-strategy"), "plain");
+  EXPECT_EQ(r.fields.at("x-aio-strategy"), "auto");
   EXPECT_EQ(r.fields.at("x-aio-seed"), "7");
   EXPECT_TRUE(r.fields.contains("x-aio-intent"));
   EXPECT_TRUE(Contains(r.body, "chatcmpl-" + r.fields.at("x-request-id")));

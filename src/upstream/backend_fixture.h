@@ -96,9 +96,11 @@ class OpenAiBackendTest : public testing::Test {
   }
 
   std::shared_ptr<RecordingSink> Start(
-      std::shared_ptr<core::Request> request = nullptr) {
+      std::shared_ptr<core::Request> request = nullptr,
+      core::Strategy strategy = core::Strategy::kAuto) {
     auto sink = std::make_shared<RecordingSink>();
     core::Plan plan;
+    plan.strategy = strategy;
     plan.variant = "npu-7b";
     plan.seed = 42;
     backend().Start(request ? request : NewRequest(), plan, sink);

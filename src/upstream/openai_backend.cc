@@ -220,6 +220,14 @@ class OpenAiBackend::Serving
 
   Result<void> Begin() {
     ASSIGN_OR_RETURN(const std::string model, shared_->ModelOf(plan_.variant));
+    if (plan_.strategy == core::Strategy::kLookup ||
+        plan_.strategy == core::Strategy::kDraft) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "the variant '" + plan_.variant +
+                       "' is an upstream, which nobody can ask for drafts; "
+                       "aio.speculation may be auto or off",
+                   "aio.speculation"};
+    }
     Shared::Job job;
     job.request_id = request_->id;
     job.variant = plan_.variant;
@@ -256,7 +264,7 @@ class OpenAiBackend::Serving
   void OnFirst(const openai::Answer& answer) {
     core::Served served;
     served.variant = plan_.variant;
-    served.strategy = plan_.strategy;
+    served.strategy = core::Strategy::kPlain;  // as far as we know
     served.fingerprint = answer.fingerprint;
     served.seed = request_->sampling.seed ? plan_.seed : WireSeed(plan_.seed);
     sink_->OnStart(served);

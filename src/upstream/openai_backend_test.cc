@@ -28,6 +28,7 @@ TEST_F(OpenAiBackendTest, StreamsAnAnswer) {
   EXPECT_EQ(sink->served->variant, "npu-7b");
   EXPECT_EQ(sink->served->fingerprint, "fp");
   EXPECT_EQ(sink->served->seed, 42u);
+  EXPECT_EQ(sink->served->strategy, core::Strategy::kPlain);
   const core::Done& done = **sink->done;
   EXPECT_EQ(done.finish, std::vector{FinishReason::kStop});
   EXPECT_EQ(done.usage.prompt_tokens, 50);
@@ -51,6 +52,19 @@ TEST_F(OpenAiBackendTest, SendsTheClientsRequestUnderTheUpstreamsModelName) {
   EXPECT_EQ(body.at("unheard_of"), 1);
   EXPECT_EQ(body.at("stream"), true);
   EXPECT_EQ(body.if_contains("aio"), nullptr);
+}
+
+TEST_F(OpenAiBackendTest, RefusesDraftsThatItCannotAskFor) {
+  for (const auto strategy :
+       {core::Strategy::kLookup, core::Strategy::kDraft}) {
+    const auto sink = Start(nullptr, strategy);
+    RunToEnd(*sink);
+    ASSERT_FALSE(*sink->done);
+    EXPECT_EQ(sink->done->error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(sink->done->error().param, "aio.speculation");
+  }
+  EXPECT_TRUE(upstream_.requests().empty());
+  EXPECT_TRUE(Healthy());
 }
 
 TEST_F(OpenAiBackendTest, KeepsUnknownFieldsOfTheAnswer) {

@@ -42,9 +42,10 @@ async function chunks(response) {
 }
 
 // Without what depends on the server or the moment and not on the answer: who
-// asks second finds the prompt cached.
+// asks second finds the prompt cached, and drafts go by what pays at the moment.
 function answerOf({ choices, usage, system_fingerprint }) {
-  const { prompt_tokens_details, ...tokens } = usage;
+  const { prompt_tokens_details, completion_tokens_details, ...tokens } = usage;
+  assert(completion_tokens_details.accepted_prediction_tokens >= 0);
   assert(prompt_tokens_details.cached_tokens < usage.prompt_tokens);
   return { choices, tokens, system_fingerprint };
 }
