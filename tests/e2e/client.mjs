@@ -43,6 +43,33 @@ const finishOf = (chunks, index = 0) =>
     .filter((choice) => choice.index === index && choice.finish_reason)
     .map((choice) => choice.finish_reason);
 
+test("drafts change the usage, not the answer", async () => {
+  const ask = async (speculation) => {
+    const { data, response } = await client.chat.completions
+      .create({
+        model: "large",
+        messages: [{ role: "user", content: `${STORY} ${STORY} ${STORY}` }],
+        max_tokens: 200,
+        temperature: 0,
+        aio: { speculation },
+      })
+      .withResponse();
+    return {
+      text: data.choices[0].message.content,
+      kept: data.usage.completion_tokens_details.accepted_prediction_tokens,
+      strategy: response.headers.get("x-aio-strategy"),
+    };
+  };
+  const plain = await ask("off");
+  assert.equal(plain.strategy, "plain");
+  assert.equal(plain.kept, 0);
+  const drafted = await ask("lookup");
+  assert.equal(drafted.strategy, "lookup");
+  assert.equal(drafted.text, plain.text);
+  // No variant there has a draft model.
+  await assert.rejects(ask("draft"), { status: 400, param: "aio.speculation" });
+});
+
 test("a plain chat says who answered and why", async () => {
   const { data, response } = await client.chat.completions
     .create({ model: "auto", messages, max_tokens: 24, temperature: 0 })
