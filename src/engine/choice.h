@@ -32,6 +32,12 @@ class Choice {
   // nothing yet. REQUIRES: !finish().
   core::Delta Push(std::span<const float> logits);
 
+  // What Push would draw behind `drafted`, were these the logits there.
+  int32_t Guess(std::span<const float> logits,
+                std::span<const int32_t> drafted) {
+    return sampler_.Guess(logits, position_, drafted);
+  }
+
   int32_t last_token() const { return last_token_; }
   int tokens() const { return position_; }
   int tokens_left() const { return limit_ - position_; }

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "base/check.h"
-
 namespace aio::engine {
 
 void DraftModel::Add(sched::SequenceId id, uint64_t salt) {
@@ -99,9 +97,7 @@ bool DraftModel::Round() {
     const auto logits = forward_.Logits(static_cast<int>(i));
     std::vector<int32_t>& tokens = asking[i]->tokens;
     scheduler_.CommitGuest(asking[i]->id, static_cast<int>(tokens.size()));
-    const auto best =
-        static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
-    tokens.push_back(script_ ? script_(tokens) : best);
+    tokens.push_back(pick_(asking[i]->id, tokens, asking[i]->known, logits));
   }
   return true;
 }

@@ -22,18 +22,21 @@
 
 namespace aio::engine {
 
-// For measuring: what is drafted behind a text instead of what the model says.
-using DraftScript = std::function<int32_t(std::span<const int32_t> text)>;
-
 class DraftModel {
  public:
-  // Both must outlive it. `script` may be empty.
+  // A sequence's next token by the logits behind `text`, of which the first
+  // `known` tokens are said and the rest is drafted.
+  using Pick =
+      std::function<int32_t(sched::SequenceId id, std::span<const int32_t> text,
+                            size_t known, std::span<const float> logits)>;
+
+  // Both must outlive it.
   DraftModel(model::Forward* forward, sched::Scheduler* scheduler,
-             std::optional<cost::StepTable> table, DraftScript script)
+             std::optional<cost::StepTable> table, Pick pick)
       : forward_(*forward),
         scheduler_(*scheduler),
         table_(std::move(table)),
-        script_(std::move(script)) {}
+        pick_(std::move(pick)) {}
 
   const cost::StepTable* table() const { return table_ ? &*table_ : nullptr; }
   void Add(sched::SequenceId id, uint64_t salt);
@@ -78,7 +81,7 @@ class DraftModel {
   model::Forward& forward_;
   sched::Scheduler& scheduler_;
   const std::optional<cost::StepTable> table_;
-  const DraftScript script_;
+  const Pick pick_;
   std::vector<Draft> drafts_;
   // Texts to read.
   struct Unread {

@@ -53,7 +53,13 @@ void Engine::FindDraftModels() {
     CHECK(draft != nullptr && draft != s.get() && draft->model.draft.empty());
     s->draft_model = std::make_unique<DraftModel>(
         draft->model.forward.get(), draft->scheduler.get(),
-        draft->model.sched.step_table, s->model.draft_script);
+        draft->model.sched.step_table,
+        [this, s = s.get()](sched::SequenceId id, std::span<const int32_t> text,
+                            size_t known, std::span<const float> logits) {
+          return s->model.draft_script
+                     ? s->model.draft_script(text)
+                     : PickDraft(s, id, text.subspan(known), logits);
+        });
     s->speculation->SetDraftModel(s->draft_model.get(),
                                   [draft] { return !draft->stepping; });
   }
@@ -270,6 +276,14 @@ void Engine::BeginStep(State* s) {
   }
   s->drafting = true;
   s->stepping = true;
+}
+
+// As the request itself would draw from these logits.
+int32_t Engine::PickDraft(State* s, sched::SequenceId id,
+                          std::span<const int32_t> drafted,
+                          std::span<const float> logits) {
+  const Sequence& sequence = s->sequences.at(id);
+  return sequence.request->choices[sequence.choice].Guess(logits, drafted);
 }
 
 void Engine::FillDrafts(State* s) {

@@ -51,7 +51,8 @@ struct Model {
   // The variant of this engine that drafts for this one, with the same tokens;
   // empty: none.
   std::string draft = {};
-  DraftScript draft_script = {};
+  // For measuring: what is drafted behind a text instead of what `draft` says.
+  std::function<int32_t(std::span<const int32_t> text)> draft_script = {};
 };
 
 struct Options {
@@ -187,6 +188,9 @@ class Engine {
   void FindDraftModels();
   void BeginStep(State* s);
   void FillDrafts(State* s);
+  int32_t PickDraft(State* s, sched::SequenceId id,
+                    std::span<const int32_t> drafted,
+                    std::span<const float> logits);
   int RoomOf(const State& s, sched::SequenceId id) const;
   void CountPlan(State* s);
   bool AdvanceStep(State* s);

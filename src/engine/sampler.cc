@@ -70,6 +70,15 @@ int32_t Sampler::Sample(std::span<const float> logits, int position) {
   return Draw(position);
 }
 
+int32_t Sampler::Guess(std::span<const float> logits, int position,
+                       std::span<const int32_t> drafted) {
+  position += static_cast<int>(drafted.size());
+  if (!Penalizes()) return Sample(logits, position);
+  Sampler then = *this;
+  for (const int32_t id : drafted) then.Accept(id);
+  return then.Sample(logits, position);
+}
+
 void Sampler::Accept(int32_t id) {
   ++output_counts_[id];
   if (sampling_.repetition_penalty == 1) return;

@@ -33,6 +33,11 @@ class Sampler {
   int32_t Sample(std::span<const float> logits, int position);
   // Counts `id` as output: for the penalties of the tokens after it.
   void Accept(int32_t id);
+  // What Sample would say if `drafted` came first, from logits that another
+  // model has given: the same random number, so that it says what Sample will
+  // say as often as the two models agree.
+  int32_t Guess(std::span<const float> logits, int position,
+                std::span<const int32_t> drafted);
 
  private:
   struct Candidate {

@@ -175,22 +175,29 @@ TEST_F(SpeculationTest, WhereColumnsAreDearNothingIsDrafted) {
   EXPECT_EQ(Metric("aio_speculation_accepted_tokens_total" + labels), 31);
 }
 
-// What the draft model says is what the large one says: all is kept.
+// What the draft model says is what the large one says: all is kept, also where
+// tokens are drawn, and those before them count.
 TEST_F(SpeculationTest, ADraftModelReadsTheTextAndSaysFourTokensAStep) {
   tokenizer_->endless = true;
   large_ = {};
   draft_ = "small";
   Make();
-  request_ = Ask("r");
-  request_->sampling.temperature = 0;
   const std::vector<int32_t> prompt(50, 7);  // more than a round may read
-  const auto answer = Start(request_, prompt, "large", Strategy::kDraft);
-  Finish();
-  ASSERT_TRUE(answer->ok());
-  EXPECT_EQ(answer->text[0], Expected(*request_, prompt));
-  const core::Usage& usage = (*answer->done)->usage;
-  EXPECT_GE(usage.drafted_tokens, 28);
-  EXPECT_EQ(usage.accepted_tokens, usage.drafted_tokens);
+  for (const float temperature : {0.0f, 1.3f}) {
+    for (const float penalty : {1.0f, 1.3f}) {
+      request_ = Ask("r");
+      request_->sampling.temperature = temperature;
+      request_->sampling.repetition_penalty = penalty;
+      request_->sampling.frequency_penalty = penalty - 1;
+      const auto answer = Start(request_, prompt, "large", Strategy::kDraft);
+      Finish();
+      ASSERT_TRUE(answer->ok());
+      EXPECT_EQ(answer->text[0], Expected(*request_, prompt));
+      const core::Usage& usage = (*answer->done)->usage;
+      EXPECT_GE(usage.drafted_tokens, 28);
+      EXPECT_EQ(usage.accepted_tokens, usage.drafted_tokens);
+    }
+  }
   EXPECT_EQ(Metric("aio_kv_pages_free{variant=\"small\"}"), small_.pages);
   EXPECT_EQ(Metric("aio_kv_pages_free{variant=\"large\"}"), large_.pages);
 }
