@@ -80,13 +80,25 @@ void FineCodes(const float* values, const BlockQ4_K& block, uint8_t* fine) {
   }
 }
 
+void UnpackFine(const std::byte* fine, uint8_t* codes) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(fine);
+  constexpr int kHalf = kBlockElements;
+  for (int p = 0; p < kFineBytes; p += kHalf, codes += 2 * kHalf) {
+    for (int i = 0; i < kHalf; ++i) {
+      codes[i] = bytes[p + i] & 15;
+      codes[kHalf + i] = bytes[p + i] >> 4;
+    }
+  }
+}
+
 void DequantizeFine(const BlockQ4_K& block, const uint8_t* fine,
                     float* values) {
   const Parts parts(block);
+  uint8_t residuals[kSuperBlockElements];
+  UnpackFine(reinterpret_cast<const std::byte*>(fine), residuals);
   for (int i = 0; i < kSuperBlockElements; ++i) {
     const int b = i / kBlockElements;
-    const int r = fine[ByteOf(i)] >> ShiftOf(i) & 15;
-    const int byte = 16 * parts.c.codes[i] + r;
+    const int byte = 16 * parts.c.codes[i] + residuals[i];
     const float step = parts.d[b] / 16;
     values[i] =
         step * static_cast<float>(byte - 128) + (120.5f * step - parts.m[b]);

@@ -35,6 +35,8 @@ inline constexpr int kFineBytes = kSuperBlockElements / 2;
 
 // The residuals of 256 values under `block`. Where its scale is zero, 8.
 void FineCodes(const float* values, const BlockQ4_K& block, uint8_t* fine);
+// Taken apart again: [256].
+void UnpackFine(const std::byte* fine, uint8_t* codes);
 // 256 weights of kK at 8 bits.
 void DequantizeFine(const BlockQ4_K& block, const uint8_t* fine, float* values);
 // 32 weights of k8 at 4 bits.
