@@ -4,6 +4,7 @@
 // subcommand a question.
 #include <CLI/CLI.hpp>
 
+#include "cli/bench_quality.h"
 #include "cli/commands.h"
 
 namespace aio::cli {
@@ -19,6 +20,7 @@ void AddBench(CLI::App& app, int* exit_code) {
   AddBenchAttention(*bench, exit_code);
   AddBenchMixed(*bench, exit_code);
   AddBenchProbe(*bench, exit_code);
+  AddBenchQuality(*bench, exit_code);
   AddBenchReuse(*bench, exit_code);
 }
 

@@ -27,10 +27,6 @@ using PackProgress = std::function<void(int64_t done, int64_t total)>;
 // All that is packed, in the order in which it lies in memory.
 std::vector<Linear*> LinearsOf(Weights* weights);
 
-// Whether packing has still to choose between kK and k8.
-inline bool KindIsOpen(const WeightMatrix& m) {
-  return m.nest == Nest::kK && m.type != DType::kQ4_K;
-}
 // Whether it is packed as kK or as k8, tiles of a matrix take the same room.
 void SetKind(Nest nest, TiledMatrix* tiles);
 

@@ -2,7 +2,6 @@
 #include "model/random_model.h"
 
 #include <cmath>
-#include <functional>
 #include <numeric>
 #include <optional>
 #include <string_view>
@@ -192,39 +191,6 @@ class Builder {
   gguf::Writer writer_;
 };
 
-// In the widths that other readers expect of tokenizer keys.
-template <typename To, typename From>
-std::vector<To> Converted(const std::vector<From>& from) {
-  std::vector<To> to;
-  to.reserve(from.size());
-  for (const auto& item : from) to.push_back(static_cast<To>(item));
-  return to;
-}
-
-struct ToItem {
-  gguf::Item operator()(uint64_t v) const { return static_cast<uint32_t>(v); }
-  gguf::Item operator()(int64_t v) const { return static_cast<int32_t>(v); }
-  gguf::Item operator()(double v) const { return static_cast<float>(v); }
-  gguf::Item operator()(bool v) const { return v; }
-  gguf::Item operator()(std::string_view v) const { return std::string(v); }
-  gguf::Item operator()(const gguf::Array& v) const {
-    return std::visit(*this, v.items);
-  }
-  gguf::Item operator()(const std::vector<uint64_t>& v) const {
-    return Converted<uint32_t>(v);
-  }
-  gguf::Item operator()(const std::vector<int64_t>& v) const {
-    return Converted<int32_t>(v);
-  }
-  gguf::Item operator()(const std::vector<double>& v) const {
-    return Converted<float>(v);
-  }
-  gguf::Item operator()(const std::vector<bool>& v) const { return v; }
-  gguf::Item operator()(const std::vector<std::string_view>& v) const {
-    return Converted<std::string>(v);
-  }
-};
-
 }  // namespace
 
 gguf::Writer MakeRandomModel(RandomModel description,
@@ -241,7 +207,7 @@ gguf::Writer MakeRandomModel(RandomModel description,
   if (tokenizer == nullptr) return writer;
   for (const gguf::Entry& entry : tokenizer->metadata()) {
     if (entry.key.starts_with("tokenizer.")) {
-      writer.Add(std::string(entry.key), std::visit(ToItem(), entry.value));
+      writer.Add(std::string(entry.key), gguf::ItemOf(entry.value));
     }
   }
   return writer;

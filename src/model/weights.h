@@ -56,6 +56,10 @@ struct Weights {
 // Of a file whose matrices are nested (docs/nest.md), as a U32: kNestVersion.
 inline constexpr char kNestKey[] = "aio.nest.version";
 inline constexpr uint32_t kNestVersion = 1;
+// Whether packing has still to choose between kK and k8.
+inline bool KindIsOpen(const WeightMatrix& m) {
+  return m.nest == Nest::kK && m.type != DType::kQ4_K;
+}
 // The tensor of the residuals is named like that of the matrix, with this.
 inline constexpr char kNestSuffix[] = ".nest";
 
