@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/bench_quality.h"
-
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -19,6 +17,7 @@
 
 #include "base/machine.h"
 #include "base/random.h"
+#include "cli/bench_nest.h"
 #include "cli/progress.h"
 #include "cli/quality_models.h"
 #include "eval/statistics.h"
@@ -33,7 +32,7 @@ struct Flags {
   std::string tasks;
   int tokens = 30000;
   int threads = 0;
-  uint64_t unround = 0;
+  int draws = 0;
   bool as_json = false;
 };
 
@@ -143,20 +142,25 @@ eval::Interval Middle95(std::vector<double> values) {
   return {values[n / 40], values[n - 1 - n / 40]};
 }
 
-using AllSums = std::vector<std::vector<Sums>>;  // [texts][models]
+// [draws][texts][models]
+using AllSums = std::vector<std::vector<std::vector<Sums>>>;
 
-// Texts are drawn with replacement, the same for the model and for Q8_0.
+// Draws and texts are taken with replacement, the same for the model and for
+// Q8_0.
 void Bootstrap(const AllSums& sums, const std::vector<int64_t>& tokens,
                size_t m, Figures* out) {
   constexpr uint64_t kRounds = 2000;
   std::vector<double> means, ratios;
   for (uint64_t round = 0; round < kRounds; ++round) {
     double own = 0, q8 = 0, count = 0;
-    for (size_t i = 0; i < sums.size(); ++i) {
-      const size_t t = RandomBits(2, round, i) % sums.size();
-      own += sums[t][m].divergence;
-      q8 += sums[t][1].divergence;
-      count += static_cast<double>(tokens[t]);
+    for (uint64_t d = 0; d < sums.size(); ++d) {
+      const auto& draw = sums[RandomBits(2, round, d) % sums.size()];
+      for (uint64_t i = 0; i < tokens.size(); ++i) {
+        const size_t t = RandomBits(3, round, i) % tokens.size();
+        own += draw[t][m].divergence;
+        q8 += draw[t][1].divergence;
+        count += static_cast<double>(tokens[t]);
+      }
     }
     means.push_back(own / count);
     ratios.push_back(own / q8);
@@ -166,19 +170,22 @@ void Bootstrap(const AllSums& sums, const std::vector<int64_t>& tokens,
 }
 
 Figures FiguresOf(const AllSums& sums, const std::vector<int64_t>& tokens,
-                  const std::vector<QualityModel>& models, size_t m) {
+                  const std::string& name, size_t m) {
   Figures f;
-  f.name = models[m].name;
+  f.name = name;
   Sums all;
   double q8 = 0;
-  for (const auto& text : sums) {
-    all.loss += text[m].loss;
-    all.divergence += text[m].divergence;
-    all.same += text[m].same;
-    q8 += text[1].divergence;
+  for (const auto& draw : sums) {
+    for (const auto& text : draw) {
+      all.loss += text[m].loss;
+      all.divergence += text[m].divergence;
+      all.same += text[m].same;
+      q8 += text[1].divergence;
+    }
   }
   const auto count = static_cast<double>(
-      std::accumulate(tokens.begin(), tokens.end(), int64_t{0}));
+      std::accumulate(tokens.begin(), tokens.end(), int64_t{0}) *
+      static_cast<int64_t>(sums.size()));
   f.perplexity = std::exp(all.loss / count);
   f.divergence = all.divergence / count;
   f.same = static_cast<double>(all.same) / count;
@@ -187,12 +194,14 @@ Figures FiguresOf(const AllSums& sums, const std::vector<int64_t>& tokens,
   return f;
 }
 
-void PrintTable(const std::vector<Figures>& rows, int64_t tokens,
-                size_t texts) {
+void PrintTable(const Flags& flags, const std::vector<Figures>& rows,
+                int64_t tokens, size_t texts) {
   std::cout << fmt::format(
-      "{} tokens of {} texts; divergence from F32 in nats "
-      "a token, 95 % intervals over texts\n",
-      tokens, texts);
+      "{} tokens of {} texts, {}; divergence from F32 in nats a token, 95 % "
+      "intervals\n",
+      tokens, texts,
+      flags.draws > 0 ? fmt::format("{} draws of F32 weights", flags.draws)
+                      : "F32 weights as the file says");
   std::cout << fmt::format("{:<18} {:>10} {:>11} {:>23} {:>22} {:>8}\n",
                            "weights", "perplexity", "divergence", "",
                            "times Q8_0's", "same top");
@@ -219,7 +228,7 @@ void PrintJson(const Flags& flags, const std::vector<Figures>& rows,
          {"same_top", f.same}});
   }
   std::cout << boost::json::object{{"model", flags.model},
-                                   {"unround", flags.unround},
+                                   {"draws", flags.draws},
                                    {"tokens", tokens},
                                    {"texts", texts},
                                    {"rows", std::move(list)}}
@@ -239,27 +248,36 @@ Result<void> Quality(const Flags& flags) {
   options.pool = &pool;
   options.columns_max = kTextTokensMax;
   options.pages = kTextTokensMax / model::kPageTokens;
-  options.unround = flags.unround;
-  ASSIGN_OR_RETURN(const auto models, MakeQualityModels(file, options));
   std::vector<int32_t> pages(static_cast<size_t>(options.pages));
   std::iota(pages.begin(), pages.end(), 0);
-  AllSums sums;
   std::vector<int64_t> tokens;
-  Progress progress(0, static_cast<int>(texts.size()));
   for (const Text& text : texts) {
-    sums.push_back(Measure(text, pages, models));
     tokens.push_back(static_cast<int64_t>(text.size()) - 1);
-    progress.Step("texts");
+  }
+  AllSums sums;
+  std::vector<std::string> names;
+  const int draws = std::max(1, flags.draws);
+  Progress progress(0, draws * static_cast<int>(texts.size()));
+  for (int draw = 0; draw < draws; ++draw) {
+    options.unround = flags.draws > 0 ? static_cast<uint64_t>(draw) + 1 : 0;
+    ASSIGN_OR_RETURN(const auto models, MakeQualityModels(file, options));
+    sums.emplace_back();
+    for (const Text& text : texts) {
+      sums.back().push_back(Measure(text, pages, models));
+      progress.Step("texts");
+    }
+    names.clear();
+    for (const QualityModel& m : models) names.push_back(m.name);
   }
   std::vector<Figures> rows;
-  for (size_t m = 0; m < models.size(); ++m) {
-    rows.push_back(FiguresOf(sums, tokens, models, m));
+  for (size_t m = 0; m < names.size(); ++m) {
+    rows.push_back(FiguresOf(sums, tokens, names[m], m));
   }
   const int64_t all = std::accumulate(tokens.begin(), tokens.end(), int64_t{0});
   if (flags.as_json) {
     PrintJson(flags, rows, all, texts.size());
   } else {
-    PrintTable(rows, all, texts.size());
+    PrintTable(flags, rows, all, texts.size());
   }
   return {};
 }
@@ -288,9 +306,10 @@ void AddBenchQuality(CLI::App& bench, int* exit_code) {
       ->capture_default_str();
   c->add_option("--threads", flags->threads, "Default: all")
       ->check(CLI::Range(0, 1024));
-  c->add_option("--unround", flags->unround,
+  c->add_option("--draws", flags->draws,
                 "Of a Q8_0 file: compare with F32 weights that round to it, "
-                "drawn by this seed, since the real ones are not in it");
+                "drawn so many times, since the real ones are not in it")
+      ->check(CLI::Range(0, 1000));
   c->add_flag("--json", flags->as_json, "For programs");
   c->callback([flags, exit_code] { *exit_code = Main(*flags); });
 }

@@ -42,7 +42,7 @@ std::string KindOf(const NestedTensor& t) {
 std::string ReasonOf(const NestedTensor& t) {
   if (t.nest == Nest::kNone) return "is " + NameOf(t.from);
   if (t.nest == Nest::kK || t.from == DType::kQ8_0) return "";
-  if (!t.tried) return "rows are no multiple of 256, or are read one by one";
+  if (!t.tried) return "rows are no multiple of 256";
   if (t.loss.lost > 0) {
     return fmt::format("{} blocks lost their scale", t.loss.lost);
   }

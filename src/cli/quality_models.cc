@@ -176,9 +176,9 @@ Result<std::vector<QualityModel>> MakeQualityModels(
     return {};
   };
   const auto add_nested = [&](const std::string& suffix,
-                              bool head_apart) -> Result<void> {
+                              DType embedding) -> Result<void> {
     ASSIGN_OR_RETURN(const Bytes numbers,
-                     maker.Make({DType::kF32, DType::kF32, head_apart}));
+                     maker.Make({DType::kF32, embedding, false}));
     RETURN_IF_ERROR(add("NEST-8" + suffix, maker.Nested(numbers)));
     models.push_back(models.back());
     models.back().name = "NEST-4" + suffix;
@@ -188,8 +188,8 @@ Result<std::vector<QualityModel>> MakeQualityModels(
   RETURN_IF_ERROR(add("F32", maker.Make({DType::kF32, DType::kF32})));
   RETURN_IF_ERROR(add("Q8_0", maker.Make({DType::kQ8_0})));
   RETURN_IF_ERROR(add("Q4_K", maker.Make({DType::kQ4_K})));
-  RETURN_IF_ERROR(add_nested("", false));
-  if (tied) RETURN_IF_ERROR(add_nested(", head apart", true));
+  RETURN_IF_ERROR(add_nested("", DType::kF32));
+  if (tied) RETURN_IF_ERROR(add_nested(", Q8_0 head", DType::kQ8_0));
   RETURN_IF_ERROR(
       add("Q8_0 >> 4", maker.Make({DType::kQ8_0, DType::kQ8_0, true, true})));
   return models;

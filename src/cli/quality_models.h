@@ -40,9 +40,9 @@ struct QualityOptions {
 
 // The first is F32, which all others are compared with, the second Q8_0. Those:
 // F32, Q8_0, Q4_K, both views as `aio pack --nest` makes them of F32, the same
-// with a head apart from the embedding if the file ties them, and Q8_0 whose
-// lower halves are dropped. Each keeps the embedding's rows in Q8_0, and its
-// head in the precision that it stands for.
+// with the embedding's Q8_0 as head if the file ties them, and Q8_0 whose lower
+// halves are dropped. All but the first have the embedding's rows in Q8_0, and
+// a head in the precision that they stand for.
 Result<std::vector<QualityModel>> MakeQualityModels(
     const gguf::File& file, const QualityOptions& options);
 

@@ -132,6 +132,17 @@ struct IntegerKernel {
     }
   }
 
+  // Of two planes, each half as far ahead; the lines of a whole group at once
+  // would be more than a core can wait for.
+  static HWY_INLINE void PrefetchBlock(const Planes& planes, size_t b,
+                                       int64_t ahead) {
+    constexpr int kBlocks = static_cast<int>(Format::kBlocks);
+    constexpr int kHigh = kGroupBytes / kBlocks;
+    constexpr int kFine = Format::kFineBytes / kBlocks;
+    PrefetchGroup<kHigh>(planes.group + ahead + b * kHigh);
+    PrefetchGroup<kFine>(planes.fine + ahead + b * kFine);
+  }
+
   template <size_t kColumns>
   static HWY_INLINE void Tile(const TileWork& work, Floats* out) {
     for (size_t c = 0; c < kColumns; ++c) out[c] = ZeroFloats();
@@ -139,12 +150,14 @@ struct IntegerKernel {
     const size_t width = WidthOf<kColumns>(work);
     Block x(work);
     for (int64_t g = 0; g < work.groups; ++g) {
-      if (work.ahead != 0) {
+      if (work.ahead != 0 && Format::kFineBytes == 0) {
         PrefetchGroup<kGroupBytes>(planes.group + work.ahead);
-        PrefetchGroup<Format::kFineBytes>(planes.fine + work.ahead);
       }
       const typename Format::Scales scales(planes.group);
       for (size_t b = 0; b < Format::kBlocks; ++b, x.Next(width)) {
+        if constexpr (Format::kFineBytes > 0) {
+          if (work.ahead != 0) PrefetchBlock(planes, b, work.ahead / 2);
+        }
         if constexpr (Format::kHalves) {
           Halves<kColumns>(planes, scales, b, x, width, out);
         } else {

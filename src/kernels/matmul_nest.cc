@@ -46,10 +46,11 @@ HWY_INLINE void JoinedSteps(const std::byte* high, const std::byte* fine,
   }
 }
 
-// kK at 8 bits: step * (byte - 128) + (120.5 * step - m), step = d / 16.
+// kK at 8 bits: step * byte - (m + 7.5 * step), step = d / 16. The minimum
+// takes up what makes bytes unsigned.
 struct FineKFormat {
   static constexpr int kBits = 8;
-  static constexpr int kOffset = 7;
+  static constexpr int kOffset = -1;
   static constexpr size_t kBlocks = 8;
   static constexpr bool kHalves = false;
   static constexpr bool kMin = true;
@@ -59,12 +60,11 @@ struct FineKFormat {
   static constexpr int kFineBytes = 8 * 256;
 
   struct Scales {
-    HWY_INLINE explicit Scales(const std::byte* group) : six(group) {}
-    HWY_INLINE Floats Scale(size_t block) const {
-      return Mul(six.Scale(block), 1.0f / 16);
-    }
+    HWY_INLINE explicit Scales(const std::byte* group)
+        : six(group, 1.0f / 16) {}
+    HWY_INLINE Floats Scale(size_t block) const { return six.Scale(block); }
     HWY_INLINE Floats Min(size_t block) const {
-      return MulAdd(six.Scale(block), 120.5f / 16, six.Min(block));
+      return MulAdd(six.Scale(block), -7.5f, six.Min(block));
     }
     SixBitScales six;
   };

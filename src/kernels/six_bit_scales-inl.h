@@ -31,10 +31,11 @@ HWY_INLINE Ints Or(const Ints& a, const Ints& b) {
 
 // A scale of six bits times the group's is exact in a float; so is a minimum.
 struct SixBitScales {
-  HWY_INLINE explicit SixBitScales(const std::byte* group)
+  // Scales are multiplied by `factor`, a power of two.
+  HWY_INLINE explicit SixBitScales(const std::byte* group, float factor = 1)
       : p(group),
-        scale(LoadFloats<F16Numbers>(group)),
-        min(LoadFloats<F16Numbers>(group + 32)),
+        scale(Mul(LoadFloats<F16Numbers>(group), factor)),
+        minus(Mul(LoadFloats<F16Numbers>(group + 32), -1.0f)),
         high(LoadInts<int32_t>(group + 192)) {}
 
   HWY_INLINE Floats Scale(size_t block) const {
@@ -44,10 +45,9 @@ struct SixBitScales {
   }
   HWY_INLINE Floats Min(size_t block) const {
     const int at = static_cast<int>(4 * block);
-    const Floats m =
-        Mul(ToFloats(Or(Bits(Low(block), 4, 15, 0), Bits(high, at + 2, 3, 4))),
-            min);
-    return Map<Floats>([&](size_t i) HWY_ATTR { return hn::Neg(m.part[i]); });
+    return Mul(
+        ToFloats(Or(Bits(Low(block), 4, 15, 0), Bits(high, at + 2, 3, 4))),
+        minus);
   }
 
  private:
@@ -56,7 +56,7 @@ struct SixBitScales {
   }
 
   const std::byte* p;
-  Floats scale, min;
+  Floats scale, minus;
   Ints high;
 };
 

@@ -18,6 +18,7 @@ namespace aio::model {
 namespace {
 
 constexpr char kEmbedding[] = "token_embd.weight";
+constexpr char kOutput[] = "output.weight";
 
 // Numbers from number `first` on.
 std::vector<float> Numbers(const gguf::Tensor& tensor, int64_t first,
@@ -173,16 +174,10 @@ Result<void> NestedFile::Add(const gguf::Tensor& tensor, const WeightMatrix* w,
     entry.loss = Encode(*w, pool, blocks.get());
     if (!entry.loss.finite) return NotFinite(name);
     if (entry.loss.Serves()) {
-      writer_.AddTensor(name, DType::kQ4_K, tensor.shape,
-                        std::as_bytes(std::span(*blocks)));
-      writer_.AddGenerated(name + kNestSuffix, DType::kI8,
-                           {tensor.shape[0] / 2, tensor.shape[1]},
-                           Residuals(tensor, *blocks));
-      blocks_.push_back(std::move(blocks));
-      tensors_.push_back(std::move(entry));
-      return {};
+      AddNested(embedding ? kOutput : name, tensor, std::move(blocks));
+    } else {
+      entry.nest = Nest::k8;
     }
-    entry.nest = Nest::k8;
   }
   const bool to_q8 = (embedding || entry.nest == Nest::k8) &&
                      AreNumbers(tensor.type) &&
@@ -190,11 +185,21 @@ Result<void> NestedFile::Add(const gguf::Tensor& tensor, const WeightMatrix* w,
   if (to_q8) {
     RETURN_IF_ERROR(CheckNumbers(tensor, pool));
     writer_.AddGenerated(name, DType::kQ8_0, tensor.shape, AsQ8_0(tensor));
-  } else {
+  } else if (entry.nest != Nest::kK) {
     writer_.AddTensor(name, tensor.type, tensor.shape, tensor.data);
   }
   if (w != nullptr) tensors_.push_back(std::move(entry));
   return {};
+}
+
+void NestedFile::AddNested(const std::string& name, const gguf::Tensor& tensor,
+                           std::unique_ptr<std::vector<BlockQ4_K>> blocks) {
+  writer_.AddTensor(name, DType::kQ4_K, tensor.shape,
+                    std::as_bytes(std::span(*blocks)));
+  writer_.AddGenerated(name + kNestSuffix, DType::kI8,
+                       {tensor.shape[0] / 2, tensor.shape[1]},
+                       Residuals(tensor, *blocks));
+  blocks_.push_back(std::move(blocks));
 }
 
 }  // namespace aio::model

@@ -2,6 +2,8 @@
 //
 // From a model's file to a nested one (docs/nest.md): matrices of F32, F16 and
 // BF16 are encoded, those of Q8_0 stay as they are and are read as two halves.
+// The embedding, whose rows are read one by one, becomes Q8_0; if it is the
+// output too and not in Q8_0 already, that becomes a tensor of its own.
 //
 // Thread safety: none.
 #pragma once
@@ -40,7 +42,7 @@ class NestedFile {
       const gguf::File& file, ThreadPool* pool,
       const std::function<void(int64_t done, int64_t total)>& progress);
 
-  // In the order of the file, with the embedding where it is the output too.
+  // In the order of the file; the embedding where it is the output too.
   const std::vector<NestedTensor>& tensors() const { return tensors_; }
   // Writes what Make has made, as long as this lives.
   const gguf::Writer& writer() const { return writer_; }
@@ -49,6 +51,8 @@ class NestedFile {
   NestedFile() = default;
   Result<void> Add(const gguf::Tensor& tensor, const WeightMatrix* w,
                    ThreadPool* pool);
+  void AddNested(const std::string& name, const gguf::Tensor& tensor,
+                 std::unique_ptr<std::vector<BlockQ4_K>> blocks);
 
   gguf::Writer writer_;
   std::vector<NestedTensor> tensors_;

@@ -87,6 +87,24 @@ TEST(NestFileTest, AFileComputesWhatNestingAtLoadDoes) {
   }
 }
 
+// A file's output apart from its embedding is the same as the embedding nested
+// at load, of which rows are read as they are.
+TEST(NestFileTest, ATiedOutputBecomesATensorOfItsOwn) {
+  RandomModel description = Description(DType::kF32);
+  description.tied = true;
+  const TestModel model(description);
+  ThreadPool pool(2);
+  const auto bytes = NestedBytes(model.file(), &pool);
+  const auto file = gguf::File::Parse(bytes);
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->FindTensor("token_embd.weight")->type, DType::kQ8_0);
+  EXPECT_EQ(file->FindTensor("output.weight")->type, DType::kQ4_K);
+  EXPECT_EQ(file->FindTensor("output.weight.nest")->type, DType::kI8);
+  const auto made = LogitsOf(*file, false, 8);
+  const auto want = LogitsOf(model.file(), false, 8);
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(made[i], want[i], 0.2);
+}
+
 TEST(NestFileTest, Q8_0StaysAsItIs) {
   for (const bool tied : {false, true}) {
     RandomModel description = Description(DType::kQ8_0);

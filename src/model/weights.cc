@@ -310,10 +310,6 @@ Result<Weights> LoadWeights(const gguf::File& file, const ModelConfig& config,
   }
   ASSIGN_OR_RETURN(w.output.matrix,
                    take.Nested(w.output.name, w.output.matrix));
-  // As `aio pack --nest` does: an embedding's rows are read one by one, so a
-  // file has them in one tensor.
-  const bool tied = w.output.matrix.data == w.embedding.data;
-  if (tied && KindIsOpen(w.output.matrix)) w.output.matrix.nest = Nest::k8;
   ASSIGN_OR_RETURN(w.output.bias, take.Vector("output.bias", vocabulary,
                                               BiasesOf(config.family).output));
   ASSIGN_OR_RETURN(w.rope_divisors, LoadRopeDivisors(take, config));
