@@ -195,6 +195,12 @@ TEST(NestTest, TheLossIsThatOfTheViews) {
   EXPECT_TRUE(loss.Serves());
 }
 
+TEST(NestTest, WhatQ8_0HasExactlyIsLeftToIt) {
+  const Values exact = ViewsOf(Gaussian(512)).q8;
+  EXPECT_EQ(LossOf(exact).lost, 0);
+  EXPECT_FALSE(LossOf(exact).Serves());
+}
+
 TEST(NestTest, ABlockWhoseScaleIsLostDoesNotServe) {
   Values values = Gaussian(512);
   for (size_t i = 64; i < 96; ++i) values[i] *= 1e-3f;
