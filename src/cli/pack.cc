@@ -6,7 +6,6 @@
 //
 // aio pack FILE --nest -o OUT: see pack_nest.h.
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -20,12 +19,12 @@
 #include <string>
 #include <vector>
 
+#include "base/executor.h"
 #include "base/machine.h"
 #include "base/nearest.h"
 #include "base/thread_pool.h"
 #include "cli/commands.h"
 #include "cli/pack_nest.h"
-#include "cli/progress.h"
 #include "model/known_shapes.h"
 #include "tensor/block_formats.h"
 

@@ -31,15 +31,18 @@ std::vector<float> Numbers(const gguf::Tensor& tensor, int64_t first,
   return values;
 }
 
-bool AreFinite(const std::vector<float>& values) {
-  return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
+// Whether each is a number that Q8_0 can hold, whose scale is an F16.
+bool Fit(const std::vector<float>& values) {
+  constexpr float kLargest = 65504.0f * 127;
+  return std::ranges::all_of(values,
+                             [](float v) { return std::fabs(v) <= kLargest; });
 }
 
 Error NotFinite(std::string_view name) {
   return {ErrorCode::kCorrupt,
           "tensor " + std::string(name) +
-              " has a number that is not finite (NaN or infinity): the file is "
-              "damaged",
+              " has a number that is not finite, or far too large for a "
+              "weight: the file is damaged",
           ""};
 }
 
@@ -108,7 +111,7 @@ Result<void> CheckNumbers(const gguf::Tensor& tensor, ThreadPool* pool) {
     const Range mine = Share(tensor.elements(), thread, pool->threads());
     for (int64_t at = mine.begin; at < mine.end; at += kStep) {
       const int64_t count = std::min(kStep, mine.end - at);
-      if (!AreFinite(Numbers(tensor, at, count))) {
+      if (!Fit(Numbers(tensor, at, count))) {
         finite[static_cast<size_t>(thread)] = 0;
       }
     }
