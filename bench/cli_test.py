@@ -6,6 +6,7 @@ each other, and what it says to bad arguments.
     cli_test.py AIO MODEL.gguf
 """
 import json
+import os
 import subprocess
 import sys
 
@@ -44,6 +45,10 @@ BAD = [
     (["prefill", "--model", MODEL, "--tokens", "513"], "made for 512"),
     (["load", "--model", __file__], "aio bench load"),
     (["attention", "--context", "16000000"], "--context"),
+    (["decode", "--model", MODEL, "--bits", "4"], "is not nested"),
+    (["decode", "--model", MODEL, "--bits", "5"], "--bits"),
+    (["pair", "--model", MODEL], "--other"),
+    (["quality", "--model", MODEL, "--tasks", "/no/such"], "/no/such"),
 ]
 
 
@@ -79,10 +84,41 @@ def check_json(name):
     return said
 
 
+def check_nested(plain):
+    """Q8_0 in two halves: at 8 bits the same to the bit, at 4 half the bytes."""
+    fine, coarse = (
+        json.loads(run("decode", "--model", MODEL, "--runs", "10", "--columns",
+                       "2", "--nest", "--bits", bits, "--json").stdout)
+        for bits in ("8", "4"))
+    assert fine["logits_hash"] == plain["logits_hash"]
+    assert coarse["logits_hash"] != plain["logits_hash"]
+    assert coarse["bytes"] < 0.8 * fine["bytes"]
+    pair = json.loads(run("pair", "--model", MODEL, "--other", MODEL, "--runs",
+                          "10", "--columns", "1", "--json").stdout)
+    low, high = pair["rows"][0]["ratio_95"]
+    assert low <= pair["rows"][0]["ratio"] <= high
+    assert pair["first_weight_bytes"] == pair["second_weight_bytes"]
+
+
+def check_quality():
+    tasks = os.path.join(os.path.dirname(MODEL), "tasks", "qa.jsonl")
+    done = run("quality", "--model", MODEL, "--tasks", tasks, "--tokens",
+               "1000", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {r["weights"]: r for r in json.loads(done.stdout)["rows"]}
+    # The file's numbers are Q8_0's, so nesting falls back to it.
+    assert rows["NEST-8"]["divergence"] == rows["Q8_0"]["divergence"]
+    assert rows["F32"]["divergence"] == 0
+    assert (rows["Q8_0"]["divergence"] < rows["NEST-4"]["divergence"]
+            < rows["Q8_0 >> 4"]["divergence"])
+
+
 def main():
     said = {name: check_json(name) for name in COMMANDS}
     # One column at the same position, whatever stood beside it.
     assert said["decode"]["logits_hash"] == said["batch"]["logits_hash"]
+    check_nested(said["decode"])
+    check_quality()
     load = said["load"]
     assert near(load["peak_to_file"], load["peak_bytes"] / load["file_bytes"])
     assert load["load_seconds"] <= load["seconds_high"]

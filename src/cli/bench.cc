@@ -4,6 +4,7 @@
 // subcommand a question.
 #include <CLI/CLI.hpp>
 
+#include "cli/bench_nest.h"
 #include "cli/commands.h"
 
 namespace aio::cli {
@@ -18,7 +19,9 @@ void AddBench(CLI::App& app, int* exit_code) {
   AddBenchLoad(*bench, exit_code);
   AddBenchAttention(*bench, exit_code);
   AddBenchMixed(*bench, exit_code);
+  AddBenchPair(*bench, exit_code);
   AddBenchProbe(*bench, exit_code);
+  AddBenchQuality(*bench, exit_code);
   AddBenchReuse(*bench, exit_code);
   AddBenchSpec(*bench, exit_code);
 }

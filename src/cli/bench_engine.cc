@@ -182,6 +182,7 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Open(BenchFile file,
   options.logits_max = size.logits_max;
   options.profile = size.profile;
   options.tiles.cache = size.tile_cache;
+  options.nest = size.nest;
   options.tiles.progress = ShowLoading("weights");
   model::TileReport tiles;
   options.tiles.report = &tiles;
@@ -189,6 +190,14 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Open(BenchFile file,
   RETURN_IF_ERROR(CheckFits(*engine->file_.file, options));
   ASSIGN_OR_RETURN(engine->forward_,
                    model::LoadCpuForward(*engine->file_.file, options));
+  if (size.bits != 8 && !engine->forward_->nested()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 engine->label() +
+                     " is not nested, so it has one view; see "
+                     "aio pack --nest, or --nest",
+                 "bits"};
+  }
+  engine->bits_ = size.bits;
   if (!tiles.warnings.empty()) {
     return Error{ErrorCode::kUnavailable, tiles.warnings.front(), ""};
   }
@@ -210,7 +219,7 @@ std::span<const int32_t> BenchEngine::PagesOf(int sequence) const {
 void BenchEngine::Decode(int count, int position) {
   columns_.clear();
   for (int i = 0; i < count; ++i) {
-    columns_.push_back({Token(i), position, PagesOf(i), true});
+    columns_.push_back({Token(i), position, PagesOf(i), true, bits_});
   }
   forward_->Step(columns_);
 }
@@ -221,8 +230,8 @@ void BenchEngine::Prefill(int sequence, int position, int count) {
     columns_.clear();
     const int stop = std::min(end, position + forward_->columns_max());
     for (; position < stop; ++position) {
-      columns_.push_back(
-          {Token(position), position, PagesOf(sequence), position == end - 1});
+      columns_.push_back({Token(position), position, PagesOf(sequence),
+                          position == end - 1, bits_});
     }
     forward_->Step(columns_);
   }
@@ -238,7 +247,7 @@ uint64_t BenchEngine::LogitsHash() const {
 
 double BenchEngine::BytesOfDecode(int count, int position) const {
   const int64_t kv = forward_->kv_bytes_per_token() * (position + 1);
-  return static_cast<double>(forward_->weight_bytes() + kv * count);
+  return static_cast<double>(weight_bytes() + kv * count);
 }
 
 }  // namespace aio::cli

@@ -94,12 +94,15 @@ struct BenchSize {
   int logits_max = 1;           // columns of a step that give logits
   bool profile = false;         // whether forward().Profile() tells anything
   std::string tile_cache = "";  // model::TileOptions::cache
+  bool nest = false;            // model::CpuOptions::nest
+  uint8_t bits = 8;             // the view of all columns, if it is nested
 };
 
 class BenchEngine {
  public:
   // kOverloaded with numbers if it would not fit the machine's memory;
-  // kInvalidArgument if the model is not made for so many positions.
+  // kInvalidArgument if the model is not made for so many positions, or not
+  // nested and asked for 4 bits.
   static Result<std::unique_ptr<BenchEngine>> Open(BenchFile file, int threads,
                                                    const BenchSize& size);
 
@@ -117,6 +120,11 @@ class BenchEngine {
   std::span<const float> Logits(int i) const { return forward_->Logits(i); }
   // Of the first logits of the last step.
   uint64_t LogitsHash() const;
+  // What a step reads of the weights in the view it takes.
+  int64_t weight_bytes() const {
+    return bits_ == 8 ? forward_->weight_bytes()
+                      : forward_->coarse_weight_bytes();
+  }
   // Weights once, and the keys and values of `count` sequences.
   double BytesOfDecode(int count, int position) const;
 
@@ -129,6 +137,7 @@ class BenchEngine {
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<model::Forward> forward_;
   int pages_each_ = 0;
+  uint8_t bits_ = 8;
   std::vector<int32_t> pages_;
   std::vector<model::Column> columns_;
 };

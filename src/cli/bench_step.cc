@@ -26,6 +26,8 @@ struct StepFlags {
   std::vector<int> widths;  // decode and batch
   int tokens = kChunk;      // prefill
   bool profile = false;     // decode
+  bool nest = false;
+  int bits = 8;
 };
 
 int Fail(const std::string& benchmark, const Error& error) {
@@ -121,6 +123,8 @@ Result<BenchReport> Decode(const std::string& benchmark,
   size.columns_max = std::max(most, std::min(context, kChunk));
   size.logits_max = most;
   size.profile = flags.profile;
+  size.nest = flags.nest;
+  size.bits = static_cast<uint8_t>(flags.bits);
   ASSIGN_OR_RETURN(
       const auto engine,
       BenchEngine::Open(std::move(file), flags.engine.threads, size));
@@ -130,7 +134,7 @@ Result<BenchReport> Decode(const std::string& benchmark,
     engine->Prefill(i, 0, context);
     progress.Step("prompts");
   }
-  ReadProbe probe(engine->pool(), engine->forward().weight_bytes());
+  ReadProbe probe(engine->pool(), engine->weight_bytes());
   const auto seconds = Rounds(flags, engine.get(), &probe, &progress);
   BenchReport report = ReportOf(benchmark, flags.engine, *engine, probe);
   report.unit = benchmark == "decode" ? "columns" : "sequences";
@@ -154,6 +158,14 @@ std::vector<int> Widths(std::vector<int> widths) {
   const auto twice = std::ranges::unique(widths);
   widths.erase(twice.begin(), twice.end());
   return widths;
+}
+
+void AddView(CLI::App* command, StepFlags* flags) {
+  command->add_option("--bits", flags->bits, "The view of nested weights")
+      ->check(CLI::IsMember({4, 8}))
+      ->capture_default_str();
+  command->add_flag("--nest", flags->nest,
+                    "Nest the file's weights as they are loaded");
 }
 
 void AddWidths(CLI::App* command, const std::string& name, StepFlags* flags) {
@@ -186,12 +198,14 @@ Result<BenchReport> Prefill(const StepFlags& flags) {
   BenchSize size;
   size.positions = context + flags.tokens;
   size.columns_max = std::min(flags.tokens, kChunk);
+  size.nest = flags.nest;
+  size.bits = static_cast<uint8_t>(flags.bits);
   ASSIGN_OR_RETURN(
       const auto engine,
       BenchEngine::Open(std::move(file), flags.engine.threads, size));
   Progress progress(0, flags.engine.runs + 1);
   if (context > 0) engine->Prefill(0, 0, context);
-  ReadProbe probe(engine->pool(), engine->forward().weight_bytes());
+  ReadProbe probe(engine->pool(), engine->weight_bytes());
   std::vector<double> seconds;
   for (int run = 0; run <= flags.engine.runs; ++run) {
     probe.Take();
@@ -204,7 +218,7 @@ Result<BenchReport> Prefill(const StepFlags& flags) {
   BenchReport report = ReportOf("prefill", flags.engine, *engine, probe);
   report.unit = "tokens";
   const int steps = (flags.tokens + kChunk - 1) / kChunk;
-  const auto weights = static_cast<double>(engine->forward().weight_bytes());
+  const auto weights = static_cast<double>(engine->weight_bytes());
   report.rows.push_back({flags.tokens, TimesOf(seconds), weights * steps,
                          static_cast<double>(flags.tokens)});
   const double rate = MacsOf(engine->file(), flags.tokens) /
@@ -234,6 +248,7 @@ void AddBenchDecode(CLI::App& bench, int* exit_code) {
       "How long a step is, by the sequences in it, and how near to "
       "reading the weights once");
   AddEngineFlags(c, &flags->engine);
+  AddView(c, flags.get());
   AddWidths(c, "--columns", flags.get());
   c->add_flag("--profile", flags->profile,
               "Where the time of a step of 1 and of 8 columns goes");
@@ -246,6 +261,7 @@ void AddBenchBatch(CLI::App& bench, int* exit_code) {
   CLI::App* c = bench.add_subcommand(
       "batch", "Tokens a second of all sequences that decode together");
   AddEngineFlags(c, &flags->engine);
+  AddView(c, flags.get());
   AddWidths(c, "--sequences", flags.get());
   c->callback([flags, exit_code] { *exit_code = Run("batch", *flags); });
 }
@@ -257,6 +273,7 @@ void AddBenchPrefill(CLI::App& bench, int* exit_code) {
   CLI::App* c = bench.add_subcommand(
       "prefill", "Tokens a second of a prompt that is alone");
   AddEngineFlags(c, &flags->engine);
+  AddView(c, flags.get());
   c->add_option("--tokens", flags->tokens, "Of the prompt")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();

@@ -15,6 +15,7 @@
 
 #include "base/utf8.h"
 #include "gguf/parse.h"
+#include "model/weights.h"
 
 namespace aio::cli {
 namespace {
@@ -55,6 +56,26 @@ struct TypeTotal {
   int64_t elements = 0;
   int64_t bytes = 0;
 };
+
+// Residuals of a nested matrix (docs/nest.md): more bits of weights that are
+// counted already.
+bool IsResidual(const File& file, const Tensor& tensor) {
+  return file.Find(model::kNestKey) != nullptr && tensor.type == DType::kI8 &&
+         tensor.name.ends_with(model::kNestSuffix);
+}
+
+int64_t ResidualsOf(const File& file) {
+  return std::ranges::count_if(
+      file.tensors(), [&](const Tensor& t) { return IsResidual(file, t); });
+}
+
+int64_t ParametersOf(const File& file) {
+  int64_t sum = 0;
+  for (const Tensor& t : file.tensors()) {
+    if (!IsResidual(file, t)) sum += t.elements();
+  }
+  return sum;
+}
 
 // By the number of the type, so that the order is the same every time.
 std::map<DType, TypeTotal> TotalsOf(const File& file) {
@@ -140,7 +161,13 @@ void DescribeTypes(const File& file, std::string* out) {
     Line(out, "tensors        none: a vocabulary only");
     return;
   }
-  Line(out, "parameters     {}\n", sum.elements);
+  if (file.Find(model::kNestKey) != nullptr) {
+    Line(out,
+         "nested         {}: 4 bits and 8 of one copy; {} matrices of Q4_K "
+         "with residuals, Q8_0 in halves",
+         ShowKey(file, model::kNestKey), ResidualsOf(file));
+  }
+  Line(out, "parameters     {}\n", ParametersOf(file));
   Line(out, "{:<8} {:>7} {:>15} {:>15}  share", "type", "tensors", "elements",
        "bytes");
   std::string refused;
@@ -149,7 +176,8 @@ void DescribeTypes(const File& file, std::string* out) {
          total.tensors, total.elements, total.bytes,
          100.0 * static_cast<double>(total.bytes) /
              static_cast<double>(sum.bytes));
-    if (!IsComputable(type)) {
+    const bool residuals = type == DType::kI8 && ResidualsOf(file) > 0;
+    if (!IsComputable(type) && !residuals) {
       refused += (refused.empty() ? "" : ", ") + NameOf(type);
     }
   }
@@ -302,7 +330,8 @@ json::object ModelToJson(const File& file, bool full) {
   return {{"path", ReplaceInvalidUtf8(file.path())},
           {"version", file.version()},
           {"file_bytes", file.file_bytes()},
-          {"parameters", sum.elements},
+          {"parameters", ParametersOf(file)},
+          {"residual_tensors", ResidualsOf(file)},
           {"tensor_bytes", sum.bytes},
           {"types", std::move(types)},
           {"metadata", std::move(metadata)},

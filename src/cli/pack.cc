@@ -3,8 +3,9 @@
 // aio pack --synthetic SHAPE --type T -o FILE: a model file with the shape, the
 // size and the cost of a real model, and random weights. For measuring a
 // machine before (or without) fetching gigabytes.
+//
+// aio pack FILE --nest -o OUT: see pack_nest.h.
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -18,11 +19,12 @@
 #include <string>
 #include <vector>
 
+#include "base/executor.h"
 #include "base/machine.h"
 #include "base/nearest.h"
 #include "base/thread_pool.h"
 #include "cli/commands.h"
-#include "cli/progress.h"
+#include "cli/pack_nest.h"
 #include "model/known_shapes.h"
 #include "tensor/block_formats.h"
 #include "tokenizer/tokenizer.h"
@@ -33,6 +35,8 @@ namespace {
 using model::RandomModel;
 
 struct Flags {
+  std::string input;
+  bool nest = false;
   std::string shape;
   std::string type;
   std::string out;
@@ -45,6 +49,7 @@ struct Flags {
 };
 
 constexpr char kMix[] = "q4_k_m";
+constexpr char kNested[] = "nest";
 
 std::string Lower(std::string text) {
   for (char& c : text) {
@@ -78,7 +83,9 @@ Result<void> SetType(const std::string& name, RandomModel* description) {
     description->type = type;
     return {};
   }
-  names.push_back(kMix);
+  names.insert(names.end(), {kMix, kNested});
+  description->nest = Lower(name) == kNested;
+  if (description->nest) return {};
   if (Lower(name) != kMix) return Unknown("type", name, names, "type");
   description->type = DType::kQ4_K;
   description->more_bits = true;
@@ -110,33 +117,10 @@ Result<RandomModel> Describe(const Flags& flags) {
   return description;
 }
 
-// Renaming a file over a device or a folder would replace it, or fail after all
-// the work.
-Result<void> CheckReplaceable(const std::string& path) {
-  struct stat status;
-  if (stat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return {};
-  return Error{ErrorCode::kInvalidArgument,
-               path + " exists and is no regular file; give the name of a file",
-               "output"};
-}
-
 Result<int64_t> WriteFile(const gguf::Writer& writer, const Flags& flags) {
   RETURN_IF_ERROR(CheckReplaceable(flags.out));
-  ASSIGN_OR_RETURN(const int64_t bytes, writer.Bytes());
-  RETURN_IF_ERROR(CheckRange("threads", flags.threads, 0, 1024));
   ThreadPool pool(flags.threads > 0 ? flags.threads : ReadMachine().cpus);
-  constexpr int64_t kStep = 1 << 20;
-  Progress progress(0, static_cast<int>(bytes / kStep));
-  int64_t written = 0;
-  const auto wrote = [&](size_t count) {
-    const int64_t before = written;
-    written += static_cast<int64_t>(count);
-    for (int64_t i = before / kStep; i < written / kStep; ++i) {
-      progress.Step("MiB");
-    }
-  };
-  RETURN_IF_ERROR(writer.Write(flags.out, {.pool = &pool, .wrote = wrote}));
-  return bytes;
+  return WriteModel(writer, flags.out, &pool);
 }
 
 void Report(const Flags& flags, const RandomModel& description, int64_t bytes,
@@ -175,6 +159,16 @@ Result<gguf::Writer> Random(const Flags& flags, RandomModel* description) {
 }
 
 Result<void> Pack(const Flags& flags) {
+  RETURN_IF_ERROR(CheckRange("threads", flags.threads, 0, 1024));
+  if (flags.nest) {
+    return PackNest({flags.input, flags.out, flags.threads, flags.json});
+  }
+  if (flags.shape.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "what to pack is missing: FILE --nest, or --synthetic SHAPE "
+                 "--type T",
+                 ""};
+  }
   const Time begin = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(RandomModel description, Describe(flags));
   ASSIGN_OR_RETURN(const gguf::Writer writer, Random(flags, &description));
@@ -197,21 +191,37 @@ int Main(const Flags& flags) {
 void AddPack(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<Flags>();
   CLI::App* c = app.add_subcommand(
-      "pack", "Write a model file of a real shape with random weights");
-  c->add_option("--synthetic", flags->shape,
-                "The shape, e.g. openPangu-1B; a wrong one lists them all")
-      ->required();
-  c->add_option("--type", flags->type,
-                "Of the weights, e.g. q8_0 or q4_k_m; a wrong one lists them")
-      ->required();
+      "pack",
+      "Nest a model's weights, or write a model of a real shape with "
+      "random ones");
+  auto* input = c->add_option("file", flags->input, "The GGUF file to nest");
+  auto* nest = c->add_flag("--nest", flags->nest,
+                           "One copy of the weights for 4 bits and for 8, from "
+                           "F32, F16, BF16 or Q8_0");
+  input->needs(nest);
+  nest->needs(input);
+  auto* shape =
+      c->add_option("--synthetic", flags->shape,
+                    "The shape, e.g. openPangu-1B; a wrong one lists them all")
+          ->excludes(nest);
+  auto* type =
+      c->add_option("--type", flags->type,
+                    "Of the weights, e.g. q8_0, q4_k_m or nest; a wrong one "
+                    "lists them");
+  shape->needs(type);
+  type->needs(shape);
   c->add_option("-o,--output", flags->out, "The GGUF file")->required();
   auto* vocabulary = c->add_option("--vocab", flags->vocabulary,
-                                   "Tokens, instead of the shape's");
+                                   "Tokens, instead of the shape's")
+                         ->needs(shape);
   c->add_option("--tokenizer", flags->tokenizer,
                 "The GGUF file whose tokenizer it has; needs no weights")
+      ->needs(shape)
       ->excludes(vocabulary);
-  c->add_option("--layers", flags->layers, "Layers, instead of the shape's");
+  c->add_option("--layers", flags->layers, "Layers, instead of the shape's")
+      ->needs(shape);
   c->add_option("--seed", flags->seed, "Another seed gives other weights")
+      ->needs(shape)
       ->capture_default_str();
   c->add_option("--threads", flags->threads,
                 "Threads; the file is the same with any number");

@@ -75,6 +75,47 @@ struct PutItem {
   }
 };
 
+// As `Narrow` if all of `from` fit.
+template <typename Narrow, typename Wide>
+Item Converted(const std::vector<Wide>& from) {
+  std::vector<Narrow> to;
+  to.reserve(from.size());
+  for (const Wide value : from) {
+    to.push_back(static_cast<Narrow>(value));
+    // What is not a number fits too.
+    if (to.back() != value && value == value) return from;
+  }
+  return to;
+}
+
+struct ToItem {
+  template <typename Narrow, typename Wide>
+  static Item Scalar(Wide value) {
+    const auto narrow = static_cast<Narrow>(value);
+    if (narrow != value && value == value) return value;
+    return narrow;
+  }
+  Item operator()(uint64_t v) const { return Scalar<uint32_t>(v); }
+  Item operator()(int64_t v) const { return Scalar<int32_t>(v); }
+  Item operator()(double v) const { return Scalar<float>(v); }
+  Item operator()(bool v) const { return v; }
+  Item operator()(std::string_view v) const { return std::string(v); }
+  Item operator()(const Array& v) const { return std::visit(*this, v.items); }
+  Item operator()(const std::vector<uint64_t>& v) const {
+    return Converted<uint32_t>(v);
+  }
+  Item operator()(const std::vector<int64_t>& v) const {
+    return Converted<int32_t>(v);
+  }
+  Item operator()(const std::vector<double>& v) const {
+    return Converted<float>(v);
+  }
+  Item operator()(const std::vector<bool>& v) const { return v; }
+  Item operator()(const std::vector<std::string_view>& v) const {
+    return std::vector<std::string>(v.begin(), v.end());
+  }
+};
+
 // The bytes of a tensor of this shape; kInvalidArgument if there is no such
 // tensor.
 Result<size_t> SizeOf(const std::string& name, DType type,
@@ -98,6 +139,8 @@ Result<size_t> SizeOf(const std::string& name, DType type,
 
 }  // namespace
 
+Item ItemOf(const Value& value) { return std::visit(ToItem(), value); }
+
 void Writer::Add(std::string key, Item value) {
   metadata_.emplace_back(std::move(key), std::move(value));
 }
@@ -119,7 +162,8 @@ void Writer::AddFloats(std::string name, DType type, std::vector<int64_t> shape,
   const auto bytes = SizeOf(record.name, type, record.shape);
   const auto traits = TraitsOf(type);
   // If anything is wrong the record stays empty, which Write reports.
-  if (bytes && IsComputable(type) && values.size() % traits->block_elements == 0 &&
+  if (bytes && IsComputable(type) &&
+      values.size() % traits->block_elements == 0 &&
       *bytes == BytesFor(type, static_cast<int64_t>(values.size()))) {
     record.owned.resize(*bytes);
     EncodeRow(type, values, record.owned);

@@ -27,6 +27,7 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "gguf/gguf.h"
 #include "tensor/dtype.h"
 
 namespace aio::gguf {
@@ -40,6 +41,10 @@ using Item = std::variant<
     std::vector<int32_t>, std::vector<uint64_t>, std::vector<int64_t>,
     std::vector<float>, std::vector<double>, std::vector<bool>,
     std::vector<std::string>>;
+
+// A value that was read, to be written again: in 32 bits where it fits, which
+// is what readers expect of most keys, whatever it had.
+Item ItemOf(const Value& value);
 
 // Makes the blocks number `first`, `first` + 1, ... of a tensor. Called for
 // every block once each time the file is written, from any thread, in any

@@ -31,7 +31,9 @@ inline constexpr int kColumnsPerPass = 8;
 // A view of the columns of one step. Codes and what belongs to them are
 // interleaved by passes of 8 columns, the last pass by as many as are left
 // (its width), so that a kernel reads them all by one pointer and a single
-// column lies close together.
+// column lies close together. Columns that take both planes of nested weights
+// come first and are cut into passes by themselves, since a pass takes one
+// view.
 struct Activations {
   float* values = nullptr;  // [columns][stride], 0 from depth on
   int8_t* codes = nullptr;  // [passes][stride / 4][width][4]
@@ -47,16 +49,20 @@ struct Activations {
   int64_t columns = 0;
   int64_t depth = 0;
   int64_t stride = 0;  // Padded(depth)
+  int64_t fine = 0;    // columns, the first ones, of 8 bits of nested weights
 
   float* Values(int64_t column) const { return values + column * stride; }
-  // Columns interleaved with `column`.
+  // The first column of the pass of `column`, and the columns of that pass.
+  int64_t First(int64_t column) const {
+    const int64_t group = column < fine ? 0 : fine;
+    return column - (column - group) % kColumnsPerPass;
+  }
   int64_t Width(int64_t column) const {
-    const int64_t first = column / kColumnsPerPass * kColumnsPerPass;
-    return columns - first < kColumnsPerPass ? columns - first
-                                             : kColumnsPerPass;
+    const int64_t left = (column < fine ? fine : columns) - First(column);
+    return left < kColumnsPerPass ? left : kColumnsPerPass;
   }
   // The same columns without the first `column` ones.
-  // REQUIRES: column is a multiple of kColumnsPerPass.
+  // REQUIRES: column is the first of a pass.
   Activations From(int64_t column) const {
     const int64_t blocks = column * stride / kBlock;
     Activations a = *this;
@@ -68,6 +74,7 @@ struct Activations {
     a.scaled_sums += blocks;
     if (factors != nullptr) a.factors += column;
     a.columns -= column;
+    a.fine = fine > column ? fine - column : 0;
     return a;
   }
 };
@@ -93,8 +100,9 @@ class ActivationBuffer {
   }
 
   Activations View() { return View(columns_); }
-  // For a step of so many columns.
-  Activations View(int64_t columns) {
+  // For a step of so many columns, all of 8 bits, or the first `fine`.
+  Activations View(int64_t columns) { return View(columns, columns); }
+  Activations View(int64_t columns, int64_t fine) {
     return {values_.data(),
             codes_.data(),
             scales_.data(),
@@ -104,7 +112,8 @@ class ActivationBuffer {
             nullptr,
             columns,
             depth_,
-            Padded(depth_)};
+            Padded(depth_),
+            fine};
   }
 
  private:

@@ -2,16 +2,18 @@
 //
 // A tile of quantized weights times columns of codes. A Format names
 //
-//   kType, kBits          of the codes
+//   kBits                 of the codes
 //   kOffset               the codes carry 2^kOffset too much; -1: nothing
 //   kBlocks               blocks of 32 in a group
+//   kGroupBytes           of a group
+//   kFineBytes            of a group in the second plane; 0: there is none
 //   kHalves               scales belong to 16 numbers instead of 32
 //   kMin                  numbers have a minimum besides
 //   kLightColumns         see tile_pass-inl.h
 //   Scales                of a group, made from its first byte:
 //     Scale(i)            of block i (of half i, if kHalves)
 //     Min(i)              of block i, to be added
-//   Steps(group, block, i, &a, &b)   steps 2i and 2i + 1 of 8, as Bytes
+//   Steps(planes, block, i, &a, &b)   steps 2i and 2i + 1 of 8, as Bytes
 //
 // A block's products are summed as integers, exactly, then scaled and added to
 // the output's float, block after block.
@@ -29,6 +31,12 @@
 HWY_BEFORE_NAMESPACE();
 namespace aio::kernels {
 namespace HWY_NAMESPACE {
+
+// Where a group lies.
+struct Planes {
+  const std::byte* group;
+  const std::byte* fine;  // if Format::kFineBytes > 0
+};
 
 template <class Format>
 struct IntegerKernel {
@@ -60,12 +68,12 @@ struct IntegerKernel {
 
   // Of the 4 pairs of steps of block `b` of a group, kPairs from `begin` on.
   template <size_t kColumns, size_t kPairs>
-  static HWY_INLINE void Products(const std::byte* group, size_t b,
-                                  size_t begin, const int8_t* codes,
-                                  size_t width, Sums* sums) {
+  static HWY_INLINE void Products(const Planes& planes, size_t b, size_t begin,
+                                  const int8_t* codes, size_t width,
+                                  Sums* sums) {
     for (size_t i = begin; i < begin + kPairs; ++i) {
       Bytes low, high;
-      Format::Steps(group, b, i, &low, &high);
+      Format::Steps(planes, b, i, &low, &high);
       const Codes<kBits> first(low), second(high);
       const int8_t* x = codes + 8 * width * i;
       for (size_t c = 0; c < kColumns; ++c) {
@@ -79,14 +87,14 @@ struct IntegerKernel {
   }
 
   template <size_t kColumns>
-  static HWY_INLINE void Whole(const std::byte* group,
+  static HWY_INLINE void Whole(const Planes& planes,
                                const typename Format::Scales& scales, size_t b,
                                const Block& x, size_t width, Floats* out) {
     Sums sums[kColumns];
     for (size_t c = 0; c < kColumns; ++c) {
       sums[c].template Start<kBits, Format::kOffset>(x.minus_sums + c);
     }
-    Products<kColumns, 4>(group, b, 0, x.codes, width, sums);
+    Products<kColumns, 4>(planes, b, 0, x.codes, width, sums);
     const Floats scale = scales.Scale(b);
     for (size_t c = 0; c < kColumns; ++c) {
       out[c] = MulAdd(sums[c].template Finish<kBits>(), Mul(scale, x.scales[c]),
@@ -102,7 +110,7 @@ struct IntegerKernel {
 
   // The same for two scales a block.
   template <size_t kColumns>
-  static HWY_INLINE void Halves(const std::byte* group,
+  static HWY_INLINE void Halves(const Planes& planes,
                                 const typename Format::Scales& scales, size_t b,
                                 const Block& x, size_t width, Floats* out) {
     Floats both[kColumns];
@@ -113,7 +121,7 @@ struct IntegerKernel {
         sums[c].template Start<kBits, Format::kOffset>(x.minus_half_sums +
                                                        width * half + c);
       }
-      Products<kColumns, 2>(group, b, 2 * half, x.codes, width, sums);
+      Products<kColumns, 2>(planes, b, 2 * half, x.codes, width, sums);
       const Floats scale = scales.Scale(2 * b + half);
       for (size_t c = 0; c < kColumns; ++c) {
         both[c] = MulAdd(sums[c].template Finish<kBits>(), scale, both[c]);
@@ -124,22 +132,40 @@ struct IntegerKernel {
     }
   }
 
+  // Of two planes, each half as far ahead; the lines of a whole group at once
+  // would be more than a core can wait for.
+  static HWY_INLINE void PrefetchBlock(const Planes& planes, size_t b,
+                                       int64_t ahead) {
+    constexpr int kBlocks = static_cast<int>(Format::kBlocks);
+    constexpr int kHigh = kGroupBytes / kBlocks;
+    constexpr int kFine = Format::kFineBytes / kBlocks;
+    PrefetchGroup<kHigh>(planes.group + ahead + b * kHigh);
+    PrefetchGroup<kFine>(planes.fine + ahead + b * kFine);
+  }
+
   template <size_t kColumns>
   static HWY_INLINE void Tile(const TileWork& work, Floats* out) {
     for (size_t c = 0; c < kColumns; ++c) out[c] = ZeroFloats();
-    const std::byte* group = work.tile;
+    Planes planes = {work.tile, work.fine};
     const size_t width = WidthOf<kColumns>(work);
     Block x(work);
-    for (int64_t g = 0; g < work.groups; ++g, group += kGroupBytes) {
-      if (work.ahead != 0) PrefetchGroup<kGroupBytes>(group + work.ahead);
-      const typename Format::Scales scales(group);
+    for (int64_t g = 0; g < work.groups; ++g) {
+      if (work.ahead != 0 && Format::kFineBytes == 0) {
+        PrefetchGroup<kGroupBytes>(planes.group + work.ahead);
+      }
+      const typename Format::Scales scales(planes.group);
       for (size_t b = 0; b < Format::kBlocks; ++b, x.Next(width)) {
+        if constexpr (Format::kFineBytes > 0) {
+          if (work.ahead != 0) PrefetchBlock(planes, b, work.ahead / 2);
+        }
         if constexpr (Format::kHalves) {
-          Halves<kColumns>(group, scales, b, x, width, out);
+          Halves<kColumns>(planes, scales, b, x, width, out);
         } else {
-          Whole<kColumns>(group, scales, b, x, width, out);
+          Whole<kColumns>(planes, scales, b, x, width, out);
         }
       }
+      planes.group += kGroupBytes;
+      planes.fine += Format::kFineBytes;
     }
   }
 };

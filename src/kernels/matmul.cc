@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kCachedBytes = 256 << 10;
 
 void RunPass(const MatMulPass& pass) {
+  if (pass.w.nest != Nest::kNone) return NestPass(pass);
   switch (pass.w.type) {
     case DType::kF32:
     case DType::kF16:
@@ -38,12 +39,13 @@ void MatMul(const TiledMatrix& w, const Activations& x, Range rows, float* y,
   const Range tiles = {rows.begin / kTileRows,
                        (rows.end + kTileRows - 1) / kTileRows};
   int64_t step = tiles.size();
-  if (x.columns > kColumnsPerPass) {
-    step = std::max<int64_t>(1, kCachedBytes / w.tile_bytes);
+  if (x.columns > 0 && x.columns > x.Width(0)) {
+    const int64_t bytes = w.tile_bytes + (x.fine > 0 ? w.fine_tile_bytes : 0);
+    step = std::max<int64_t>(1, kCachedBytes / bytes);
   }
   for (int64_t tile = tiles.begin; tile < tiles.end; tile += step) {
     const Range part = {tile, std::min(tile + step, tiles.end)};
-    for (int64_t c = 0; c < x.columns; c += kColumnsPerPass) {
+    for (int64_t c = 0; c < x.columns; c += x.Width(c)) {
       RunPass({w, x.From(c), part, y + c * y_stride, y_stride, c == 0});
     }
   }

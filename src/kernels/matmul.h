@@ -9,9 +9,12 @@
 // and their scaled sums are added with one rounding each, in order of k; all
 // instruction sets with fused multiply-adds give the same bits.
 //
+// Nested weights: the first x.fine columns take both planes, the others the
+// first alone. A column's bits depend on its own view only.
+//
 // Thread safety: pure functions over disjoint outputs.
-// Cost: up to kColumnsPerPass columns read the weights once; more read some
-// tiles from memory once and from cache after that.
+// Cost: up to kColumnsPerPass columns of a view read the weights once; more
+// read some tiles from memory once and from cache after that.
 #pragma once
 
 #include <cstdint>

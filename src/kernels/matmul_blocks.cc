@@ -25,6 +25,7 @@ struct PairFormat {
   static constexpr int kCodes = kFifth + (kCodeBits == 5 ? 128 : 0);
   static constexpr int kBlockBytes = kCodeBits == 8 ? 512 : 256;
   static constexpr int kGroupBytes = kCodes + 2 * kBlockBytes;
+  static constexpr int kFineBytes = 0;
 
   struct Scales {
     HWY_INLINE explicit Scales(const std::byte* group) : p(group) {}
@@ -37,8 +38,9 @@ struct PairFormat {
     const std::byte* p;
   };
 
-  static HWY_INLINE void Steps(const std::byte* group, size_t block, size_t i,
+  static HWY_INLINE void Steps(const Planes& planes, size_t block, size_t i,
                                Bytes* a, Bytes* b) {
+    const std::byte* group = planes.group;
     const std::byte* codes = group + kCodes + block * kBlockBytes;
     if constexpr (kBits == 8) {
       *a = LoadBytes(codes + 128 * i);

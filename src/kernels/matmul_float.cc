@@ -18,6 +18,7 @@ template <typename Numbers>
 struct FloatKernel {
   static constexpr int kRowBytes =
       static_cast<int>(Numbers::kBytes) * kTileRows;
+  static constexpr int kGroupBytes = 2 * kRowBytes;
   static constexpr int kLightColumns = 0;
 
   template <size_t kColumns>
@@ -26,8 +27,8 @@ struct FloatKernel {
     for (size_t c = 0; c < kColumns; ++c) out[c] = odd[c] = ZeroFloats();
     const std::byte* p = work.tile;
     const float* x = work.x.Values(static_cast<int64_t>(work.first));
-    for (int64_t g = 0; g < work.groups; ++g, p += 2 * kRowBytes, x += 2) {
-      if (work.ahead != 0) PrefetchGroup<2 * kRowBytes>(p + work.ahead);
+    for (int64_t g = 0; g < work.groups; ++g, p += kGroupBytes, x += 2) {
+      if (work.ahead != 0) PrefetchGroup<kGroupBytes>(p + work.ahead);
       const Floats first = LoadFloats<Numbers>(p);
       const Floats second = LoadFloats<Numbers>(p + kRowBytes);
       for (size_t c = 0; c < kColumns; ++c) {

@@ -22,5 +22,7 @@ struct MatMulPass {
 void FloatPass(const MatMulPass& pass);  // F32, F16, BF16
 void BlockPass(const MatMulPass& pass);  // Q8_0 Q4_0 Q4_1 Q5_0 Q5_1
 void KPass(const MatMulPass& pass);      // Q4_K Q5_K Q6_K
+// Nested weights, in the view that x.fine says: both planes, or one.
+void NestPass(const MatMulPass& pass);
 
 }  // namespace aio::kernels

@@ -7,54 +7,11 @@
 #define HWY_TARGET_INCLUDE "kernels/matmul_k.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "kernels/integer_tile-inl.h"
+#include "kernels/six_bit_scales-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace aio::kernels {
 namespace HWY_NAMESPACE {
-
-// (v >> right & mask) << left, of each.
-HWY_INLINE Ints Bits(const Ints& v, int right, int mask, int left) {
-  const auto m = hn::Set(Ints::Tag(), mask);
-  return Map<Ints>([&](size_t i) HWY_ATTR {
-    const auto bits = hn::And(hn::ShiftRightSame(v.part[i], right), m);
-    return hn::ShiftLeftSame(bits, left);
-  });
-}
-HWY_INLINE Ints Or(const Ints& a, const Ints& b) {
-  return Map<Ints>([&](size_t i)
-                       HWY_ATTR { return hn::Or(a.part[i], b.part[i]); });
-}
-
-// A scale of six bits times the group's is exact in a float; so is a minimum.
-struct SixBitScales {
-  HWY_INLINE explicit SixBitScales(const std::byte* group)
-      : p(group),
-        scale(LoadFloats<F16Numbers>(group)),
-        min(LoadFloats<F16Numbers>(group + 32)),
-        high(LoadInts<int32_t>(group + 192)) {}
-
-  HWY_INLINE Floats Scale(size_t block) const {
-    const int at = static_cast<int>(4 * block);
-    return Mul(ToFloats(Or(Bits(Low(block), 0, 15, 0), Bits(high, at, 3, 4))),
-               scale);
-  }
-  HWY_INLINE Floats Min(size_t block) const {
-    const int at = static_cast<int>(4 * block);
-    const Floats m =
-        Mul(ToFloats(Or(Bits(Low(block), 4, 15, 0), Bits(high, at + 2, 3, 4))),
-            min);
-    return Map<Floats>([&](size_t i) HWY_ATTR { return hn::Neg(m.part[i]); });
-  }
-
- private:
-  HWY_INLINE Ints Low(size_t block) const {
-    return LoadInts<uint8_t>(p + 64 + kTileRows * block);
-  }
-
-  const std::byte* p;
-  Floats scale, min;
-  Ints high;
-};
 
 template <int kCodeBits>  // 4 or 5
 struct KFormat {
@@ -67,10 +24,12 @@ struct KFormat {
   static constexpr int kFifth = 256;
   static constexpr int kCodes = kFifth + (kCodeBits == 5 ? 8 * 64 : 0);
   static constexpr int kGroupBytes = kCodes + 8 * 256;
+  static constexpr int kFineBytes = 0;
   using Scales = SixBitScales;
 
-  static HWY_INLINE void Steps(const std::byte* group, size_t block, size_t i,
+  static HWY_INLINE void Steps(const Planes& planes, size_t block, size_t i,
                                Bytes* a, Bytes* b) {
+    const std::byte* group = planes.group;
     NibbleSteps(group + kCodes + 256 * block + 64 * i, a, b);
     if constexpr (kBits == 5) {
       AddFifthBits(LoadBytes(group + kFifth + 64 * block), i, a, b);
@@ -88,6 +47,7 @@ struct Q6Format {
   static constexpr int kCodes = 320;
   static constexpr int kHalfBytes = 3 * 64;
   static constexpr int kGroupBytes = kCodes + 16 * kHalfBytes;
+  static constexpr int kFineBytes = 0;
 
   struct Scales {
     HWY_INLINE explicit Scales(const std::byte* group)
@@ -99,9 +59,10 @@ struct Q6Format {
     Floats scale;
   };
 
-  static HWY_INLINE void Steps(const std::byte* group, size_t block, size_t i,
+  static HWY_INLINE void Steps(const Planes& planes, size_t block, size_t i,
                                Bytes* a, Bytes* b) {
-    const std::byte* half = group + kCodes + (2 * block + i / 2) * kHalfBytes;
+    const std::byte* half =
+        planes.group + kCodes + (2 * block + i / 2) * kHalfBytes;
     NibbleSteps(half + 64 * (i % 2), a, b);
     const Bytes high = LoadBytes(half + 128);
     if (i % 2 == 0) {

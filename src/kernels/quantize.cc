@@ -73,7 +73,7 @@ float RoundBlock(const float* HWY_RESTRICT x, int8_t* HWY_RESTRICT codes,
 
 void QuantizeBlocksTarget(const Activations& x, int64_t column, Range blocks) {
   const int64_t width = x.Width(column);
-  const int64_t at = column % kColumnsPerPass;
+  const int64_t at = column - x.First(column);
   const Activations a = x.From(column - at);
   for (int64_t b = blocks.begin; b < blocks.end; ++b) {
     HWY_ALIGN int8_t codes[kBlock];

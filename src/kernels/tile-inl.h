@@ -265,8 +265,9 @@ struct Sums {
 
 #elif HWY_TARGET == HWY_NEON
 
-// Both factors are signed here: codes of 8 bits have their offset taken off
-// before, others are small enough to be signed as they are.
+// Both factors are signed here: codes of 8 bits have their offset of 2^7 taken
+// off before, and added again if they shall have none; others are small enough
+// to be signed as they are.
 template <int kBits>
 struct Codes {
   HWY_INLINE explicit Codes(const Bytes& b) {
@@ -283,7 +284,9 @@ struct Sums {
   template <int kBits, int kOffset>
   HWY_INLINE void Start(const int32_t* minus_sum) {
     int32x4_t start = vdupq_n_s32(0);
-    if constexpr (kOffset >= 0 && kBits < 8) {
+    if constexpr (kBits == 8) {
+      if constexpr (kOffset < 0) start = vdupq_n_s32(*minus_sum * -128);
+    } else if constexpr (kOffset >= 0) {
       start = vshlq_n_s32(vdupq_n_s32(*minus_sum), kOffset);
     }
     for (int32x4_t& part : v) part = start;

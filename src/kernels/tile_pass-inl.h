@@ -5,6 +5,7 @@
 //
 //   template <size_t kColumns>
 //   static void Tile(const TileWork& work, Floats* sums);  // [kColumns]
+//   static constexpr int kGroupBytes;  // of a tile, in its first plane
 //   static constexpr int kLightColumns;
 //
 // and sums each output alone, so that the number of columns does not enter the
@@ -35,6 +36,7 @@ namespace HWY_NAMESPACE {
 
 struct TileWork {
   const std::byte* tile;
+  const std::byte* fine;  // of a nested matrix
   int64_t groups;
   // What lies so many bytes behind should be on its way; 0: nothing needs to.
   int64_t ahead;
@@ -84,8 +86,7 @@ void RunTiles(const MatMulPass& pass) {
     return std::array<Run, sizeof...(kLess)>{RunTile<Kernel, kLess + 1>...};
   }
   (std::make_index_sequence<kColumnsAtOnce>());
-  const TileGroup group = TileGroupOf(pass.w.type);
-  const int64_t groups = pass.w.tile_bytes / group.bytes;
+  const int64_t groups = pass.w.tile_bytes / Kernel::kGroupBytes;
   const auto width = static_cast<size_t>(pass.x.Width(0));
   const bool light = width <= static_cast<size_t>(Kernel::kLightColumns);
   const int64_t ahead = pass.from_memory && !light ? kAhead : 0;
@@ -93,7 +94,9 @@ void RunTiles(const MatMulPass& pass) {
     const int64_t row = t * kTileRows;
     for (size_t c = 0; c < width; c += kColumnsAtOnce) {
       runs[std::min(kColumnsAtOnce, width - c) - 1](
-          pass, {pass.w.Tile(t), groups, c == 0 ? ahead : 0, pass.x, c, width},
+          pass,
+          {pass.w.Tile(t), pass.w.FineTile(t), groups, c == 0 ? ahead : 0,
+           pass.x, c, width},
           row, pass.y + static_cast<int64_t>(c) * pass.y_stride + row);
     }
   }

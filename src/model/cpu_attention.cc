@@ -211,7 +211,8 @@ bool CpuAttention::AttendSpan(const Work& work, const StepColumns& asking,
 // Codes of the columns' outputs, by the last head of a band.
 void CpuAttention::Quantize(const StepColumns& asking, int kv_head,
                             Range columns) {
-  const kernels::Activations heads = scratch_.heads.View(asking.size());
+  const kernels::Activations heads =
+      scratch_.heads.View(asking.size(), asking.fine());
   const int64_t band = kv_head / heads_per_band_;
   const int64_t width = heads_per_band_ * rows_[0];
   // Behind the last band comes the padding.

@@ -36,7 +36,7 @@ using kernels::kBlock;
 
 bool NeedCodes(std::initializer_list<const Linear*> products) {
   return std::ranges::any_of(products, [](const Linear* l) {
-    return kernels::TakesCodes(l->matrix.type);
+    return kernels::TakesCodes(l->tiles.type);
   });
 }
 
@@ -69,6 +69,10 @@ class CpuForward final : public Forward {
   int columns_max() const override { return options_.columns_max; }
   int pages() const override { return options_.pages; }
   int64_t weight_bytes() const override { return weights_.step_bytes(); }
+  bool nested() const override { return weights_.nested; }
+  int64_t coarse_weight_bytes() const override {
+    return weights_.step_bytes(false);
+  }
   int64_t kv_bytes_per_token() const override {
     return attention_.kv().page_bytes() / kPageTokens;
   }
@@ -197,7 +201,7 @@ Range CpuForward::WholeBlocks(Range rows) {
 // Some blocks of the next products' input, of `some` of the columns.
 void CpuForward::Weigh(const NormOf& norm, const StepColumns& columns,
                        Range some, Range blocks) {
-  const Activations x = scratch_.normed.View(columns.size());
+  const Activations x = scratch_.normed.View(columns.size(), columns.fine());
   const int64_t stride = kernels::Padded(options_.columns_max);
   const int64_t begin = blocks.begin * kBlock;
   const int64_t end = std::min<int64_t>(blocks.end * kBlock, config_.hidden);
@@ -219,7 +223,7 @@ Activations CpuForward::Normed(const StepColumns& columns, int thread) {
   float* factors = scratch_.factors.data() + thread * stride;
   kernels::NormFactors(scratch_.squares.data(), stride, columns.size(),
                        config_.hidden, config_.norm_epsilon, factors);
-  Activations x = scratch_.normed.View(columns.size());
+  Activations x = scratch_.normed.View(columns.size(), columns.fine());
   x.factors = factors;
   Lap(thread, Stage::kNorms);
   return x;
@@ -244,7 +248,10 @@ void CpuForward::Begin(std::span<const Column> columns) {
     CHECK(c.token >= 0 && c.token < config_.vocabulary);
     CHECK(c.position >= 0 && c.position < options_.context_max);
     CHECK(c.pages.size() > static_cast<size_t>(c.position / kPageTokens));
-    all_.Add({c.token, c.position, c.pages.data(), all_.size()});
+    CHECK(!nested() || c.bits == 8 || c.bits == 4);
+    const bool fine = !nested() || c.bits == 8;
+    CHECK(!fine || all_.fine() == all_.size());
+    all_.Add({c.token, c.position, c.pages.data(), all_.size(), fine});
     if (c.logits) asking_.Add(all_[all_.size() - 1]);
   }
   CHECK(asking_.size() <= options_.logits_max);
@@ -310,7 +317,7 @@ void CpuForward::Layer(int index, int thread) {
   if (columns.empty()) return;
   attention_.Attend(work, all_, columns, NeedCodes({&w.o}), thread);
   Meet(thread, Stage::kAttention);
-  AddProduct(w.o, scratch_.heads.View(columns.size()), columns,
+  AddProduct(w.o, scratch_.heads.View(columns.size(), columns.fine()), columns,
              {w.ffn_norm, NeedCodes({&w.gate, &w.up})}, thread);
   FeedForward(w, columns, NormBefore(index + 1), thread);
 }
@@ -328,7 +335,7 @@ void CpuForward::QueryKeyValue(const LayerWeights& w, int thread) {
 void CpuForward::FeedForward(const LayerWeights& w, const StepColumns& columns,
                              const NormOf& next, int thread) {
   const Activations x = Normed(columns, thread);
-  const Activations act = scratch_.act.View(columns.size());
+  const Activations act = scratch_.act.View(columns.size(), columns.fine());
   const int64_t n = config_.feed_forward;
   // Whole blocks of codes, which are made where the numbers are.
   const Range mine = ShareOf(n, thread, kBlock);
@@ -382,7 +389,8 @@ Result<CpuOptions> Checked(const ModelConfig& config, CpuOptions options) {
 Result<MemoryNeeds> PlanMemory(const gguf::File& file,
                                const CpuOptions& options) {
   ASSIGN_OR_RETURN(const ModelConfig config, ReadConfig(file));
-  ASSIGN_OR_RETURN(const Weights weights, LoadWeights(file, config));
+  ASSIGN_OR_RETURN(const Weights weights,
+                   LoadWeights(file, config, options.nest));
   ASSIGN_OR_RETURN(const CpuOptions checked, Checked(config, options));
   return MemoryNeeds{weights.step_bytes(),
                      KvMemory::PageBytes(config, checked.kv),
@@ -392,7 +400,7 @@ Result<MemoryNeeds> PlanMemory(const gguf::File& file,
 Result<std::unique_ptr<Forward>> LoadCpuForward(const gguf::File& file,
                                                 const CpuOptions& options) {
   ASSIGN_OR_RETURN(ModelConfig config, ReadConfig(file));
-  ASSIGN_OR_RETURN(Weights weights, LoadWeights(file, config));
+  ASSIGN_OR_RETURN(Weights weights, LoadWeights(file, config, options.nest));
   ASSIGN_OR_RETURN(const CpuOptions checked, Checked(config, options));
   if (checked.pool == nullptr) return BadOption("no thread pool");
   const int64_t page_bytes = KvMemory::PageBytes(config, checked.kv);

@@ -34,6 +34,10 @@ struct CpuOptions {
   int logits_max = 0;
   // Whether Forward::Profile has something to tell: some 20 ns a stage.
   bool profile = false;
+  // Whether weights that the file has in one precision are nested as they are
+  // packed (docs/nest.md): Q8_0 as it is, in no time; F32, F16 and BF16 by
+  // encoding them anew at each load, which `aio pack --nest` does once for all.
+  bool nest = false;
   // How the weights come to be in memory; of LoadCpuForward only.
   TileOptions tiles;
 };

@@ -9,8 +9,9 @@
 // Determinism: the logits of a column depend on its own sequence's tokens and
 // on nothing else: not on the other columns, on how the prompt was cut into
 // steps, on which pages were used, nor on the number of threads (design.md,
-// section 7). K and V are rounded to the KV type and written before any column,
-// those of its own chunk included, reads them.
+// section 7). Of nested weights also on its own view, and on those that the
+// earlier columns of its sequence had. K and V are rounded to the KV type and
+// written before any column, those of its own chunk included, reads them.
 //
 // Thread safety: none; the engine thread only.
 #pragma once
@@ -35,6 +36,9 @@ struct Column {
   // cover `position`; must stay valid until the step is over.
   std::span<const int32_t> pages;
   bool logits = false;  // whether this column's logits will be read
+  // Of nested weights the view that this column takes, 8 bits or 4; others have
+  // one. Columns of 8 bits stand before those of 4.
+  uint8_t bits = 8;
 };
 
 // What one kind of work has taken so far, of one thread.
@@ -57,6 +61,10 @@ class Forward {
   // token: the inputs of the cost model, exact.
   virtual int64_t weight_bytes() const = 0;
   virtual int64_t kv_bytes_per_token() const = 0;
+  // Whether Column::bits says anything, and what a step reads in which all
+  // columns have 4; with any other it is weight_bytes().
+  virtual bool nested() const { return false; }
+  virtual int64_t coarse_weight_bytes() const { return weight_bytes(); }
 
   // Copies the KV of one page into another; never during a step. A sequence
   // that shares part of a page with another goes on in its own copy.

@@ -2,13 +2,13 @@
 #include "model/random_model.h"
 
 #include <cmath>
-#include <functional>
 #include <numeric>
 #include <optional>
 #include <string_view>
 #include <variant>
 
 #include "base/random.h"
+#include "model/weights.h"
 #include "tensor/random_blocks.h"
 
 namespace aio::model {
@@ -58,6 +58,15 @@ bool HasMoreBits(int layer, int layers) {
          (layer - layers / 8) % 3 == 2;
 }
 
+// Bytes of any kind, for residuals.
+void RandomBytes(uint64_t seed, uint64_t stream, int64_t first,
+                 std::span<std::byte> bytes) {
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<std::byte>(
+        RandomBits(seed, stream, static_cast<uint64_t>(first) + i));
+  }
+}
+
 class Builder {
  public:
   explicit Builder(const RandomModel& model) : model_(model) {}
@@ -68,11 +77,11 @@ class Builder {
     // Numbers of about one, unless they serve as output too.
     Matrix("token_embd.weight", model_.vocabulary, hidden,
            model_.tied ? 1 : std::sqrt(static_cast<double>(hidden)),
-           model_.tied);
+           model_.nest ? DType::kQ8_0 : Wanted(model_.tied));
     for (int i = 0; i < model_.layers; ++i) Layer(i);
     Vector("output_norm.weight", hidden, 1, 0.2);
     if (!model_.tied)
-      Matrix("output.weight", model_.vocabulary, hidden, 1, true);
+      Matrix("output.weight", model_.vocabulary, hidden, 1, Wanted(true));
     if (model_.rope_divisors) {
       Vector("rope_freqs.weight", model_.head_dim / 2, 4, 1.5);
     }
@@ -82,10 +91,13 @@ class Builder {
  private:
   void Metadata() {
     writer_.Add("general.architecture", model_.architecture);
+    const std::string type =
+        model_.nest ? "nested"
+                    : NameOf(model_.type) + (model_.more_bits ? "_M" : "");
     writer_.Add("general.name", model_.name + " " + model_.architecture + " " +
-                                    NameOf(model_.type) +
-                                    (model_.more_bits ? "_M" : "") + " seed " +
+                                    type + " seed " +
                                     std::to_string(model_.seed));
+    if (model_.nest) writer_.Add(kNestKey, kNestVersion);
     Key("context_length", model_.context);
     Key("embedding_length", model_.hidden);
     Key("block_count", model_.layers);
@@ -138,16 +150,21 @@ class Builder {
 
   void Product(const std::string& name, int64_t rows, int64_t depth,
                bool biased, double gain = 1, bool more = false) {
-    Matrix(name + ".weight", rows, depth, gain, more);
+    Matrix(name + ".weight", rows, depth, gain, Wanted(more));
     if (biased) Vector(name + ".bias", rows, 0, 0.2);
   }
 
-  // A product with it keeps the spread of its input, times `gain`. `more`: a
-  // mix gives it more bits.
+  // `more`: a mix gives it more bits.
+  DType Wanted(bool more) const {
+    if (model_.nest) return DType::kQ4_K;
+    return more && model_.more_bits ? DType::kQ6_K : model_.type;
+  }
+
+  // A product with it keeps the spread of its input, times `gain`.
   void Matrix(const std::string& name, int64_t rows, int64_t depth, double gain,
-              bool more) {
-    const DType wanted = more && model_.more_bits ? DType::kQ6_K : model_.type;
-    const DType type = TypeForDepth(wanted, depth);
+              DType wanted) {
+    const bool q8 = model_.nest && !HasWholeBlocks(wanted, depth);
+    const DType type = TypeForDepth(q8 ? DType::kQ8_0 : wanted, depth);
     const double spread = gain / std::sqrt(static_cast<double>(depth));
     writer_.AddGenerated(
         name, type, {depth, rows},
@@ -155,6 +172,13 @@ class Builder {
             int64_t first, std::span<std::byte> blocks) {
           RandomBlocks(type, spread, seed, stream, first, blocks);
         });
+    if (!model_.nest || type != DType::kQ4_K) return;
+    const std::string residuals = name + kNestSuffix;
+    writer_.AddGenerated(residuals, DType::kI8, {depth / 2, rows},
+                         [seed = model_.seed, stream = StreamOf(residuals)](
+                             int64_t first, std::span<std::byte> bytes) {
+                           RandomBytes(seed, stream, first, bytes);
+                         });
   }
 
   void Vector(const std::string& name, int64_t count, double center,
@@ -165,39 +189,6 @@ class Builder {
 
   const RandomModel& model_;
   gguf::Writer writer_;
-};
-
-// In the widths that other readers expect of tokenizer keys.
-template <typename To, typename From>
-std::vector<To> Converted(const std::vector<From>& from) {
-  std::vector<To> to;
-  to.reserve(from.size());
-  for (const auto& item : from) to.push_back(static_cast<To>(item));
-  return to;
-}
-
-struct ToItem {
-  gguf::Item operator()(uint64_t v) const { return static_cast<uint32_t>(v); }
-  gguf::Item operator()(int64_t v) const { return static_cast<int32_t>(v); }
-  gguf::Item operator()(double v) const { return static_cast<float>(v); }
-  gguf::Item operator()(bool v) const { return v; }
-  gguf::Item operator()(std::string_view v) const { return std::string(v); }
-  gguf::Item operator()(const gguf::Array& v) const {
-    return std::visit(*this, v.items);
-  }
-  gguf::Item operator()(const std::vector<uint64_t>& v) const {
-    return Converted<uint32_t>(v);
-  }
-  gguf::Item operator()(const std::vector<int64_t>& v) const {
-    return Converted<int32_t>(v);
-  }
-  gguf::Item operator()(const std::vector<double>& v) const {
-    return Converted<float>(v);
-  }
-  gguf::Item operator()(const std::vector<bool>& v) const { return v; }
-  gguf::Item operator()(const std::vector<std::string_view>& v) const {
-    return Converted<std::string>(v);
-  }
 };
 
 }  // namespace
@@ -216,7 +207,7 @@ gguf::Writer MakeRandomModel(RandomModel description,
   if (tokenizer == nullptr) return writer;
   for (const gguf::Entry& entry : tokenizer->metadata()) {
     if (entry.key.starts_with("tokenizer.")) {
-      writer.Add(std::string(entry.key), std::visit(ToItem(), entry.value));
+      writer.Add(std::string(entry.key), gguf::ItemOf(entry.value));
     }
   }
   return writer;

@@ -31,6 +31,9 @@ struct RandomModel {
   // the embedding that serves as output) is Q6_K, and so are attn_v and
   // ffn_down in about half of the layers.
   bool more_bits = false;
+  // Nested matrices (docs/nest.md) instead of `type`: Q4_K with residuals; of
+  // the embedding, and where a row is no whole number of 256, Q8_0.
+  bool nest = false;
   uint64_t seed = 1;
   int vocabulary = 512;
   int hidden = 256;

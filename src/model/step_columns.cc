@@ -32,7 +32,7 @@ StepColumns::StepColumns(int columns_max, int context_max, int kv_heads,
 void StepColumns::Clear() {
   columns_.clear();
   tasks_.clear();
-  parts_ = cost_ = 0;
+  fine_ = parts_ = cost_ = 0;
 }
 
 void StepColumns::AddTask(Range columns, int span, int64_t cost) {

@@ -19,6 +19,7 @@ struct ActiveColumn {
   int32_t position;
   const int32_t* pages;
   int64_t row;  // among all columns of the step
+  bool fine;    // reads both planes of nested weights
 };
 
 // Attention of some columns, of any KV head.
@@ -43,12 +44,17 @@ class StepColumns {
   }
 
   void Clear();
-  void Add(const ActiveColumn& column) { columns_.push_back(column); }
+  // REQUIRES: the fine ones come first.
+  void Add(const ActiveColumn& column) {
+    columns_.push_back(column);
+    fine_ += column.fine;
+  }
   // Makes the tasks, after the last Add.
   void CutTasks();
 
   bool empty() const { return columns_.empty(); }
   int64_t size() const { return static_cast<int64_t>(columns_.size()); }
+  int64_t fine() const { return fine_; }
   const ActiveColumn& operator[](int64_t i) const {
     return columns_[static_cast<size_t>(i)];
   }
@@ -76,6 +82,7 @@ class StepColumns {
   const int threads_;
   std::vector<ActiveColumn> columns_;
   std::vector<AttentionTask> tasks_;
+  int64_t fine_ = 0;
   int64_t parts_ = 0;
   int64_t cost_ = 0;  // of all tasks of one KV head
 };

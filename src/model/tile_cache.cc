@@ -55,7 +55,10 @@ uint64_t Checksum(const void* data, int64_t bytes, uint64_t seed) {
 uint64_t ChecksumOf(const TiledMatrix& m, Range tiles) {
   uint64_t sum = 0;
   for (int64_t t = tiles.begin; t < tiles.end; ++t) {
-    sum += Checksum(m.Tile(t), m.tile_bytes, static_cast<uint64_t>(t));
+    const auto seed = static_cast<uint64_t>(t);
+    sum += Checksum(m.Tile(t), m.tile_bytes, seed);
+    if (m.nest == Nest::kNone) continue;
+    sum += Checksum(m.FineTile(t), m.fine_tile_bytes, ~seed);
   }
   return sum;
 }
@@ -66,6 +69,16 @@ uint64_t HashOf(std::string_view name) {
   return h;
 }
 
+uint64_t TypeWord(DType type, Nest nest) {
+  return static_cast<uint64_t>(type) | static_cast<uint64_t>(nest) << 32;
+}
+uint64_t TypeWord(const WeightMatrix& m, Nest nest) {
+  WeightMatrix as = m;
+  as.nest = nest;
+  return TypeWord(TiledShape(as).type, nest);
+}
+
+size_t TypeAt(size_t matrix) { return kTableAt + kEntryWords * matrix + 1; }
 size_t ChecksumAt(size_t matrix) {
   return kTableAt + kEntryWords * matrix + kEntryChecksum;
 }
@@ -95,7 +108,7 @@ Words HeaderOf(Weights* weights) {
   for (const Linear* linear : linears) {
     const TiledMatrix shape = TiledShape(linear->matrix);
     words.insert(words.end(),
-                 {HashOf(linear->name), static_cast<uint64_t>(shape.type),
+                 {HashOf(linear->name), TypeWord(shape.type, shape.nest),
                   static_cast<uint64_t>(shape.rows),
                   static_cast<uint64_t>(shape.depth), offset, 0});
     offset += static_cast<uint64_t>(shape.bytes());
@@ -145,7 +158,8 @@ class Source {
 };
 
 // The header of the file, which is `expected` but for its checksums.
-Result<Words> ReadHeader(const Source& source, const Words& expected) {
+Result<Words> ReadHeader(const Source& source, const Words& expected,
+                         const std::vector<Linear*>& linears) {
   Words words(expected.size());
   RETURN_IF_ERROR(source.Read(0, std::as_writable_bytes(std::span(words))));
   const auto differs = [&](size_t begin, size_t end) {
@@ -164,7 +178,14 @@ Result<Words> ReadHeader(const Source& source, const Words& expected) {
     return source.Damaged("its table is damaged");
   }
   Words known = words;
-  for (size_t i = 0; i < words[kTableAt - 2]; ++i) known[ChecksumAt(i)] = 0;
+  for (size_t i = 0; i < words[kTableAt - 2]; ++i) {
+    known[ChecksumAt(i)] = 0;
+    // Whether kK serves was found when it was written.
+    const WeightMatrix& m = linears[i]->matrix;
+    if (KindIsOpen(m) && words[TypeAt(i)] == TypeWord(m, Nest::k8)) {
+      known[TypeAt(i)] = TypeWord(m, Nest::kK);
+    }
+  }
   known.back() = 0;
   if (known != expected) return source.Damaged("its table is of other tensors");
   return words;
@@ -183,6 +204,12 @@ Result<uint64_t> ReadShare(const Source& source, const TiledMatrix& m,
         source.Read(offset + t * m.tile_bytes,
                     {const_cast<std::byte*>(m.Tile(t)),
                      static_cast<size_t>(part.size() * m.tile_bytes)}));
+    if (m.nest != Nest::kNone) {
+      RETURN_IF_ERROR(
+          source.Read(offset + m.high_bytes() + t * m.fine_tile_bytes,
+                      {const_cast<std::byte*>(m.FineTile(t)),
+                       static_cast<size_t>(part.size() * m.fine_tile_bytes)}));
+    }
     sum += ChecksumOf(m, part);
   }
   return sum;
@@ -216,16 +243,20 @@ Result<AlignedBuffer<std::byte>> ReadTiles(const std::string& path,
                                            Weights* weights, ThreadPool* pool,
                                            const PackProgress& progress) {
   ASSIGN_OR_RETURN(const Source source, Source::Open(path));
-  ASSIGN_OR_RETURN(const Words header, ReadHeader(source, HeaderOf(weights)));
+  const std::vector<Linear*> linears = LinearsOf(weights);
+  ASSIGN_OR_RETURN(const Words header,
+                   ReadHeader(source, HeaderOf(weights), linears));
   const int64_t total = PackedBytes(*weights);
   if (!source.EndsAt(static_cast<int64_t>(header.size() * sizeof(uint64_t)) +
                      total)) {
     return source.Damaged("it has another size than its table says");
   }
   AlignedBuffer<std::byte> buffer = PlaceTiles(weights);
-  const std::vector<Linear*> linears = LinearsOf(weights);
   int64_t done = 0;
   for (size_t i = 0; i < linears.size(); ++i) {
+    if (header[TypeAt(i)] == TypeWord(linears[i]->matrix, Nest::k8)) {
+      SetKind(Nest::k8, &linears[i]->tiles);
+    }
     const uint64_t* entry = &header[kTableAt + kEntryWords * i];
     RETURN_IF_ERROR(ReadMatrix(source, *linears[i], entry, pool));
     done += linears[i]->tiles.bytes();

@@ -11,13 +11,15 @@
 //   magic, format, layout (kTileLayout)
 //   the model's bytes, time of its last change (ns), SampleHash
 //   matrices, bytes of tiles
-//   for each matrix: hash of its name, type, rows, depth, offset, checksum
+//   for each matrix: hash of its name, type of the tiles (and from bit 32 on
+//     the Nest), rows, depth, offset, checksum
 //   zeros up to the next multiple of 4096 but for the last word, which is the
 //   checksum of those before; then the tiles as they lie in memory
 //
-// A reader knows every word but the checksums from its model, and takes no file
-// in which one differs. Checksums find accidents; who means harm could as well
-// replace the model beside it.
+// A reader knows every word but the checksums, and whether kK has served where
+// that was open, from its model, and takes no file in which one differs.
+// Checksums find accidents; who means harm could as well replace the model
+// beside it.
 //
 // Thread safety: none.
 #pragma once

@@ -10,6 +10,7 @@
 
 #include "tensor/block_formats.h"
 #include "tensor/dtype.h"
+#include "tensor/nest.h"
 
 namespace aio::model {
 namespace {
@@ -51,7 +52,10 @@ Biases BiasesOf(Family family) {
 // Takes tensors by name and remembers which have been taken.
 class Taker {
  public:
-  explicit Taker(const gguf::File& file) : file_(file) {}
+  Taker(const gguf::File& file, bool nest)
+      : file_(file),
+        nested_file_(file.Find(kNestKey) != nullptr),
+        nest_(nest) {}
 
   bool Has(std::string_view name) const {
     return file_.FindTensor(name) != nullptr;
@@ -75,6 +79,38 @@ class Taker {
     }
     return WeightMatrix{tensor->type, tensor->data.data(), rows, depth,
                         row_bytes};
+  }
+
+  // `matrix`, nested if it is or shall be.
+  Result<WeightMatrix> Nested(const std::string& name, WeightMatrix matrix) {
+    if (!nested_file_) {
+      if (nest_) matrix.nest = NestFor(matrix.type, matrix.depth);
+      return matrix;
+    }
+    const std::string residuals = name + kNestSuffix;
+    if (!Has(residuals)) {
+      if (matrix.type == DType::kQ8_0) matrix.nest = Nest::k8;
+      return matrix;
+    }
+    if (matrix.type != DType::kQ4_K) {
+      return Error{ErrorCode::kCorrupt,
+                   "tensor " + name + " has residuals but is " +
+                       NameOf(matrix.type) + ", not Q4_K",
+                   ""};
+    }
+    ASSIGN_OR_RETURN(const gguf::Tensor* tensor,
+                     Take(residuals, {matrix.depth / 2, matrix.rows}));
+    if (tensor->type != DType::kI8 ||
+        tensor->data.size() !=
+            static_cast<uint64_t>(matrix.depth / 2 * matrix.rows)) {
+      return Error{ErrorCode::kCorrupt,
+                   "tensor " + residuals + " is " + NameOf(tensor->type) +
+                       ", not I8 with half a byte a weight",
+                   ""};
+    }
+    matrix.nest = Nest::kK;
+    matrix.fine = tensor->data.data();
+    return matrix;
   }
 
   // `n` numbers as floats; none if it is absent and may be.
@@ -109,7 +145,9 @@ class Taker {
                          Presence bias) {
     Linear linear;
     linear.name = name + ".weight";
-    ASSIGN_OR_RETURN(linear.matrix, Matrix(name + ".weight", rows, depth));
+    ASSIGN_OR_RETURN(const WeightMatrix matrix,
+                     Matrix(linear.name, rows, depth));
+    ASSIGN_OR_RETURN(linear.matrix, Nested(linear.name, matrix));
     ASSIGN_OR_RETURN(linear.bias, Vector(name + ".bias", rows, bias));
     return linear;
   }
@@ -138,7 +176,8 @@ class Taker {
                        "; by the metadata it must be " + ShapeText(shape),
                    ""};
     }
-    if (!IsComputable(tensor->type)) {
+    const bool residuals = nested_file_ && name.ends_with(kNestSuffix);
+    if (!IsComputable(tensor->type) && !residuals) {
       return Error{ErrorCode::kUnsupported,
                    "tensor " + name + " has type " + NameOf(tensor->type) +
                        ": not implemented",
@@ -149,8 +188,20 @@ class Taker {
   }
 
   const gguf::File& file_;
+  const bool nested_file_;
+  const bool nest_;
   std::set<std::string_view> taken_;
 };
+
+Result<void> CheckNestVersion(const gguf::File& file) {
+  if (file.Find(kNestKey) == nullptr) return {};
+  ASSIGN_OR_RETURN(const int64_t version, file.Int(kNestKey));
+  if (version == kNestVersion) return {};
+  return Error{ErrorCode::kUnsupported,
+               std::string(kNestKey) + " is " + std::to_string(version) +
+                   "; this build reads " + std::to_string(kNestVersion),
+               ""};
+}
 
 Result<LayerWeights> LoadLayer(Taker& take, const ModelConfig& config,
                                int index) {
@@ -204,14 +255,26 @@ Result<std::vector<float>> LoadRopeDivisors(Taker& take,
   return divisors;
 }
 
+bool AnyNested(const Weights& w) {
+  const auto nested = [](const Linear& l) {
+    return l.matrix.nest != Nest::kNone;
+  };
+  return nested(w.output) ||
+         std::ranges::any_of(w.layers, [&](const LayerWeights& l) {
+           return nested(l.q) || nested(l.k) || nested(l.v) || nested(l.o) ||
+                  nested(l.gate) || nested(l.up) || nested(l.down);
+         });
+}
+
 }  // namespace
 
-int64_t Weights::step_bytes() const {
+int64_t Weights::step_bytes(bool fine) const {
   const auto floats = [](const std::vector<float>& v) {
     return static_cast<int64_t>(v.size() * sizeof(float));
   };
   const auto product = [&](const Linear& l) {
-    return TiledShape(l.matrix).bytes() + floats(l.bias);
+    const TiledMatrix tiles = TiledShape(l.matrix);
+    return (fine ? tiles.bytes() : tiles.high_bytes()) + floats(l.bias);
   };
   int64_t bytes = product(output) + floats(output_norm);
   for (const LayerWeights& w : layers) {
@@ -224,8 +287,10 @@ int64_t Weights::step_bytes() const {
   return bytes;
 }
 
-Result<Weights> LoadWeights(const gguf::File& file, const ModelConfig& config) {
-  Taker take(file);
+Result<Weights> LoadWeights(const gguf::File& file, const ModelConfig& config,
+                            bool nest) {
+  RETURN_IF_ERROR(CheckNestVersion(file));
+  Taker take(file, nest);
   Weights w{file, {}, {}, {}, {}, {}};
   const int64_t vocabulary = config.vocabulary;
   ASSIGN_OR_RETURN(w.embedding,
@@ -243,10 +308,13 @@ Result<Weights> LoadWeights(const gguf::File& file, const ModelConfig& config) {
     ASSIGN_OR_RETURN(w.output.matrix,
                      take.Matrix("output.weight", vocabulary, config.hidden));
   }
+  ASSIGN_OR_RETURN(w.output.matrix,
+                   take.Nested(w.output.name, w.output.matrix));
   ASSIGN_OR_RETURN(w.output.bias, take.Vector("output.bias", vocabulary,
                                               BiasesOf(config.family).output));
   ASSIGN_OR_RETURN(w.rope_divisors, LoadRopeDivisors(take, config));
   RETURN_IF_ERROR(take.RefuseRest());
+  w.nested = AnyNested(w);
   return w;
 }
 

@@ -46,16 +46,29 @@ struct Weights {
   std::vector<float> output_norm;
   Linear output;  // hidden -> vocabulary; may be the embedding itself
   std::vector<float> rope_divisors;  // [head_dim / 2], or empty
+  bool nested = false;               // some matrix is
 
   // What a step reads whatever its width: the tiles and vectors of all but the
-  // embedding's rows.
-  int64_t step_bytes() const;
+  // embedding's rows. Without plane fine if all its columns take 4 bits.
+  int64_t step_bytes(bool fine = true) const;
 };
+
+// Of a file whose matrices are nested (docs/nest.md), as a U32: kNestVersion.
+inline constexpr char kNestKey[] = "aio.nest.version";
+inline constexpr uint32_t kNestVersion = 1;
+// Whether packing has still to choose between kK and k8.
+inline bool KindIsOpen(const WeightMatrix& m) {
+  return m.nest == Nest::kK && m.type != DType::kQ4_K;
+}
+// The tensor of the residuals is named like that of the matrix, with this.
+inline constexpr char kNestSuffix[] = ".nest";
 
 // kUnsupported: a tensor's type that the kernels cannot read, or a tensor that
 // the family does not have here, by name. kCorrupt: one is missing, has another
 // shape, or is a vector with a number that is not finite (of matrices,
-// PackWeights finds those).
-Result<Weights> LoadWeights(const gguf::File& file, const ModelConfig& config);
+// PackWeights finds those). With `nest`, matrices of a file that is not nested
+// are to become so as NestFor says; then PackWeights may choose k8 instead.
+Result<Weights> LoadWeights(const gguf::File& file, const ModelConfig& config,
+                            bool nest = false);
 
 }  // namespace aio::model

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "tensor/block_codes.h"
 #include "tensor/block_formats.h"
+#include "tensor/nest.h"
 
 namespace aio {
 namespace {
@@ -138,6 +139,26 @@ void PutQ6_K(const BlockCodes& c, int row, std::byte* group) {
   }
 }
 
+// The place of the same group or tile in both planes.
+struct Planes {
+  std::byte* high;
+  std::byte* fine;  // null if there is no such plane
+};
+
+// The residuals of a block, [128] bytes as in nest.h.
+void PutFine(const std::byte* residuals, int row, std::byte* group) {
+  uint8_t codes[kSuperBlockElements];
+  UnpackFine(residuals, codes);
+  PutNibbles(codes, 64, group + 4 * row);
+}
+
+// A block of Q8_0 cut in two; its codes become their upper halves.
+void PutHalves(BlockCodes* c, int row, int b, const Planes& group) {
+  PutNibbles(c->codes, 8, group.fine + 4 * kStepBytes * b + 4 * row);
+  for (int i = 0; i < kBlockElements; ++i) c->codes[i] >>= 4;
+  PutPair(PairLayoutOf(DType::kQ4_0), *c, row, b, group.high);
+}
+
 // Block `b` of the group and row `row` of the tile.
 void Put(DType type, const BlockCodes& c, int row, int b, std::byte* group) {
   switch (type) {
@@ -154,17 +175,25 @@ void Put(DType type, const BlockCodes& c, int row, int b, std::byte* group) {
 // `blocks` of `rows`, which share a group, whose lines stay in the first-level
 // cache while each row puts four bytes into every one.
 bool PackGroup(const WeightMatrix& w, Range rows, Range blocks,
-               std::byte* group) {
+               const Planes& group) {
   const int64_t block_bytes = TraitsOf(w.type)->block_bytes;
   bool finite = true;
   BlockCodes c;
   c.min = 0;  // of types that have none
   for (int64_t row = rows.begin; row < rows.end; ++row) {
+    const auto r = static_cast<int>(row - rows.begin);
     for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+      const auto at = static_cast<int>(b - blocks.begin);
       UnpackBlock(w.type, w.Row(row) + b * block_bytes, &c);
       finite &= IsFiniteHalf(c.scale) && IsFiniteHalf(c.min);
-      Put(w.type, c, static_cast<int>(row - rows.begin),
-          static_cast<int>(b - blocks.begin), group);
+      if (w.nest == Nest::k8) {
+        PutHalves(&c, r, at, group);
+        continue;
+      }
+      Put(w.type, c, r, at, group.high);
+      if (w.nest == Nest::kK) {
+        PutFine(w.fine + row * (w.depth / 2) + b * kFineBytes, r, group.fine);
+      }
     }
   }
   return finite;
@@ -175,8 +204,10 @@ void Fetch(const std::byte* p, int64_t bytes) {
   for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(p + at);
 }
 
-bool PackBlocks(const WeightMatrix& w, int64_t first_row, std::byte* out) {
-  const TileGroup group = TileGroupOf(w.type);
+bool PackBlocks(const WeightMatrix& w, int64_t first_row, Planes out) {
+  const bool nested = w.nest != Nest::kNone;
+  const TileGroup group = nested ? HighGroupOf(w.nest) : TileGroupOf(w.type);
+  const int64_t fine_bytes = nested ? FineGroupOf(w.nest).bytes : 0;
   const int block = TraitsOf(w.type)->block_elements;
   const int64_t blocks = w.depth / block, per_group = group.depth / block;
   const Range rows = {first_row, std::min(first_row + kTileRows, w.rows)};
@@ -186,21 +217,23 @@ bool PackBlocks(const WeightMatrix& w, int64_t first_row, std::byte* out) {
   const int64_t slice = w.row_bytes * kTileRows / (blocks / per_group + 1);
   const std::byte* next = ahead ? w.Row(first_row + kTileRows) : w.data;
   bool finite = true;
-  for (int64_t b = 0; b < blocks; b += per_group, out += group.bytes) {
+  for (int64_t b = 0; b < blocks; b += per_group) {
     if (ahead) Fetch(next + b / per_group * slice, slice);
     finite &= PackGroup(w, rows, {b, std::min(b + per_group, blocks)}, out);
+    out.high += group.bytes;
+    out.fine += fine_bytes;
   }
   return finite;
 }
 
-bool PackTile(const WeightMatrix& w, int64_t first_row, std::byte* out) {
+bool PackTile(const WeightMatrix& w, int64_t first_row, const Planes& out) {
   switch (w.type) {
     case DType::kF32:
-      return PackNumbers<uint32_t>(w, first_row, 0x7F800000, out);
+      return PackNumbers<uint32_t>(w, first_row, 0x7F800000, out.high);
     case DType::kF16:
-      return PackNumbers<uint16_t>(w, first_row, 0x7C00, out);
+      return PackNumbers<uint16_t>(w, first_row, 0x7C00, out.high);
     case DType::kBF16:
-      return PackNumbers<uint16_t>(w, first_row, 0x7F80, out);
+      return PackNumbers<uint16_t>(w, first_row, 0x7F80, out.high);
     default:
       return PackBlocks(w, first_row, out);
   }
@@ -237,26 +270,54 @@ TileGroup TileGroupOf(DType type) {
   }
 }
 
-TiledMatrix TiledShape(const WeightMatrix& w) {
-  const TileGroup group = TileGroupOf(w.type);
-  const int64_t groups = (w.depth + group.depth - 1) / group.depth;
-  return {w.type, nullptr, w.rows, w.depth, groups * group.bytes};
+TileGroup HighGroupOf(Nest nest) {
+  CHECK(nest != Nest::kNone);
+  return TileGroupOf(nest == Nest::kK ? DType::kQ4_K : DType::kQ4_0);
 }
 
-bool PackTiles(const WeightMatrix& w, Range tiles, std::byte* out) {
+TileGroup FineGroupOf(Nest nest) {
+  CHECK(nest != Nest::kNone);
+  const int depth = HighGroupOf(nest).depth;
+  return {depth, depth / 2 * kTileRows};
+}
+
+TiledMatrix TiledShape(const WeightMatrix& w) {
+  TiledMatrix m;
+  m.type = w.type;
+  m.rows = w.rows;
+  m.depth = w.depth;
+  m.nest = w.nest;
+  const bool nested = w.nest != Nest::kNone;
+  if (nested) m.type = w.nest == Nest::kK ? DType::kQ4_K : DType::kQ8_0;
+  const TileGroup group = nested ? HighGroupOf(w.nest) : TileGroupOf(w.type);
+  const int64_t groups = (w.depth + group.depth - 1) / group.depth;
+  m.tile_bytes = groups * group.bytes;
+  m.fine_tile_bytes = nested ? groups * FineGroupOf(w.nest).bytes : 0;
+  return m;
+}
+
+bool PackTiles(const WeightMatrix& w, Range tiles, std::byte* out,
+               std::byte* fine) {
   const TiledMatrix shape = TiledShape(w);
-  const TileGroup group = TileGroupOf(w.type);
+  CHECK(w.nest == Nest::kNone || w.type == shape.type);
+  const bool gaps = w.depth % TileGroupOf(w.type).depth != 0;
   bool finite = true;
-  for (int64_t t = tiles.begin; t < tiles.end; ++t, out += shape.tile_bytes) {
+  for (int64_t t = tiles.begin; t < tiles.end; ++t) {
     // Only the last tile and the last group may have gaps.
-    if ((t + 1) * kTileRows > w.rows || w.depth % group.depth != 0) {
+    if ((t + 1) * kTileRows > w.rows || gaps) {
       std::memset(out, 0, static_cast<size_t>(shape.tile_bytes));
+      if (w.nest != Nest::kNone) {
+        std::memset(fine, 0, static_cast<size_t>(shape.fine_tile_bytes));
+      }
     } else if (w.type == DType::kQ6_K) {
-      for (int64_t at = 0; at < shape.tile_bytes; at += group.bytes) {
+      const int64_t group = TileGroupOf(w.type).bytes;
+      for (int64_t at = 0; at < shape.tile_bytes; at += group) {
         std::memset(out + at + 32, 0, 32);  // the padding
       }
     }
-    finite &= PackTile(w, t * kTileRows, out);
+    finite &= PackTile(w, t * kTileRows, {out, fine});
+    out += shape.tile_bytes;
+    fine += shape.fine_tile_bytes;
   }
   return finite;
 }

@@ -28,6 +28,15 @@
 // the scale and two of the minimum for each of 8 blocks, lowest first.
 // What is missing at the end of rows and depth is zeros.
 //
+// Nested matrices have two planes, each with its own tiles, so that who reads
+// one reads one stream:
+//
+//   nest  group  plane               layout
+//   kK      256  high: as Q4_K
+//                fine, residuals                    nibbles[8][4 x 64]
+//   k8       64  high, upper halves  h[2]           nibbles[2][4 x 64]
+//                fine, lower halves                 nibbles[2][4 x 64]
+//
 // Q6_K has 32 bytes of padding a group, 1 % more than in the file; all others
 // have none.
 //
@@ -46,7 +55,7 @@ namespace aio {
 inline constexpr int kTileRows = 16;
 // Raise it with any change to the table: tiles that a file keeps
 // (model/tile_cache.h) are then packed anew.
-inline constexpr int kTileLayout = 1;
+inline constexpr int kTileLayout = 2;
 
 // Numbers of depth in a group, and the bytes that 16 rows take for it.
 struct TileGroup {
@@ -55,25 +64,40 @@ struct TileGroup {
 };
 // REQUIRES: IsComputable(type).
 TileGroup TileGroupOf(DType type);
+// Of the two planes of a nested matrix, which share depths.
+// REQUIRES: nest is not kNone.
+TileGroup HighGroupOf(Nest nest);
+TileGroup FineGroupOf(Nest nest);
 
 // A view of tiles.
 struct TiledMatrix {
-  DType type = DType::kF32;
-  const std::byte* data = nullptr;  // aligned to 64
+  DType type = DType::kF32;         // of kK Q4_K, of k8 Q8_0
+  const std::byte* data = nullptr;  // aligned to 64; of nested ones plane high
   int64_t rows = 0;
   int64_t depth = 0;
   int64_t tile_bytes = 0;
+  Nest nest = Nest::kNone;
+  const std::byte* fine = nullptr;  // aligned to 64
+  int64_t fine_tile_bytes = 0;
 
   int64_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
-  int64_t bytes() const { return tiles() * tile_bytes; }
+  // What a product reads at 4 bits, and of both planes.
+  int64_t high_bytes() const { return tiles() * tile_bytes; }
+  int64_t bytes() const { return tiles() * (tile_bytes + fine_tile_bytes); }
   const std::byte* Tile(int64_t tile) const { return data + tile * tile_bytes; }
+  const std::byte* FineTile(int64_t tile) const {
+    return fine + tile * fine_tile_bytes;
+  }
 };
 
 // The view of `w` once it is packed, without its data.
 TiledMatrix TiledShape(const WeightMatrix& w);
 
 // Writes the tiles [tiles.begin, tiles.end) of `w` to `out`, the place of the
-// first of them. False if a number or a scale is not finite.
-bool PackTiles(const WeightMatrix& w, Range tiles, std::byte* out);
+// first of them, and of a nested matrix those of plane fine to `fine`. False if
+// a number or a scale is not finite.
+// REQUIRES: of a nested matrix, that its type is Q4_K with `w.fine` or Q8_0.
+bool PackTiles(const WeightMatrix& w, Range tiles, std::byte* out,
+               std::byte* fine = nullptr);
 
 }  // namespace aio

@@ -72,6 +72,44 @@ def check_errors():
     assert not os.path.exists("bad")
 
 
+def check_nest():
+    done = pack("shape.gguf", "--type", "nest", "--json")
+    assert done.returncode == 0, done.stderr
+    seen = aio("inspect", "shape.gguf")
+    assert "matrices of Q4_K with residuals" in seen.stdout, seen.stdout
+    assert "cannot compute" not in seen.stdout, seen.stdout
+    pack("f32.gguf", "--type", "f32")
+    done = aio("pack", "f32.gguf", "--nest", "-o", "nest.gguf", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["bytes"] == os.path.getsize("nest.gguf"), report
+    # The output was the embedding and has a tensor of its own now.
+    assert report["with_residuals"] == 8, report
+    assert report["halves_of_q8_0"] == 0, report
+    for tensor in report["tensors"]:
+        if tensor["becomes"] == "Q4_K + residuals":
+            assert tensor["snr_8"] > 40 > 30 > tensor["snr_4"] > 18, tensor
+    parameters = [json.loads(aio("inspect", name, "--json").stdout)["parameters"]
+                  for name in ("f32.gguf", "nest.gguf")]
+    assert parameters[0] + 512 * 1024 == parameters[1], parameters
+    before = read("nest.gguf")
+    for args, words in [
+        (["nest.gguf", "--nest", "-o", "bad"], "is nested already"),
+        (["f32.gguf", "--nest", "-o", "f32.gguf"], "write to another"),
+        (["f32.gguf", "-o", "bad"], "--nest"),
+        (["--nest", "-o", "bad"], "file"),
+        (["-o", "bad"], "FILE --nest, or --synthetic"),
+        (["--type", "nest", "-o", "bad"], "--synthetic"),
+    ]:
+        done = aio("pack", *args)
+        assert done.returncode not in (0, 1), done
+        assert words in done.stderr, (args, done.stderr)
+    done = aio("pack", "none.gguf", "--nest", "-o", "bad")
+    assert done.returncode == 1 and "none.gguf" in done.stderr, done
+    assert not os.path.exists("bad")
+    assert read("nest.gguf") == before
+
+
 # A limit on the size of files stands in for a disk that is full.
 def check_full_disk():
     def limit():
@@ -95,6 +133,7 @@ with tempfile.TemporaryDirectory() as folder:
     check_same_bytes()
     check_runs()
     check_errors()
+    check_nest()
     check_full_disk()
     os.chdir("/")
 print("ok")
