@@ -306,31 +306,32 @@ Result<SpecRow> MeasureRow(const SpecFlags& flags, const std::string& kind,
   return row;
 }
 
-void PrintTable(const cost::StepTable& table,
-                const std::vector<SpecRow>& rows) {
+void PrintHead(const cost::StepTable& table) {
   std::cout << "c(n), a step of n columns over one:";
   for (const int n : {2, 3, 4, 5, 6, 8, 9, 12, 16, 24, 32}) {
     std::cout << fmt::format(" {}: {:.2f}", n, table.C(n));
   }
-  std::cout << "\n";
-  std::cout << fmt::format("{:<20}{:>6}{:>22}{:>11}{:>11}{:>10}{:>10}\n",
+  std::cout << "\nplain/drafts: ratio of times, median and 95 % interval; "
+               "drafted: per token of the text\n"
+            << fmt::format("{:<20}{:>6}{:>22}{:>11}{:>11}{:>10}{:>10}\n",
                            "kind", "batch", "plain/drafts", "plain", "drafts",
-                           "drafted", "kept");
-  for (const SpecRow& row : rows) {
-    const auto interval = eval::BootstrapMedian95(row.ratios, 1);
-    const std::string ratio =
-        fmt::format("{:.2f} [{:.2f}-{:.2f}]", eval::Median(row.ratios),
-                    interval.low, interval.high);
-    std::cout << fmt::format(
-        "{:<20}{:>6}{:>22}{:>11}{:>11}{:>10.2f}{:>9.0f}%\n", row.kind,
-        row.batch, ratio, fmt::format("{:.1f}/s", eval::Median(row.plain)),
-        fmt::format("{:.1f}/s", eval::Median(row.drafted_rate)),
-        static_cast<double>(row.drafted) / row.tokens,
-        row.drafted == 0 ? 0.0 : 100.0 * row.accepted / row.drafted);
-  }
-  std::cout
-      << "plain/drafts: ratio of times, median and 95 % interval; drafted:"
-         " per token of the text\n";
+                           "drafted", "kept")
+            << std::flush;
+}
+
+void PrintRow(const SpecRow& row) {
+  const auto interval = eval::BootstrapMedian95(row.ratios, 1);
+  const std::string ratio =
+      fmt::format("{:.2f} [{:.2f}-{:.2f}]", eval::Median(row.ratios),
+                  interval.low, interval.high);
+  std::cout << fmt::format(
+                   "{:<20}{:>6}{:>22}{:>11}{:>11}{:>10.2f}{:>9.0f}%\n",
+                   row.kind, row.batch, ratio,
+                   fmt::format("{:.1f}/s", eval::Median(row.plain)),
+                   fmt::format("{:.1f}/s", eval::Median(row.drafted_rate)),
+                   static_cast<double>(row.drafted) / row.tokens,
+                   row.drafted == 0 ? 0.0 : 100.0 * row.accepted / row.drafted)
+            << std::flush;
 }
 
 json::object ToJson(const SpecFlags& flags, const std::vector<SpecRow>& rows) {
@@ -362,17 +363,17 @@ Result<void> Measure(const SpecFlags& flags) {
       0, static_cast<int>(bench->texts().size() * flags.batches.size()) *
              flags.engine.runs);
   std::vector<SpecRow> rows;
+  if (!flags.engine.as_json) PrintHead(bench->table());
   for (const auto& [kind, texts] : bench->texts()) {
     for (const int batch : flags.batches) {
       ASSIGN_OR_RETURN(SpecRow row,
                        MeasureRow(flags, kind, batch, bench.get(), &progress));
+      if (!flags.engine.as_json) PrintRow(row);
       rows.push_back(std::move(row));
     }
   }
   if (flags.engine.as_json) {
     std::cout << json::serialize(ToJson(flags, rows)) << "\n";
-  } else {
-    PrintTable(bench->table(), rows);
   }
   return {};
 }
