@@ -116,6 +116,21 @@ TEST(NestTest, FourBitsOfQ8_0NeedTheMiddleOfWhatIsDropped) {
   }
 }
 
+// The figures of docs/nest.md.
+TEST(NestTest, SignalsStandOverNoiseAsDocumented) {
+  const auto expect = [](const Values& values,
+                         const std::vector<double>& want) {
+    const Views v = ViewsOf(values);
+    size_t i = 0;
+    for (const Values* got : {&v.coarse, &v.fine, &v.q8, &v.half, &v.cut}) {
+      EXPECT_NEAR(Snr(values, *got), want[i], 0.1) << i;
+      ++i;
+    }
+  };
+  expect(Gaussian(kCount), {22.9, 45.6, 45.4, 21.0, 15.6});
+  expect(StudentT(kCount), {21.6, 44.2, 43.3, 18.9, 13.4});
+}
+
 TEST(NestTest, AResidualIsWithinHalfASixteenthOfAStep) {
   const Values values = Gaussian(256 * 64);
   for (size_t at = 0; at < values.size(); at += kSuperBlockElements) {
