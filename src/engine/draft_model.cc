@@ -60,7 +60,7 @@ void DraftModel::ReadOn(int columns) {
   }
   if (!columns_.empty()) forward_.Step(columns_);
   for (const auto& [id, computed] : read) {
-    scheduler_.CommitGuest(id, computed);
+    scheduler_.CommitGuest(id, computed, computed);
   }
   unread_.clear();
 }
@@ -96,7 +96,8 @@ bool DraftModel::Round() {
   for (size_t i = 0; i < asking.size(); ++i) {
     const auto logits = forward_.Logits(static_cast<int>(i));
     std::vector<int32_t>& tokens = asking[i]->tokens;
-    scheduler_.CommitGuest(asking[i]->id, static_cast<int>(tokens.size()));
+    scheduler_.CommitGuest(asking[i]->id, static_cast<int>(tokens.size()),
+                           static_cast<int>(asking[i]->known));
     tokens.push_back(pick_(asking[i]->id, tokens, asking[i]->known, logits));
   }
   return true;

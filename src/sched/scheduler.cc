@@ -392,9 +392,11 @@ int Scheduler::PrepareGuest(SequenceId id, std::span<const int32_t> tokens,
   return guest.computed;
 }
 
-void Scheduler::CommitGuest(SequenceId id, int computed) {
+void Scheduler::CommitGuest(SequenceId id, int computed, int known) {
   Sequence& guest = guests_.at(id);
   CHECK(computed <= guest.known());
+  guest.computed = std::min(computed, known);
+  Store(&guest, false);
   guest.computed = computed;
 }
 
@@ -407,7 +409,6 @@ bool Scheduler::DropGuest() {
   return false;
 }
 
-// Nothing is stored: behind its last known token a guest has guesses.
 void Scheduler::ReleaseGuest(Sequence* guest) {
   for (; !guest->pages.empty(); guest->pages.pop_back()) {
     if (static_cast<int>(guest->pages.size()) <= guest->nodes) {

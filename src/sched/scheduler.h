@@ -140,8 +140,9 @@ class Scheduler {
   // Copies go to `plan` alone. REQUIRES: not empty.
   int PrepareGuest(SequenceId id, std::span<const int32_t> tokens,
                    StepPlan* plan);
-  // So many tokens of its text are computed now.
-  void CommitGuest(SequenceId id, int computed);
+  // So many tokens of its text are computed now. Of the first `known`, which no
+  // later text will change, full pages are known to the tree.
+  void CommitGuest(SequenceId id, int computed, int known);
   // Of a guest as well.
   const std::vector<int32_t>& PagesOf(SequenceId id) const;
   const std::vector<int32_t>& TokensOf(SequenceId id) const;

@@ -347,7 +347,7 @@ class Memory {
 
   // Computes some more of a guest's text, after the copies.
   void RunGuest(Scheduler* s, SequenceId id, const std::vector<int32_t>& tokens,
-                int count) {
+                int count, int known) {
     StepPlan plan;
     const int computed = s->PrepareGuest(id, tokens, &plan);
     Run(*s, plan);
@@ -362,7 +362,7 @@ class Memory {
       if (p >= computed) at = text;
       ASSERT_EQ(at, text) << "position " << p << " of guest " << id;
     }
-    s->CommitGuest(id, end);
+    s->CommitGuest(id, end, known);
   }
 
  private:
@@ -379,6 +379,7 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
     Memory memory(o);
     std::map<SequenceId, int> left;                    // tokens still to make
     std::map<SequenceId, std::vector<int32_t>> texts;  // of guests
+    std::map<SequenceId, size_t> known;                // tokens of those
     SequenceId next = 1;
     uint64_t draw = 0;
     const auto random = [&](int n) {
@@ -404,14 +405,20 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
       if (!s.HasGuest(guest)) {
         s.AddGuest(guest, random(2));
         texts[guest] = {0};
+        known[guest] = 1;
       } else if (random(10) == 0) {
         s.RemoveGuest(guest);
       } else {
         std::vector<int32_t>& text = texts[guest];
-        text.resize(text.size() - std::min<size_t>(random(4), text.size() - 1));
+        const size_t said = known[guest];
+        text.resize(text.size() -
+                    std::min<size_t>(random(4), text.size() - said));
         for (int n = random(6); n > 0; --n) text.push_back(random(8) == 0);
         text.resize(std::min<size_t>(text.size(), 30));
-        memory.RunGuest(&s, guest, text, 1 + random(9));
+        // Some of it is said for good.
+        known[guest] += random(static_cast<int>(text.size() - said) + 1);
+        memory.RunGuest(&s, guest, text, 1 + random(9),
+                        static_cast<int>(known[guest]));
       }
       const bool work = s.HasWork();
       StepPlan plan = s.Plan();
