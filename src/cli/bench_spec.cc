@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
 #include <fstream>
 #include <iostream>
@@ -15,6 +16,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/asio_executor.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/metrics.h"
@@ -54,13 +56,6 @@ struct Text {
 };
 using TextsByKind = std::map<std::string, std::vector<Text>>;
 
-class WallClock : public Executor {
- public:
-  Time Now() const override { return std::chrono::steady_clock::now(); }
-  void Post(std::function<void()>) override { CHECK(false); }
-  void PostAt(Time, std::function<void()>) override { CHECK(false); }
-};
-
 // Waits for its first token, and for its end.
 class SpecSink : public core::Sink {
  public:
@@ -95,7 +90,8 @@ class SpecBench {
   int32_t Scripted(std::span<const int32_t> text, double acceptance) const;
 
   std::unique_ptr<ThreadPool> pool_;
-  WallClock clock_;
+  boost::asio::io_context io_;
+  AsioExecutor clock_{io_.get_executor()};  // for the time alone
   Metrics metrics_;
   TextsByKind texts_;
   cost::StepTable table_;
@@ -320,13 +316,12 @@ void PrintHead(const cost::StepTable& table) {
 }
 
 void PrintRow(const SpecRow& row) {
-  const auto interval = eval::BootstrapMedian95(row.ratios, 1);
-  const std::string ratio =
-      fmt::format("{:.2f} [{:.2f}-{:.2f}]", eval::Median(row.ratios),
-                  interval.low, interval.high);
+  const eval::Ratio ratio = eval::CompareRatios(row.ratios, 1);
+  const std::string text = fmt::format("{:.2f} [{:.2f}-{:.2f}]", ratio.median,
+                                       ratio.interval.low, ratio.interval.high);
   std::cout << fmt::format(
                    "{:<20}{:>6}{:>22}{:>11}{:>11}{:>10.2f}{:>9.0f}%\n",
-                   row.kind, row.batch, ratio,
+                   row.kind, row.batch, text,
                    fmt::format("{:.1f}/s", eval::Median(row.plain)),
                    fmt::format("{:.1f}/s", eval::Median(row.drafted_rate)),
                    static_cast<double>(row.drafted) / row.tokens,
@@ -337,13 +332,13 @@ void PrintRow(const SpecRow& row) {
 json::object ToJson(const SpecFlags& flags, const std::vector<SpecRow>& rows) {
   json::array list;
   for (const SpecRow& row : rows) {
-    const auto interval = eval::BootstrapMedian95(row.ratios, 1);
+    const eval::Ratio ratio = eval::CompareRatios(row.ratios, 1);
     list.push_back(
         json::object{{"kind", row.kind},
                      {"batch", row.batch},
                      {"pairs", row.ratios.size()},
-                     {"ratio", eval::Median(row.ratios)},
-                     {"ratio_95", {interval.low, interval.high}},
+                     {"ratio", ratio.median},
+                     {"ratio_95", {ratio.interval.low, ratio.interval.high}},
                      {"plain_tokens_per_second", eval::Median(row.plain)},
                      {"tokens_per_second", eval::Median(row.drafted_rate)},
                      {"tokens", row.tokens},

@@ -14,14 +14,19 @@ void DraftModel::Remove(sched::SequenceId id) {
   std::erase_if(unread_, [id](const Unread& u) { return u.id == id; });
 }
 
+int DraftModel::Prepare(sched::SequenceId id, std::span<const int32_t> tokens) {
+  sched::StepPlan plan;
+  const int computed = scheduler_.PrepareGuest(id, tokens, &plan);
+  for (const auto& copy : plan.copies) forward_.CopyPage(copy.from, copy.to);
+  return computed;
+}
+
 // What is not computed of the text, at most `most` columns; false if there are
 // no pages, or more is left than that and logits are wanted.
 bool DraftModel::AddColumns(sched::SequenceId id,
                             std::span<const int32_t> tokens, int most,
                             bool logits) {
-  sched::StepPlan plan;
-  const int begin = scheduler_.PrepareGuest(id, tokens, &plan);
-  for (const auto& copy : plan.copies) forward_.CopyPage(copy.from, copy.to);
+  const int begin = Prepare(id, tokens);
   if (begin < 0) return false;
   const auto size = static_cast<int>(tokens.size());
   const int end = std::min(size, begin + most);
@@ -35,9 +40,7 @@ bool DraftModel::AddColumns(sched::SequenceId id,
 
 bool DraftModel::IsReady(sched::SequenceId id,
                          std::span<const int32_t> tokens) {
-  sched::StepPlan plan;
-  const int computed = scheduler_.PrepareGuest(id, tokens, &plan);
-  for (const auto& copy : plan.copies) forward_.CopyPage(copy.from, copy.to);
+  const int computed = Prepare(id, tokens);
   return computed >= 0 &&
          static_cast<int>(tokens.size()) - computed <= kReadyColumns;
 }

@@ -75,6 +75,8 @@ class DraftModel {
     size_t wanted = 0;            // of both
   };
 
+  // Tokens that are computed, after the copies; -1: no pages.
+  int Prepare(sched::SequenceId id, std::span<const int32_t> tokens);
   bool AddColumns(sched::SequenceId id, std::span<const int32_t> tokens,
                   int most, bool logits);
 

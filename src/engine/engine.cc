@@ -34,6 +34,7 @@ Engine::Engine(std::vector<Model> models, const Options& options,
     model.sched.page_tokens = model::kPageTokens;
     model.sched.columns_max = model.forward->columns_max();
     state->scheduler = std::make_unique<sched::Scheduler>(model.sched);
+    model.speculation.read_seconds_max = Seconds(options.slice);
     state->speculation = std::make_unique<Speculation>(
         model.speculation, model.variant, model.sched.step_table, metrics);
     state->series = SeriesOf(model.variant, metrics);

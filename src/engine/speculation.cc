@@ -137,11 +137,13 @@ void Speculation::AddOffer(sched::SequenceId id,
 }
 
 // Of a step of the draft model that reads: the sooner it has read, the sooner
-// it drafts, but those who wait for it wait at most twice as long.
+// it drafts, but those who wait for it wait at most twice as long, and other
+// models no longer than for a slice.
 int Speculation::ReadColumns() const {
   constexpr int kLeast = 8, kMost = 512;
   if (!table_ || base_.draft_table == nullptr) return 4 * kLeast;
-  const double most = table_->Seconds(base_.columns, base_.context);
+  const double most = std::min(table_->Seconds(base_.columns, base_.context),
+                               options_.read_seconds_max);
   int columns = kLeast;
   while (columns < kMost &&
          base_.draft_table->Seconds(2 * columns, base_.context) <= most) {

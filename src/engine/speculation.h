@@ -41,6 +41,9 @@ struct SpeculationOptions {
   int drafts_max = 32;  // of a step: each may have logits of its own
   // Of a draft model: what it says later is kept less and costs as much.
   int model_draft_max = 8;
+  // What a step of the draft model that only reads may take: nobody else runs
+  // meanwhile. The engine sets it to its slice.
+  double read_seconds_max = 0.08;
   // Instead of lookup; for tests.
   MakeDrafter drafter = {};
 };

@@ -47,7 +47,9 @@ CpuAttention::CpuAttention(const ModelConfig& config, const CpuOptions& options,
       spans_(static_cast<size_t>(StepColumns::SplitTasks(threads_))),
       attended_(heads_per_band_ == 1
                     ? 0
-                    : static_cast<size_t>(bands_ * options.columns_max)) {}
+                    : static_cast<size_t>(bands_ * options.columns_max)) {
+  for (int t = 0; t < threads_; ++t) shares_.push_back(MakeShare(t));
+}
 
 void CpuAttention::BeginStep() {
   for (Arrivals& a : computed_) a.Clear();
@@ -75,7 +77,7 @@ int64_t CpuAttention::RowAt(int product, int64_t at) const {
   return row == all ? all : row / kTileRows * kTileRows;
 }
 
-std::array<Range, 3> CpuAttention::RowsOf(int thread) const {
+std::array<Range, 3> CpuAttention::MakeShare(int thread) const {
   const Range mine =
       Share(config_.kv_heads * head_rows_, thread, threads_, kTileRows);
   std::array<Range, 3> rows;
@@ -86,7 +88,7 @@ std::array<Range, 3> CpuAttention::RowsOf(int thread) const {
 }
 
 void CpuAttention::RowsAreDone(int thread) {
-  const std::array<Range, 3> mine = RowsOf(thread);
+  const std::array<Range, 3>& mine = RowsOf(thread);
   for (int64_t band = 0; band < bands_; ++band) {
     int64_t done = 0;
     for (size_t p = 0; p < mine.size(); ++p) {

@@ -45,7 +45,9 @@ class CpuAttention {
   void BeginStep();
 
   // Rows of q, k and v that a thread computes, for all columns.
-  std::array<Range, 3> RowsOf(int thread) const;
+  const std::array<Range, 3>& RowsOf(int thread) const {
+    return shares_[static_cast<size_t>(thread)];
+  }
   void RowsAreDone(int thread);
   // Turns this thread's part of q and k, normalised where the family does, and
   // writes k and v to their pages. All of `columns` is written before any
@@ -60,6 +62,7 @@ class CpuAttention {
   // whose outputs are whole blocks of codes: one, unless heads are small.
   int64_t HeadsOf(int64_t band) const;
   int64_t RowAt(int product, int64_t at) const;
+  std::array<Range, 3> MakeShare(int thread) const;
   void Turn(const Work& work, Range columns, int64_t kv_head);
   void AttendTask(const Work& work, const StepColumns& asking, int kv_head,
                   const AttentionTask& task, int thread);
@@ -84,8 +87,9 @@ class CpuAttention {
   const int64_t head_rows_;
   const int64_t heads_per_band_;
   const int64_t bands_;
-  std::vector<Arrivals> computed_;  // [bands]: rows
-  std::vector<Arrivals> written_;   // [kv_heads]: columns
+  std::vector<std::array<Range, 3>> shares_;  // [threads]
+  std::vector<Arrivals> computed_;            // [bands]: rows
+  std::vector<Arrivals> written_;             // [kv_heads]: columns
   std::vector<Arrivals> spans_;     // [SplitTasks]: of a column and KV head
   std::vector<Arrivals> attended_;  // [bands, columns_max]: KV heads
 };

@@ -81,36 +81,14 @@ class Taker {
                         row_bytes};
   }
 
+  // Whether some matrix was or shall be nested.
+  bool any_nested() const { return any_nested_; }
+
   // `matrix`, nested if it is or shall be.
   Result<WeightMatrix> Nested(const std::string& name, WeightMatrix matrix) {
-    if (!nested_file_) {
-      if (nest_) matrix.nest = NestFor(matrix.type, matrix.depth);
-      return matrix;
-    }
-    const std::string residuals = name + kNestSuffix;
-    if (!Has(residuals)) {
-      if (matrix.type == DType::kQ8_0) matrix.nest = Nest::k8;
-      return matrix;
-    }
-    if (matrix.type != DType::kQ4_K) {
-      return Error{ErrorCode::kCorrupt,
-                   "tensor " + name + " has residuals but is " +
-                       NameOf(matrix.type) + ", not Q4_K",
-                   ""};
-    }
-    ASSIGN_OR_RETURN(const gguf::Tensor* tensor,
-                     Take(residuals, {matrix.depth / 2, matrix.rows}));
-    if (tensor->type != DType::kI8 ||
-        tensor->data.size() !=
-            static_cast<uint64_t>(matrix.depth / 2 * matrix.rows)) {
-      return Error{ErrorCode::kCorrupt,
-                   "tensor " + residuals + " is " + NameOf(tensor->type) +
-                       ", not I8 with half a byte a weight",
-                   ""};
-    }
-    matrix.nest = Nest::kK;
-    matrix.fine = tensor->data.data();
-    return matrix;
+    ASSIGN_OR_RETURN(const WeightMatrix made, NestedAs(name, matrix));
+    any_nested_ = any_nested_ || made.nest != Nest::kNone;
+    return made;
   }
 
   // `n` numbers as floats; none if it is absent and may be.
@@ -187,9 +165,41 @@ class Taker {
     return tensor;
   }
 
+  Result<WeightMatrix> NestedAs(const std::string& name, WeightMatrix matrix) {
+    if (!nested_file_) {
+      if (nest_) matrix.nest = NestFor(matrix.type, matrix.depth);
+      return matrix;
+    }
+    const std::string residuals = name + kNestSuffix;
+    if (!Has(residuals)) {
+      if (matrix.type == DType::kQ8_0) matrix.nest = Nest::k8;
+      return matrix;
+    }
+    if (matrix.type != DType::kQ4_K) {
+      return Error{ErrorCode::kCorrupt,
+                   "tensor " + name + " has residuals but is " +
+                       NameOf(matrix.type) + ", not Q4_K",
+                   ""};
+    }
+    ASSIGN_OR_RETURN(const gguf::Tensor* tensor,
+                     Take(residuals, {matrix.depth / 2, matrix.rows}));
+    if (tensor->type != DType::kI8 ||
+        tensor->data.size() !=
+            static_cast<uint64_t>(matrix.depth / 2 * matrix.rows)) {
+      return Error{ErrorCode::kCorrupt,
+                   "tensor " + residuals + " is " + NameOf(tensor->type) +
+                       ", not I8 with half a byte a weight",
+                   ""};
+    }
+    matrix.nest = Nest::kK;
+    matrix.fine = tensor->data.data();
+    return matrix;
+  }
+
   const gguf::File& file_;
   const bool nested_file_;
   const bool nest_;
+  bool any_nested_ = false;
   std::set<std::string_view> taken_;
 };
 
@@ -255,17 +265,6 @@ Result<std::vector<float>> LoadRopeDivisors(Taker& take,
   return divisors;
 }
 
-bool AnyNested(const Weights& w) {
-  const auto nested = [](const Linear& l) {
-    return l.matrix.nest != Nest::kNone;
-  };
-  return nested(w.output) ||
-         std::ranges::any_of(w.layers, [&](const LayerWeights& l) {
-           return nested(l.q) || nested(l.k) || nested(l.v) || nested(l.o) ||
-                  nested(l.gate) || nested(l.up) || nested(l.down);
-         });
-}
-
 }  // namespace
 
 int64_t Weights::step_bytes(bool fine) const {
@@ -314,7 +313,7 @@ Result<Weights> LoadWeights(const gguf::File& file, const ModelConfig& config,
                                               BiasesOf(config.family).output));
   ASSIGN_OR_RETURN(w.rope_divisors, LoadRopeDivisors(take, config));
   RETURN_IF_ERROR(take.RefuseRest());
-  w.nested = AnyNested(w);
+  w.nested = take.any_nested();
   return w;
 }
 
