@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "kernels/matmul.h"
+#include "kernels/matmul_fixture.h"
 #include "kernels/reference.h"
 #include "kernels/target.h"
 #include "tensor/block_codes.h"
@@ -23,10 +23,6 @@ namespace {
 using Rows = std::vector<std::vector<float>>;
 
 constexpr Nest kKinds[] = {Nest::kK, Nest::k8};
-
-float Number(uint64_t stream, uint64_t index) {
-  return static_cast<float>(2 * RandomUnit(8, stream, index) - 1);
-}
 
 // A nested matrix of random numbers, or of `edges`: all codes at the ends of
 // their range.
@@ -122,22 +118,6 @@ class Matrix {
   AlignedBuffer<std::byte> tiles_, plain_tiles_;
   TiledMatrix tiled_, plain_tiled_;
 };
-
-// Random columns; with `exact`, ones that int8 codes represent exactly.
-ActivationBuffer Columns(int columns, int64_t depth, bool exact) {
-  ActivationBuffer buffer(columns, depth);
-  const Activations x = buffer.View();
-  for (int c = 0; c < columns; ++c) {
-    for (int64_t k = 0; k < depth; ++k) {
-      const float number =
-          Number(1000 + static_cast<uint64_t>(c), static_cast<uint64_t>(k));
-      x.Values(c)[k] = !exact             ? number
-                       : k % 32 == c % 32 ? 127.0f / 64
-                                          : std::round(number * 127) / 64;
-    }
-  }
-  return buffer;
-}
 
 std::vector<float> Product(const TiledMatrix& w, const Activations& x) {
   std::vector<float> y(static_cast<size_t>(x.columns * w.rows));

@@ -10,18 +10,13 @@
 #include <cstring>
 #include <vector>
 
-#include "base/random.h"
+#include "kernels/matmul_fixture.h"
 #include "kernels/reference.h"
 #include "kernels/target.h"
 #include "tensor/block_formats.h"
 
 namespace aio::kernels {
 namespace {
-
-// In [-1, 1).
-float Number(uint64_t stream, uint64_t index) {
-  return static_cast<float>(2 * RandomUnit(7, stream, index) - 1);
-}
 
 // A random matrix in the file's form and in tiles, with nothing readable behind
 // them (the address sanitizer knows).
@@ -54,23 +49,6 @@ class Matrix {
   WeightMatrix view_;
   TiledMatrix tiled_;
 };
-
-// Random columns; with `exact`, ones that int8 codes represent exactly.
-ActivationBuffer Columns(int columns, int64_t depth, bool exact) {
-  ActivationBuffer buffer(columns, depth);
-  const Activations x = buffer.View();
-  for (int c = 0; c < columns; ++c) {
-    for (int64_t k = 0; k < depth; ++k) {
-      const float number =
-          Number(1000 + static_cast<uint64_t>(c), static_cast<uint64_t>(k));
-      x.Values(c)[k] = !exact             ? number
-                       : k % 32 == c % 32 ? 127.0f / 64
-                                          : std::round(number * 127) / 64;
-    }
-  }
-  QuantizeColumns(x, {0, columns});
-  return buffer;
-}
 
 reference::Vector ColumnOf(const Activations& x, int c) {
   return reference::Vector(x.Values(c), x.Values(c) + x.depth);

@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <ostream>
 #include <string>
@@ -145,20 +144,6 @@ std::vector<Sequence> RunMixed(Forward& forward, int width, uint64_t seed) {
       }
     }
     Step(forward, sequences, plan);
-  }
-}
-
-void ExpectSame(const std::vector<Sequence>& got,
-                const std::vector<Sequence>& want) {
-  for (size_t s = 0; s < want.size(); ++s) {
-    ASSERT_EQ(got[s].logits.size(), want[s].logits.size());
-    for (size_t i = 0; i < want[s].logits.size(); ++i) {
-      // As bits: a zero's sign counts too.
-      ASSERT_EQ(std::memcmp(got[s].logits[i].data(), want[s].logits[i].data(),
-                            want[s].logits[i].size() * sizeof(float)),
-                0)
-          << "sequence " << s << " position " << i;
-    }
   }
 }
 

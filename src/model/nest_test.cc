@@ -136,19 +136,6 @@ std::vector<Sequence> RunAlone(Forward& forward) {
   return sequences;
 }
 
-void ExpectSame(const std::vector<Sequence>& got,
-                const std::vector<Sequence>& want) {
-  for (size_t s = 0; s < want.size(); ++s) {
-    ASSERT_EQ(got[s].logits.size(), want[s].logits.size());
-    for (size_t i = 0; i < want[s].logits.size(); ++i) {
-      ASSERT_EQ(std::memcmp(got[s].logits[i].data(), want[s].logits[i].data(),
-                            want[s].logits[i].size() * sizeof(float)),
-                0)
-          << "sequence " << s << " position " << i;
-    }
-  }
-}
-
 TEST(NestDeterminismTest, LogitsDependOnOnesOwnViewsOnly) {
   for (const bool super_blocks : {true, false}) {
     const TestModel model(Description(super_blocks));

@@ -3,7 +3,10 @@
 // A random model in memory, for tests.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstddef>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -37,5 +40,20 @@ class TestModel {
 
   std::vector<std::byte> bytes_;
 };
+
+// Of sequences with `logits`, [positions][vocabulary], the very same bits: a
+// zero's sign counts too.
+template <class Sequences>
+void ExpectSame(const Sequences& got, const Sequences& want) {
+  for (size_t s = 0; s < want.size(); ++s) {
+    ASSERT_EQ(got[s].logits.size(), want[s].logits.size());
+    for (size_t i = 0; i < want[s].logits.size(); ++i) {
+      ASSERT_EQ(std::memcmp(got[s].logits[i].data(), want[s].logits[i].data(),
+                            want[s].logits[i].size() * sizeof(float)),
+                0)
+          << "sequence " << s << " position " << i;
+    }
+  }
+}
 
 }  // namespace aio::model
