@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 AIO, MODEL = sys.argv[1:3]
 KEYS = {
@@ -113,12 +114,40 @@ def check_quality():
             < rows["Q8_0 >> 4"]["divergence"])
 
 
+def check_spec():
+    """Of a text that says the same again and again, drafts are kept."""
+    text = "Once upon a time there was a dog. " * 6
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "texts.jsonl")
+        with open(path, "w", encoding="utf-8") as out:
+            for kind in ("again", "other"):
+                line = {"kind": kind, "prompt": text, "output": text}
+                out.write(json.dumps(line) + "\n")
+        done = run("spec", "--model", MODEL, "--force-output", path, "--runs",
+                   "10", "--batch", "1,2", "--tokens", "48", "--strategy",
+                   "lookup", "--json")
+        assert done.returncode == 0, done.stderr
+        rows = json.loads(done.stdout)["rows"]
+        assert [(r["kind"], r["batch"]) for r in rows] == [
+            ("again", 1), ("again", 2), ("other", 1), ("other", 2)]
+        for row in rows:
+            low, high = row["ratio_95"]
+            assert low <= row["ratio"] <= high
+            assert row["tokens"] == 48 * row["batch"] * row["pairs"]
+            assert row["accepted"] <= row["drafted"]
+        with open(path, "a", encoding="utf-8") as out:
+            out.write("{}\n")
+        done = run("spec", "--model", MODEL, "--force-output", path)
+        assert done.returncode == 2 and ":3: " in done.stderr, done.stderr
+
+
 def main():
     said = {name: check_json(name) for name in COMMANDS}
     # One column at the same position, whatever stood beside it.
     assert said["decode"]["logits_hash"] == said["batch"]["logits_hash"]
     check_nested(said["decode"])
     check_quality()
+    check_spec()
     load = said["load"]
     assert near(load["peak_to_file"], load["peak_bytes"] / load["file_bytes"])
     assert load["load_seconds"] <= load["seconds_high"]
