@@ -4,7 +4,6 @@
 // subcommand a question.
 #include <CLI/CLI.hpp>
 
-#include "cli/bench_nest.h"
 #include "cli/commands.h"
 
 namespace aio::cli {

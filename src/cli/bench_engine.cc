@@ -67,6 +67,8 @@ Error DoesNotFit(const model::MemoryNeeds& needs, int pages, int64_t probe,
       "context"};
 }
 
+}  // namespace
+
 Result<void> CheckFits(const gguf::File& file,
                        const model::CpuOptions& options) {
   ASSIGN_OR_RETURN(const model::MemoryNeeds needs,
@@ -78,8 +80,6 @@ Result<void> CheckFits(const gguf::File& file,
   if (limit == 0 || total <= limit) return {};
   return DoesNotFit(needs, options.pages, probe, limit);
 }
-
-}  // namespace
 
 void AddEngineFlags(CLI::App* command, EngineFlags* flags) {
   static const std::map<std::string, DType> kTypes = {{"F32", DType::kF32},

@@ -20,6 +20,7 @@
 #include "cli/clock.h"
 #include "gguf/gguf.h"
 #include "kernels/read_bandwidth.h"
+#include "model/cpu_forward.h"
 #include "model/forward.h"
 #include "tensor/dtype.h"
 
@@ -82,6 +83,11 @@ struct BenchFile {
 // Writes the random model that stands in for --model.
 Result<void> WriteRandomModel(const EngineFlags& flags,
                               const std::string& path);
+
+// kOverloaded with numbers if the file as `options` want it and a buffer to
+// read for comparison would not fit the machine's memory.
+Result<void> CheckFits(const gguf::File& file,
+                       const model::CpuOptions& options);
 
 // The type that most bytes of the file are of.
 std::string TypeOf(const gguf::File& file);

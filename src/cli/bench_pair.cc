@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "cli/bench_engine.h"
-#include "cli/bench_nest.h"
+#include "cli/commands.h"
 #include "cli/progress.h"
 #include "eval/statistics.h"
 #include "kernels/target.h"

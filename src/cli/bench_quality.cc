@@ -17,7 +17,7 @@
 
 #include "base/machine.h"
 #include "base/random.h"
-#include "cli/bench_nest.h"
+#include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/quality_models.h"
 #include "eval/statistics.h"

@@ -45,11 +45,6 @@ struct SpecFlags {
   double acceptance = 0.7;  // scripted, of its tokens
 };
 
-const std::map<std::string, core::Strategy> kStrategies = {
-    {"auto", core::Strategy::kAuto},
-    {"lookup", core::Strategy::kLookup},
-    {"draft", core::Strategy::kDraft}};
-
 // A recorded answer, in tokens.
 struct Text {
   std::vector<int32_t> prompt, output;
@@ -84,8 +79,7 @@ class SpecBench {
                    core::Strategy strategy);
 
  private:
-  Result<void> ReadTexts(const SpecFlags& flags,
-                         const tokenizer::Tokenizer& tokenizer);
+  Result<void> ReadTexts(const SpecFlags& flags, const engine::Model& model);
   Result<engine::Model> Load(const SpecFlags& flags, const std::string& path);
   int32_t Scripted(std::span<const int32_t> text, double acceptance) const;
 
@@ -107,7 +101,10 @@ Error Wrong(const std::string& path, int line, const std::string& what) {
 
 // Lines of {"kind", "prompt", "output"}.
 Result<void> SpecBench::ReadTexts(const SpecFlags& flags,
-                                  const tokenizer::Tokenizer& tokenizer) {
+                                  const engine::Model& model) {
+  const tokenizer::Tokenizer& tokenizer = *model.tokenizer;
+  const int context =
+      std::min(flags.engine.context, model.forward->context_tokens_max());
   std::ifstream file(flags.texts);
   if (!file) {
     return Error{ErrorCode::kNotFound, "cannot read " + flags.texts, ""};
@@ -136,14 +133,14 @@ Result<void> SpecBench::ReadTexts(const SpecFlags& flags,
         std::min(text.output.size(), static_cast<size_t>(flags.tokens)));
     const int all = static_cast<int>(text.prompt.size() + text.output.size());
     // Too short to say anything, or too long for the context.
-    if (text.output.size() < 8 || all > flags.engine.context) continue;
+    if (text.output.size() < 8 || all > context) continue;
     texts_[fields["kind"]].push_back(std::move(text));
   }
   if (!texts_.empty()) return {};
   return Error{ErrorCode::kInvalidArgument,
                fmt::format("{} has no text of 8 tokens or more that fits "
                            "{} tokens of context",
-                           flags.texts, flags.engine.context),
+                           flags.texts, context),
                "context"};
 }
 
@@ -161,6 +158,7 @@ Result<engine::Model> SpecBench::Load(const SpecFlags& flags,
   options.pages =
       (sequences + 1) * (flags.engine.context / model::kPageTokens + 1);
   options.tiles.progress = ShowLoading("weights");
+  RETURN_IF_ERROR(CheckFits(file, options));
   ASSIGN_OR_RETURN(model.forward, model::LoadCpuForward(file, options));
   engine::MeasureOptions measure;
   measure.cache_bytes = ReadMachine().cache_bytes;
@@ -176,8 +174,8 @@ Result<std::unique_ptr<SpecBench>> SpecBench::Open(const SpecFlags& flags) {
   auto bench = std::make_unique<SpecBench>();
   bench->pool_ = std::make_unique<ThreadPool>(flags.engine.threads);
   ASSIGN_OR_RETURN(engine::Model model, bench->Load(flags, flags.engine.model));
-  model.variant = "model";
-  RETURN_IF_ERROR(bench->ReadTexts(flags, *model.tokenizer));
+  model.views = {{.variant = "model"}};
+  RETURN_IF_ERROR(bench->ReadTexts(flags, model));
   bench->table_ = *model.sched.step_table;
   std::vector<engine::Model> models;
   if (!flags.draft.empty()) {
@@ -186,7 +184,8 @@ Result<std::unique_ptr<SpecBench>> SpecBench::Open(const SpecFlags& flags) {
       return Error{ErrorCode::kInvalidArgument,
                    flags.draft + " has another number of tokens", "draft"};
     }
-    draft.variant = model.draft = "draft";
+    model.draft = "draft";
+    draft.views = {{.variant = model.draft}};
     model.draft_script = [bench = bench.get(),
                           a = flags.acceptance](std::span<const int32_t> text) {
       return bench->Scripted(text, a);
@@ -267,7 +266,7 @@ struct SpecRow {
 Result<SpecRow> MeasureRow(const SpecFlags& flags, const std::string& kind,
                            int batch, SpecBench* bench, Progress* progress) {
   const std::vector<Text>& texts = bench->texts().at(kind);
-  const core::Strategy strategy = kStrategies.at(flags.strategy);
+  const core::Strategy strategy = *core::SpeculationNamed(flags.strategy);
   SpecRow row;
   row.kind = kind;
   row.batch = batch;
@@ -341,6 +340,8 @@ json::object ToJson(const SpecFlags& flags, const std::vector<SpecRow>& rows) {
                      {"ratio_95", {ratio.interval.low, ratio.interval.high}},
                      {"plain_tokens_per_second", eval::Median(row.plain)},
                      {"tokens_per_second", eval::Median(row.drafted_rate)},
+                     {"plain_rates", json::value_from(row.plain)},
+                     {"rates", json::value_from(row.drafted_rate)},
                      {"tokens", row.tokens},
                      {"drafted", row.drafted},
                      {"accepted", row.accepted}});
@@ -407,7 +408,7 @@ void AddBenchSpec(CLI::App& bench, int* exit_code) {
       ->check(CLI::Range(8, 1 << 16))
       ->capture_default_str();
   c->add_option("--strategy", flags->strategy, "Of the run with drafts")
-      ->check(CLI::IsMember(kStrategies))
+      ->check(CLI::IsMember(core::kSpeculationNames))
       ->capture_default_str();
   c->add_option("--draft", flags->draft,
                 "A GGUF file that drafts: its steps are real, its tokens are "

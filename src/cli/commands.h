@@ -27,8 +27,10 @@ void AddBenchBatch(CLI::App& bench, int* exit_code);
 void AddBenchDecode(CLI::App& bench, int* exit_code);
 void AddBenchLoad(CLI::App& bench, int* exit_code);
 void AddBenchMixed(CLI::App& bench, int* exit_code);
+void AddBenchPair(CLI::App& bench, int* exit_code);
 void AddBenchPrefill(CLI::App& bench, int* exit_code);
 void AddBenchProbe(CLI::App& bench, int* exit_code);
+void AddBenchQuality(CLI::App& bench, int* exit_code);
 void AddBenchReuse(CLI::App& bench, int* exit_code);
 void AddBenchSpec(CLI::App& bench, int* exit_code);
 

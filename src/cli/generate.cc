@@ -2,7 +2,6 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <string>
 
@@ -21,17 +20,12 @@ struct Flags {
   int max_tokens = 256;
   core::Sampling sampling;
   std::string kv = "f16";
+  std::string view;  // of nested weights; empty: the file's own
   int threads = 0;
   std::string speculation = "off";
   std::string draft;  // a GGUF file
   bool as_json = false;
 };
-
-const std::map<std::string, core::Strategy> kSpeculation = {
-    {"off", core::Strategy::kPlain},
-    {"auto", core::Strategy::kAuto},
-    {"lookup", core::Strategy::kLookup},
-    {"draft", core::Strategy::kDraft}};
 
 std::string_view FinishText(core::FinishReason reason) {
   return reason == core::FinishReason::kStop ? "stop" : "length";
@@ -71,6 +65,7 @@ int Generate(const Flags& flags) {
   device.sequences_max = 1;
   // By default nothing is measured: that takes longer than most answers.
   device.step_table = flags.speculation == "auto";
+  config.variants.front().second.view = core::ViewNamed(flags.view);
   if (!flags.draft.empty()) {
     config::Variant draft = config.variants.front().second;
     draft.model = flags.draft;
@@ -86,7 +81,7 @@ int Generate(const Flags& flags) {
   request->prompt = flags.prompt;
   request->max_tokens = flags.max_tokens;
   request->sampling = flags.sampling;
-  request->hints.strategy = kSpeculation.at(flags.speculation);
+  request->hints.strategy = core::SpeculationNamed(flags.speculation);
   const auto answer =
       RunOne(graph->get(), request, [&](const core::Delta& delta) {
         if (!flags.as_json) std::cout << delta.text << std::flush;
@@ -129,13 +124,16 @@ void AddGenerate(CLI::App& app, int* exit_code) {
   c->add_option("--kv", flags->kv, "Type of the KV cache")
       ->check(CLI::IsMember({"f32", "f16", "q8"}))
       ->capture_default_str();
+  c->add_option("--view", flags->view,
+                "Bits of each weight, of a file that is nested or of Q8_0")
+      ->check(CLI::IsMember({"4", "8"}));
   c->add_option("--threads", flags->threads, "0: what the cgroup allows")
       ->check(CLI::NonNegativeNumber);
   c->add_option(
        "--speculation", flags->speculation,
        "Drafts of the text so far or of a draft model: the same "
        "answer, in fewer steps; auto: where it pays, as measured first")
-      ->check(CLI::IsMember(kSpeculation))
+      ->check(CLI::IsMember(core::kSpeculationNames))
       ->capture_default_str();
   c->add_option("--draft", flags->draft,
                 "A smaller GGUF file with the same tokens, to draft");

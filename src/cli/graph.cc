@@ -66,6 +66,18 @@ std::string DeviceOf(const config::Variant& variant,
                                 : variant.device;
 }
 
+void SetStepSeconds(const std::string& variant,
+                    const std::optional<cost::StepTable>& table,
+                    Metrics* metrics) {
+  for (size_t i = 0; table && i < table->columns.size(); ++i) {
+    metrics->Set(
+        "aio_step_seconds",
+        "A step by its columns, without context, as measured",
+        table->seconds[i],
+        {{"variant", variant}, {"columns", std::to_string(table->columns[i])}});
+  }
+}
+
 uint64_t RandomSeed() {
   std::random_device device;
   return (uint64_t{device()} << 32) | device();
@@ -123,13 +135,10 @@ Result<void> Graph::AddDevice(const std::string& name,
   ASSIGN_OR_RETURN(LoadedDevice loaded,
                    LoadDevice(name, device, here, machine, pool, say));
   for (const auto& resident : loaded.residents) {
-    const auto& table = resident.model.sched.step_table;
-    for (size_t i = 0; table && i < table->columns.size(); ++i) {
-      metrics_.Set("aio_step_seconds",
-                   "A step by its columns, without context, as measured",
-                   table->seconds[i],
-                   {{"variant", resident.model.variant},
-                    {"columns", std::to_string(table->columns[i])}});
+    for (const engine::ModelView& view : resident.model.views) {
+      SetStepSeconds(view.variant,
+                     resident.model.StepTableOf(view.view != core::View::k8),
+                     &metrics_);
     }
   }
   engine::Options options;
@@ -168,6 +177,7 @@ Result<void> Graph::AddUpstreams(const config::Config& config) {
     variant.name = name;
     variant.backend = std::move(backend);
     variant.context_tokens_max = settings.context_max;
+    variant.deterministic = false;
     variants_.push_back(std::move(variant));
   }
   return {};

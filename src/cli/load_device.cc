@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <ctime>
@@ -30,21 +31,85 @@
 namespace aio::cli {
 namespace {
 
-// A model file on its way to the engine.
+using Variants = std::vector<std::pair<std::string, config::Variant>>;
+
+// A model file on its way to the engine, and the variants that it serves, which
+// differ in their names and views at most.
 struct Candidate {
-  std::string variant;
-  config::Variant settings;
+  Variants variants;
   std::shared_ptr<const gguf::File> file;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::shared_ptr<const tokenizer::ChatTemplate> chat_template;
   model::CpuOptions options;
   engine::MemoryNeed need;
+
+  const config::Variant& settings() const { return variants.front().second; }
+  std::string name() const {
+    std::string all;
+    for (const auto& [name, unused] : variants) {
+      all += (all.empty() ? "" : ", ") + name;
+    }
+    return all;
+  }
+  bool names_view() const {
+    return std::ranges::any_of(
+        variants, [](const auto& v) { return v.second.view.has_value(); });
+  }
 };
 
 Error About(const Candidate& c, Error error) {
-  error.message = fmt::format("variant '{}' ({}): {}", c.variant,
-                              c.settings.model, error.message);
+  error.message = fmt::format("variant '{}' ({}): {}", c.name(),
+                              c.settings().model, error.message);
   return error;
+}
+
+bool IsSameFile(const std::string& a, const std::string& b) {
+  std::error_code error;  // of a file that is not there, opening will tell
+  return a == b || std::filesystem::equivalent(a, b, error);
+}
+
+// What variants that share weights must have alike, since it is of the copy.
+Result<void> CheckAlike(const Candidate& c) {
+  const config::Variant& a = c.settings();
+  for (const auto& [name, b] : c.variants) {
+    const char* key = a.context_max != b.context_max ? "context_max"
+                      : a.kv_memory != b.kv_memory   ? "kv_memory"
+                      : a.draft != b.draft           ? "draft"
+                                                     : nullptr;
+    if (key == nullptr) continue;
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("'{}' is served from the same weights as '{}', so "
+                             "'{}' must be the same for both",
+                             name, c.variants.front().first, key),
+                 key};
+  }
+  return {};
+}
+
+// Variants of one file share its weights if one of them names a view.
+Result<std::vector<Candidate>> Grouped(const Variants& variants) {
+  std::vector<Candidate> made;
+  const auto shares = [&](const std::string& file) {
+    return std::ranges::any_of(variants, [&](const auto& v) {
+      return v.second.view && IsSameFile(v.second.model, file);
+    });
+  };
+  for (const auto& variant : variants) {
+    const std::string& file = variant.second.model;
+    const auto same = std::ranges::find_if(made, [&](const Candidate& c) {
+      return IsSameFile(c.settings().model, file);
+    });
+    if (same != made.end() && shares(file)) {
+      same->variants.push_back(variant);
+    } else {
+      made.emplace_back().variants.push_back(variant);
+    }
+  }
+  for (const Candidate& c : made) {
+    const auto alike = CheckAlike(c);
+    if (!alike) return About(c, alike.error());
+  }
+  return made;
 }
 
 // The text of a special token, "" if the file has none.
@@ -81,7 +146,8 @@ kernels::KvType KvOf(config::KvType type) {
 
 Result<void> Inspect(const config::Device& device, ThreadPool* pool,
                      Candidate* c) {
-  ASSIGN_OR_RETURN(gguf::File file, gguf::File::Open(c->settings.model));
+  const config::Variant& settings = c->settings();
+  ASSIGN_OR_RETURN(gguf::File file, gguf::File::Open(settings.model));
   c->file = std::make_shared<gguf::File>(std::move(file));
   ASSIGN_OR_RETURN(const model::ModelConfig config,
                    model::ReadConfig(*c->file));
@@ -97,27 +163,39 @@ Result<void> Inspect(const config::Device& device, ThreadPool* pool,
   c->options.columns_max = std::max(device.columns_max, device.sequences_max);
   c->options.logits_max =
       device.sequences_max + engine::SpeculationOptions().drafts_max;
-  c->options.context_max = c->settings.context_max;
+  c->options.context_max = settings.context_max;
+  c->options.nest = c->names_view();
   ASSIGN_OR_RETURN(const model::MemoryNeeds needs,
                    model::PlanMemory(*c->file, c->options));
-  c->need.variant = c->variant;
+  if (c->names_view() && !needs.nested) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        "view: its weights have one precision only; those of F32, "
+        "F16, BF16 and Q8_0 files have views, and those that `aio pack "
+        "--nest` makes",
+        "view"};
+  }
+  c->need.variant = c->name();
   c->need.weight_bytes = needs.weight_bytes;
   c->need.scratch_bytes = needs.scratch_bytes;
   c->need.page_bytes = needs.page_bytes;
   c->need.context_tokens = config.context_length;
-  if (c->settings.context_max > 0) {
+  if (settings.context_max > 0) {
     c->need.context_tokens =
-        std::min(c->need.context_tokens, c->settings.context_max);
+        std::min(c->need.context_tokens, settings.context_max);
   }
-  c->need.kv_bytes = c->settings.kv_memory;
+  c->need.kv_bytes = settings.kv_memory;
   return {};
 }
 
 // Changes with everything that may change an answer: build, file, instruction
-// set, KV type.
+// set, KV type, and the view of nested weights.
 std::string Fingerprint(const gguf::File& file, kernels::KvType kv) {
   return fmt::format("aio-{}-{:016x}-{}-kv{}", AIO_VERSION, file.SampleHash(),
                      kernels::TargetName(), kernels::NameOf(kv));
+}
+std::string WithView(const std::string& fingerprint, core::View view) {
+  return fmt::format("{}-view{}", fingerprint, core::Name(view));
 }
 
 int64_t CreatedAt(const std::string& path) {
@@ -159,12 +237,13 @@ std::string PlanText(const std::string& device, int threads,
 }
 
 // What a step takes depends on all of it.
-std::string StepKey(const std::string& fingerprint, const Machine& machine,
-                    const Candidate& c) {
-  return fmt::format("{} cpu '{}' threads {} columns {} logits {} pages {}",
-                     fingerprint, machine.cpu_name, c.options.pool->threads(),
-                     c.options.columns_max, c.options.logits_max,
-                     c.options.pages);
+std::string StepKey(const Machine& machine, const Candidate& c, bool coarse) {
+  const std::string view =
+      c.names_view() ? fmt::format(" {} bits", coarse ? 4 : 8) : "";
+  return fmt::format("{} cpu '{}' threads {} columns {} logits {} pages {}{}",
+                     Fingerprint(*c.file, c.options.kv), machine.cpu_name,
+                     c.options.pool->threads(), c.options.columns_max,
+                     c.options.logits_max, c.options.pages, view);
 }
 
 std::string StepsText(const std::string& variant,
@@ -172,7 +251,7 @@ std::string StepsText(const std::string& variant,
   const cost::StepTable& table = steps.table;
   const double prefill = table.prefill_seconds_per_token;
   std::string text = fmt::format(
-      "variant {}: a step takes {:.3g} ms, 8 columns {:.2f}x, prefill {:.0f} "
+      "{}: a step takes {:.3g} ms, 8 columns {:.2f}x, prefill {:.0f} "
       "tokens/s, ",
       variant, 1e3 * table.Seconds(1, 0), table.C(8),
       prefill > 0 ? 1 / prefill : 0.0);
@@ -186,19 +265,22 @@ std::string StepsText(const std::string& variant,
 }
 
 // From the cache, or measured and kept there. Without a table the scheduler
-// goes by a fixed width, so nothing here is worth not starting for.
+// goes by a fixed width, so nothing here is worth not starting for. `coarse`:
+// of steps whose columns have 4 bits of nested weights.
 std::optional<cost::StepTable> StepTableOf(
     const config::Device& device, const Machine& machine, const Candidate& c,
-    engine::Model* model, const std::function<void(const std::string&)>& say) {
-  if (!device.step_table) return std::nullopt;
-  const std::string key = StepKey(model->fingerprint, machine, c);
+    bool coarse, model::Forward* forward,
+    const std::function<void(const std::string&)>& say) {
+  const std::string key = StepKey(machine, c, coarse);
+  const std::string name =
+      fmt::format("variant {}{}", c.name(), coarse ? " at 4 bits" : "");
   const std::string folder = device.step_cache == "auto"  ? CacheFolder()
                              : device.step_cache == "off" ? ""
                                                           : device.step_cache;
   if (!folder.empty()) {
     const auto kept = ReadSteps(folder, key);
     if (kept) {
-      say(StepsText(c.variant, *kept, true));
+      say(StepsText(name, *kept, true));
       return kept->table;
     }
     if (kept.error().code != ErrorCode::kNotFound) {
@@ -209,13 +291,13 @@ std::optional<cost::StepTable> StepTableOf(
   engine::MeasureOptions options;
   options.cache_bytes = machine.cache_bytes;
   options.logits_max = c.options.logits_max;
-  const auto steps =
-      engine::MeasureSteps(model->forward.get(), options, NowSeconds);
+  options.bits = coarse ? 4 : 8;
+  const auto steps = engine::MeasureSteps(forward, options, NowSeconds);
   if (!steps) {
     Log(LogLevel::kWarning, "no step table", {{"why", steps.error().message}});
     return std::nullopt;
   }
-  say(StepsText(c.variant, *steps, false));
+  say(StepsText(name, *steps, false));
   if (folder.empty()) return steps->table;
   const auto written = WriteSteps(folder, key, *steps);
   if (!written) {
@@ -223,6 +305,24 @@ std::optional<cost::StepTable> StepTableOf(
         {{"why", written.error().message}});
   }
   return steps->table;
+}
+
+// Of the steps that the model's views can have.
+void AddStepTables(const config::Device& device, const Machine& machine,
+                   const Candidate& c,
+                   const std::function<void(const std::string&)>& say,
+                   engine::Model* model) {
+  if (!device.step_table) return;
+  bool fine = false, coarse = false;
+  for (const engine::ModelView& view : model->views) {
+    (view.view == core::View::k8 ? fine : coarse) = true;
+  }
+  const auto table = [&](bool of_coarse) {
+    return StepTableOf(device, machine, c, of_coarse, model->forward.get(),
+                       say);
+  };
+  if (fine) model->sched.step_table = table(false);
+  if (coarse) model->coarse_step_table = table(true);
 }
 
 // The file that keeps the tiles, "" if none shall.
@@ -246,7 +346,7 @@ Result<std::unique_ptr<model::Forward>> LoadForward(
   model::CpuOptions options = c.options;
   options.tiles.cache = TileFile(device.tile_cache, *c.file);
   options.tiles.report = &report;
-  options.tiles.progress = [&, show = ShowLoading(c.variant)](
+  options.tiles.progress = [&, show = ShowLoading(c.name())](
                                int64_t done, int64_t total) mutable {
     show(done, total);
     ready = NowSeconds();
@@ -254,11 +354,11 @@ Result<std::unique_ptr<model::Forward>> LoadForward(
   ASSIGN_OR_RETURN(auto forward, model::LoadCpuForward(*c.file, options));
   for (const std::string& warning : report.warnings) {
     Log(LogLevel::kWarning, "tile cache",
-        {{"variant", c.variant}, {"why", warning}});
+        {{"variant", c.name()}, {"why", warning}});
   }
   const double bytes = static_cast<double>(report.bytes);
   std::string text = fmt::format(
-      "variant {}: {:.1f} MB of weights {} in {:.2f} s, {:.2f} GB/s", c.variant,
+      "variant {}: {:.1f} MB of weights {} in {:.2f} s, {:.2f} GB/s", c.name(),
       bytes / 1e6,
       report.from_cache ? "read from " + options.tiles.cache : "packed",
       ready - begin, bytes / 1e9 / (ready - begin));
@@ -270,66 +370,84 @@ Result<std::unique_ptr<model::Forward>> LoadForward(
   return forward;
 }
 
+// What the model serves: to the engine a view, to a policy a variant.
+void AddVariants(const Candidate& c, engine::Model* model,
+                 std::vector<core::Variant>* out) {
+  const model::Forward& forward = *model->forward;
+  const std::string fingerprint = Fingerprint(*c.file, c.options.kv);
+  for (const auto& [name, settings] : c.variants) {
+    const core::View view = settings.view.value_or(core::View::k8);
+    model->views.push_back(
+        {name, forward.nested() ? WithView(fingerprint, view) : fingerprint,
+         view, settings.speculation});
+    core::Variant variant;
+    variant.name = name;
+    variant.context_tokens_max = forward.context_tokens_max();
+    variant.bytes_per_token = view == core::View::k8
+                                  ? forward.weight_bytes()
+                                  : forward.coarse_weight_bytes();
+    variant.created = CreatedAt(settings.model);
+    variant.deterministic = view != core::View::kAuto;
+    out->push_back(std::move(variant));
+  }
+}
+
 Result<void> LoadOne(const config::Device& device, const Candidate& c,
                      const std::function<void(const std::string&)>& say,
                      LoadedDevice* out) {
   engine::LocalBackend::Resident resident;
-  ASSIGN_OR_RETURN(resident.model.forward, LoadForward(device, c, say));
-  const model::Forward& forward = *resident.model.forward;
-  resident.model.variant = c.variant;
-  resident.model.tokenizer = c.tokenizer;
-  resident.model.fingerprint = Fingerprint(*c.file, c.options.kv);
-  resident.model.sched.sequences_max = device.sequences_max;
-  resident.model.sched.queue_max = device.queue_max;
-  resident.model.sched.prefix_cache = device.prefix_cache;
-  resident.model.sched.secret = Secret();
-  resident.model.speculation.enabled = c.settings.speculation;
-  resident.model.draft = c.settings.draft;
+  engine::Model& model = resident.model;
+  ASSIGN_OR_RETURN(model.forward, LoadForward(device, c, say));
+  model.tokenizer = c.tokenizer;
+  model.sched.sequences_max = device.sequences_max;
+  model.sched.queue_max = device.queue_max;
+  model.sched.prefix_cache = device.prefix_cache;
+  model.sched.secret = Secret();
+  model.draft = c.settings().draft;
   resident.prompts.tokenizer = c.tokenizer;
   resident.prompts.chat_template = c.chat_template;
-  resident.prompts.context_tokens_max = forward.context_tokens_max();
+  resident.prompts.context_tokens_max = model.forward->context_tokens_max();
   resident.prompts.now = LocalNow;
-  core::Variant variant;
-  variant.name = c.variant;
-  variant.context_tokens_max = forward.context_tokens_max();
-  variant.bytes_per_token = forward.weight_bytes();
-  variant.created = CreatedAt(c.settings.model);
+  AddVariants(c, &model, &out->variants);
   out->residents.push_back(std::move(resident));
-  out->variants.push_back(std::move(variant));
   return {};
 }
 
 // Why `draft` cannot draft for `c`; empty: it can.
 std::string WhyNotDraft(const Candidate& c, const Candidate& draft) {
-  if (c.variant == draft.variant) return "a variant cannot draft for itself";
-  if (!draft.settings.draft.empty()) {
-    return "'" + draft.variant + "' has a draft model itself";
+  const std::string& name = c.settings().draft;
+  if (&c == &draft) return "'" + name + "' is served from the same weights";
+  if (!draft.settings().draft.empty()) {
+    return "'" + name + "' has a draft model itself";
   }
   const tokenizer::Tokenizer &a = *c.tokenizer, &b = *draft.tokenizer;
   bool same = a.vocabulary() == b.vocabulary();
   for (int32_t id = 0; same && id < a.vocabulary(); ++id) {
     same = a.Piece(id) == b.Piece(id) && a.IsEnd(id) == b.IsEnd(id);
   }
-  if (same) return "";
-  return "'" + draft.variant + "' has other tokens";
+  return same ? "" : "'" + name + "' has other tokens";
 }
 
 Result<void> CheckDraft(const std::vector<Candidate>& candidates,
                         const Candidate& c) {
-  const std::string& name = c.settings.draft;
-  if (name.empty()) return {};
+  const std::string& draft = c.settings().draft;
+  if (draft.empty()) return {};
   std::vector<std::string> names;
   std::string why;
+  bool found = false;
   for (const Candidate& other : candidates) {
-    names.push_back(other.variant);
-    if (other.variant != name) continue;
-    why = WhyNotDraft(c, other);
-    if (why.empty()) return {};
+    for (const auto& [name, unused] : other.variants) {
+      names.push_back(name);
+      if (name != draft) continue;
+      found = true;
+      why = WhyNotDraft(c, other);
+    }
   }
-  if (why.empty()) {
-    why = "there is no variant '" + name + "' on its device" +
-          DidYouMean(name, names);
+  if (!found) {
+    why = "there is no variant '" + draft + "' on its device" +
+          DidYouMean(draft, names);
   }
+  if (why.empty()) return {};
   return Error{ErrorCode::kInvalidArgument, "draft: " + why, "draft"};
 }
 
@@ -340,16 +458,12 @@ Result<LoadedDevice> LoadDevice(
     const std::vector<std::pair<std::string, config::Variant>>& variants,
     const Machine& machine, ThreadPool* pool,
     const std::function<void(const std::string&)>& say) {
-  std::vector<Candidate> candidates;
+  ASSIGN_OR_RETURN(std::vector<Candidate> candidates, Grouped(variants));
   std::vector<engine::MemoryNeed> needs;
-  for (const auto& [variant, settings] : variants) {
-    Candidate c;
-    c.variant = variant;
-    c.settings = settings;
+  for (Candidate& c : candidates) {
     const auto inspected = Inspect(device, pool, &c);
     if (!inspected) return About(c, inspected.error());
     needs.push_back(c.need);
-    candidates.push_back(std::move(c));
   }
   for (const Candidate& c : candidates) {
     const auto checked = CheckDraft(candidates, c);
@@ -365,9 +479,8 @@ Result<LoadedDevice> LoadDevice(
     candidates[i].options.pages = plan.shares[i].pages;
     const auto loaded = LoadOne(device, candidates[i], say, &out);
     if (!loaded) return About(candidates[i], loaded.error());
-    engine::Model& model = out.residents.back().model;
-    model.sched.step_table =
-        StepTableOf(device, machine, candidates[i], &model, say);
+    AddStepTables(device, machine, candidates[i], say,
+                  &out.residents.back().model);
   }
   return out;
 }

@@ -20,9 +20,10 @@ namespace aio::cli {
 
 struct LoadedDevice {
   std::vector<engine::LocalBackend::Resident> residents;
-  std::vector<core::Variant> variants;  // same order; without their backend
+  std::vector<core::Variant> variants;  // that these serve; without backend
 };
 
+// Variants of one file share its weights if one of them names a view.
 // Errors name the file and the variant. `say` gets the memory plan and a line
 // for each model loaded; how far one is stands on standard error meanwhile.
 Result<LoadedDevice> LoadDevice(

@@ -10,6 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "gguf/gguf.h"
+#include "model/random_model.h"
+
 namespace aio::cli {
 namespace {
 
@@ -96,6 +99,99 @@ TEST_F(LoadDeviceTest, TilesThatCannotBeKeptDoNotStopTheStart) {
   ASSERT_TRUE(Load());
   EXPECT_TRUE(Said("weights packed in ")) << said_;
   EXPECT_FALSE(Said("kept in")) << said_;
+}
+
+// ---- Views ------------------------------------------------------------------
+
+class LoadViewsTest : public LoadDeviceTest {
+ protected:
+  void AddView(const std::string& name, core::View view) {
+    config::Variant variant;
+    variant.model = Model();
+    variant.view = view;
+    variants_.emplace_back(name, variant);
+  }
+  std::string Refusal() {
+    const auto loaded = Load();
+    return loaded ? "none" : loaded.error().message;
+  }
+};
+
+TEST_F(LoadViewsTest, VariantsOfOneFileShareItsWeightsIfOneNamesAView) {
+  variants_.emplace_back("twin", variants_[0].second);
+  auto loaded = Load();
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->residents.size(), 2u) << "nobody asked for views";
+  AddView("tiny@4", core::View::k4);
+  AddView("tiny@auto", core::View::kAuto);
+  loaded = Load();
+  ASSERT_TRUE(loaded);
+  ASSERT_EQ(loaded->residents.size(), 1u);
+  const auto& views = loaded->residents[0].model.views;
+  ASSERT_EQ(views.size(), 4u);
+  ASSERT_EQ(loaded->variants.size(), 4u);
+  const model::Forward& forward = *loaded->residents[0].model.forward;
+  for (size_t i = 0; i < views.size(); ++i) {
+    const bool fine = i < 2;  // the file's own precision
+    EXPECT_EQ(views[i].variant, variants_[i].first);
+    EXPECT_EQ(views[i].view == core::View::k8, fine);
+    const core::Variant& variant = loaded->variants[i];
+    EXPECT_EQ(variant.name, variants_[i].first);
+    EXPECT_EQ(variant.bytes_per_token,
+              fine ? forward.weight_bytes() : forward.coarse_weight_bytes());
+    EXPECT_EQ(variant.deterministic, i < 3);
+  }
+  EXPECT_LT(forward.coarse_weight_bytes(), forward.weight_bytes());
+  EXPECT_NE(views[1].fingerprint, views[2].fingerprint);
+  EXPECT_NE(views[2].fingerprint, views[3].fingerprint);
+  EXPECT_TRUE(Said("variant tiny, twin, tiny@4, tiny@auto: ")) << said_;
+}
+
+TEST_F(LoadViewsTest, EachKindOfStepIsTimed) {
+  device_.step_table = true;
+  device_.step_cache = folder_;
+  AddView("tiny@4", core::View::k4);
+  auto loaded = Load();
+  ASSERT_TRUE(loaded);
+  EXPECT_TRUE(loaded->residents[0].model.sched.step_table.has_value());
+  EXPECT_TRUE(loaded->residents[0].model.coarse_step_table.has_value());
+  EXPECT_TRUE(Said("tiny, tiny@4 at 4 bits: a step takes ")) << said_;
+  EXPECT_EQ(FilesInFolder(), 3u) << "two tables are kept";
+  // Nobody reads 8 bits: no such step is timed.
+  variants_.erase(variants_.begin());
+  loaded = Load();
+  ASSERT_TRUE(loaded);
+  EXPECT_FALSE(loaded->residents[0].model.sched.step_table.has_value());
+  EXPECT_TRUE(loaded->residents[0].model.coarse_step_table.has_value());
+}
+
+TEST_F(LoadViewsTest, WhatCannotBeSharedIsRefusedAndNamed) {
+  AddView("tiny@4", core::View::k4);
+  variants_[1].second.context_max = 64;
+  EXPECT_EQ(Refusal(),
+            "variant 'tiny, tiny@4' (" + Model() +
+                "): 'tiny@4' is served from the same weights as "
+                "'tiny', so 'context_max' must be the same for both");
+  variants_[1].second.context_max = 0;
+  variants_[0].second.draft = variants_[1].second.draft = "tiny@4";
+  EXPECT_NE(Refusal().find("'tiny@4' is served from the same weights"),
+            std::string::npos)
+      << Refusal();
+  variants_[0].second.draft = variants_[1].second.draft = "";
+  EXPECT_EQ(Refusal(), "none");
+}
+
+TEST_F(LoadViewsTest, AFileOfOnePrecisionHasNoViews) {
+  const auto tokenizer = gguf::File::Open(Model());
+  ASSERT_TRUE(tokenizer);
+  ASSERT_TRUE(model::MakeRandomModel({.type = DType::kQ4_K}, &*tokenizer)
+                  .Write(folder_ / "k.gguf"));
+  fs::rename(folder_ / "k.gguf", Model());
+  ASSERT_EQ(Refusal(), "none");
+  AddView("tiny@4", core::View::k4);
+  EXPECT_NE(Refusal().find("view: its weights have one precision only"),
+            std::string::npos)
+      << Refusal();
 }
 
 }  // namespace

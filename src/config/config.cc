@@ -86,6 +86,15 @@ Device ReadDevice(Section s) {
   return device;
 }
 
+void ReadView(Section* s, std::optional<core::View>* out) {
+  std::string name;
+  s->String("view", &name);
+  *out = core::ViewNamed(name);
+  if (!*out && !name.empty()) {
+    s->Fail("view", "'" + name + "' is none of 4, 8, auto");
+  }
+}
+
 Variant ReadVariant(Section s) {
   Variant variant;
   s.String("upstream", &variant.upstream);
@@ -100,6 +109,7 @@ Variant ReadVariant(Section s) {
   s.BytesOrAuto("kv_memory", &variant.kv_memory);
   s.Bool("speculation", &variant.speculation);
   s.String("draft", &variant.draft);
+  ReadView(&s, &variant.view);
   s.Finish();
   return variant;
 }

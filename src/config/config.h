@@ -18,6 +18,7 @@
 #include "base/executor.h"
 #include "base/result.h"
 #include "core/quality.h"
+#include "core/view.h"
 
 namespace aio::config {
 
@@ -90,6 +91,10 @@ struct Variant {
   // Another variant of the same device and tokenizer that drafts for this one;
   // empty: none.
   std::string draft;
+  // "8", "4" or "auto": what it reads of nested weights. Variants of one device
+  // and file share one copy of the weights and its KV pages, if any of them
+  // names a view. A Q8_0, F32, F16 or BF16 file is nested as it is loaded.
+  std::optional<core::View> view;
   int64_t kv_memory = 0;  // bytes of KV pages; 0: sequences x context, halved
                           // until it fits the device
 };

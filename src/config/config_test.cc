@@ -76,6 +76,8 @@ variants:
        speculation: false, draft: y }
   a: { upstream: "http://npu:8000/v1", model: org/model, api_key_env: KEY }
   y: { model: y.gguf, device: cpu1 }
+  y@4: { model: y.gguf, device: cpu1, view: 4 }
+  y@auto: { model: y.gguf, device: cpu1, view: auto }
 probe: { text: p.ftz, model: z, tokens_max: 99, deadline: 1s, suffix: "C:",
          temperature: 1.7, prior: false,
          labels: { code: " code", math: " math" } }
@@ -107,7 +109,10 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.devices.at("cpu2").pin, "off");
   EXPECT_EQ(config.devices.at("cpu1").kv_type, KvType::kF16);
   EXPECT_EQ(config.devices.at("cpu2").kv_type, KvType::kQ8);
-  ASSERT_EQ(config.variants.size(), 3u);
+  ASSERT_EQ(config.variants.size(), 5u);
+  EXPECT_FALSE(config.variants[2].second.view.has_value());
+  EXPECT_EQ(config.variants[3].second.view, core::View::k4);
+  EXPECT_EQ(config.variants[4].second.view, core::View::kAuto);
   EXPECT_EQ(config.variants[0].first, "z");  // file order
   EXPECT_EQ(config.variants[0].second.kv_memory, int64_t{1} << 30);
   EXPECT_FALSE(config.variants[0].second.speculation);
@@ -177,6 +182,10 @@ TEST(ConfigTest, WantsAModelFileOrAnUpstreamPerVariant) {
   Bad("variants: { a: { upstream: 'npu:8000' } }");
   Bad("variants: { a: { upstream: 'http://x', device: cpu0 } }");
   Bad("variants: { a: { upstream: 'http://x', kv_memory: 1GiB } }");
+  Bad("variants: { a: { upstream: 'http://x', draft: a } }");
+  Bad("variants: { a: { upstream: 'http://x', view: 4 } }");
+  EXPECT_EQ(Bad("variants: { a: { model: m, view: 5 } }"),
+            "config:1: variants.a.view: '5' is none of 4, 8, auto");
   Bad("variants: { a: { model: m, api_key_env: K } }");
   Bad("variants: { a: { model: m, device: gpu } }");
   Bad("devices: { a: {}, b: {} }\nvariants: { a: { model: m } }");

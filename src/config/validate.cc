@@ -122,6 +122,12 @@ class Validator {
     if (!variant.device.empty()) {
       Fail({"variants", name, "device"}, "an upstream has no device of ours");
     }
+    if (!variant.draft.empty()) {
+      Fail({"variants", name, "draft"}, "an upstream has drafts of its own");
+    }
+    if (variant.view) {
+      Fail({"variants", name, "view"}, "an upstream has its own weights");
+    }
     if (variant.kv_memory != 0) {
       Fail({"variants", name, "kv_memory"}, "an upstream has its own memory");
     }

@@ -35,7 +35,9 @@ struct PromptSize {
   std::shared_ptr<const Prepared> prepared;  // may be null
 };
 
-// A variant at this moment. Cheap to take; may be a step old.
+// A variant at this moment. Cheap to take; may be a step old. Variants that
+// share weights share steps and pages: then all but `admissions` is of them
+// together.
 struct Snapshot {
   int running = 0;
   int queued = 0;
@@ -71,6 +73,7 @@ struct Served {
   // What sensing the intent took: the text probe's work, and the wait for the
   // model probe where one was asked.
   Duration probe{};
+  bool deterministic = true;  // as the variant's
 };
 
 struct TokenLogprob {
@@ -162,6 +165,9 @@ struct Variant {
   // variants by size. 0: unknown.
   int64_t bytes_per_token = 0;
   int64_t created = 0;  // seconds since 1970, for /v1/models
+  // Whether the same request and seed have the same answer, whatever else runs
+  // (design.md, section 7). An upstream promises nothing.
+  bool deterministic = true;
 };
 
 }  // namespace aio::core

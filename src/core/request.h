@@ -4,6 +4,7 @@
 // routes and a backend answers. Plain data; never changed once handed on.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -67,12 +68,27 @@ inline std::string_view Name(Strategy strategy) {
   return "";
 }
 
+// What a user may ask for, and what it means. A name is the same in a request,
+// in a flag and in a table.
+inline constexpr std::array<std::string_view, 4> kSpeculationNames = {
+    "auto", "off", "lookup", "draft"};
+inline std::optional<Strategy> SpeculationNamed(std::string_view name) {
+  constexpr std::array kMeant = {Strategy::kAuto, Strategy::kPlain,
+                                 Strategy::kLookup, Strategy::kDraft};
+  for (size_t i = 0; i < kMeant.size(); ++i) {
+    if (kSpeculationNames[i] == name) return kMeant[i];
+  }
+  return std::nullopt;
+}
+
 // What the client may say to the orchestrator itself (request field "aio").
 struct Hints {
-  std::optional<double> quality;  // floor relative to the best variant, 0..1
-  std::optional<Label> intent;    // pins the intent: no probe runs
-  std::string variant;            // pins the variant; empty: routed
+  std::optional<double> quality;     // floor relative to the best variant, 0..1
+  std::optional<Label> intent;       // pins the intent: no probe runs
+  std::string variant;               // pins the variant; empty: routed
   std::optional<Strategy> strategy;  // absent: the policy's choice
+  // Whether only variants may serve whose answer to a seed is always the same.
+  bool deterministic = false;
 };
 
 // Thread safety: const after construction. Shared by pointer between the

@@ -33,7 +33,7 @@ bool DraftModel::AddColumns(sched::SequenceId id,
   if (logits && end < size) return false;
   for (int p = begin; p < end; ++p) {
     columns_.push_back({tokens[static_cast<size_t>(p)], p,
-                        scheduler_.PagesOf(id), logits && p + 1 == end});
+                        scheduler_.PagesOf(id), logits && p + 1 == end, bits_});
   }
   return true;
 }

@@ -30,12 +30,18 @@ class DraftModel {
       std::function<int32_t(sched::SequenceId id, std::span<const int32_t> text,
                             size_t known, std::span<const float> logits)>;
 
-  // Both must outlive it.
-  DraftModel(model::Forward* forward, sched::Scheduler* scheduler,
-             std::optional<cost::StepTable> table, Pick pick)
-      : forward_(*forward),
-        scheduler_(*scheduler),
-        table_(std::move(table)),
+  // Who drafts: a model, and what its columns read of nested weights.
+  struct Who {
+    model::Forward* forward = nullptr;  // both must outlive the DraftModel
+    sched::Scheduler* scheduler = nullptr;
+    std::optional<cost::StepTable> table;
+    uint8_t bits = 8;
+  };
+  DraftModel(Who who, Pick pick)
+      : forward_(*who.forward),
+        scheduler_(*who.scheduler),
+        table_(std::move(who.table)),
+        bits_(who.bits),
         pick_(std::move(pick)) {}
 
   const cost::StepTable* table() const { return table_ ? &*table_ : nullptr; }
@@ -83,6 +89,7 @@ class DraftModel {
   model::Forward& forward_;
   sched::Scheduler& scheduler_;
   const std::optional<cost::StepTable> table_;
+  const uint8_t bits_;
   const Pick pick_;
   std::vector<Draft> drafts_;
   // Texts to read.

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/random.h"
 
 namespace aio::engine {
 namespace {
@@ -19,7 +20,15 @@ constexpr auto kStopped = "the engine is shutting down";
 // Weight of the newest step in the mean of their times.
 constexpr double kStepWeight = 0.1;
 
+// Of columns that are alone in their step.
+uint8_t BitsOf(core::View view) { return view == core::View::k8 ? 8 : 4; }
+
 }  // namespace
+
+uint64_t SaltOf(core::View view, uint64_t tenant) {
+  if (view == core::View::k8) return tenant;
+  return Mix(tenant ^ Mix(static_cast<uint64_t>(view)));
+}
 
 Engine::Engine(std::vector<Model> models, const Options& options,
                Executor* clock, Metrics* metrics)
@@ -28,33 +37,50 @@ Engine::Engine(std::vector<Model> models, const Options& options,
       device_busy_(metrics->Counter("aio_device_busy_seconds_total",
                                     "Time a device spent on steps",
                                     {{"device", options.device}})) {
-  for (Model& model : models) {
-    auto state = std::make_unique<State>();
-    model.sched.pages = model.forward->pages();
-    model.sched.page_tokens = model::kPageTokens;
-    model.sched.columns_max = model.forward->columns_max();
-    state->scheduler = std::make_unique<sched::Scheduler>(model.sched);
-    model.speculation.read_seconds_max = Seconds(options.slice);
-    state->speculation = std::make_unique<Speculation>(
-        model.speculation, model.variant, model.sched.step_table, metrics);
-    state->series = SeriesOf(model.variant, metrics);
-    state->model = std::move(model);
-    state->columns.reserve(state->model.sched.columns_max);
-    models_.push_back(std::move(state));
-    Publish(models_.back().get());
-  }
+  for (Model& model : models) AddModel(std::move(model), metrics);
   FindDraftModels();
+}
+
+// The scheduler has the table of steps of 4 bits, if there can be such: they
+// grow sooner with their columns, and it promises how much longer they take.
+void Engine::AddModel(Model model, Metrics* metrics) {
+  CHECK(!model.views.empty());
+  auto state = std::make_unique<State>();
+  model.sched.pages = model.forward->pages();
+  model.sched.page_tokens = model::kPageTokens;
+  model.sched.columns_max = model.forward->columns_max();
+  model.speculation.read_seconds_max = Seconds(options_.slice);
+  std::vector<std::string> variants;
+  for (const ModelView& view : model.views) {
+    CHECK(view.view == core::View::k8 || model.forward->nested());
+    variants.push_back(view.variant);
+    state->series.push_back(SeriesOf(view.variant, metrics));
+  }
+  state->admissions.resize(variants.size());
+  state->pages_series = PageSeriesOf(variants.front(), metrics);
+  state->speculation = std::make_unique<Speculation>(
+      model.speculation, std::move(variants),
+      StepTables{model.sched.step_table, model.coarse_step_table}, metrics);
+  sched::Options sched = model.sched;
+  if (model.coarse_step_table) sched.step_table = model.coarse_step_table;
+  state->scheduler = std::make_unique<sched::Scheduler>(sched);
+  state->columns.reserve(static_cast<size_t>(model.sched.columns_max));
+  state->model = std::move(model);
+  models_.push_back(std::move(state));
+  Publish(models_.back().get());
 }
 
 // A draft model is free while no step of its own is under way.
 void Engine::FindDraftModels() {
   for (auto& s : models_) {
     if (s->model.draft.empty()) continue;
-    State* draft = s->draft = Find(s->model.draft);
+    s->draft = Find(s->model.draft);
+    State* draft = s->draft.s;
     CHECK(draft != nullptr && draft != s.get() && draft->model.draft.empty());
+    const uint8_t bits = BitsOf(draft->model.views[s->draft.view].view);
     s->draft_model = std::make_unique<DraftModel>(
-        draft->model.forward.get(), draft->scheduler.get(),
-        draft->model.sched.step_table,
+        DraftModel::Who{draft->model.forward.get(), draft->scheduler.get(),
+                        draft->model.StepTableOf(bits == 4), bits},
         [this, s = s.get()](sched::SequenceId id, std::span<const int32_t> text,
                             size_t known, std::span<const float> logits) {
           return s->model.draft_script
@@ -76,26 +102,34 @@ Engine::Series Engine::SeriesOf(const std::string& variant, Metrics* metrics) {
   const auto counter = [&](const char* name, const char* help) {
     return metrics->Counter(name, help, labels);
   };
-  return {gauge("aio_kv_pages_free",
-                "KV pages that no sequence uses, cached ones among them"),
-          gauge("aio_kv_pages_total", "KV pages"),
-          gauge("aio_kv_pages_cached", "KV pages in the prefix tree"),
-          gauge("aio_engine_running", "Sequences running"),
+  return {gauge("aio_engine_running", "Sequences running"),
           gauge("aio_engine_queued", "Sequences waiting"),
-          counter("aio_engine_steps_total", "Steps run"),
+          counter("aio_engine_steps_total", "Steps run with columns of it"),
           counter("aio_engine_columns_total", "Columns computed"),
-          counter("aio_engine_weight_bytes_total", "Weight bytes read"),
+          counter("aio_engine_weight_bytes_total",
+                  "Weight bytes read; its share of steps that it shared"),
           counter("aio_engine_kv_bytes_total", "KV bytes read"),
-          counter("aio_engine_paused_total",
-                  "Sequences paused because KV pages ran out"),
           counter("aio_prefix_lookup_tokens_total",
                   "Prompt tokens looked up in the prefix tree"),
           counter("aio_prefix_hit_tokens_total",
                   "Prompt tokens whose KV was there"),
-          counter("aio_prefix_evicted_pages_total",
-                  "KV pages that the prefix tree gave up"),
           counter("aio_engine_busy_seconds_total",
-                  "Time spent on steps of this variant")};
+                  "Time spent on steps; its share of those that it shared")};
+}
+
+Engine::PageSeries Engine::PageSeriesOf(const std::string& variant,
+                                        Metrics* metrics) {
+  const Labels labels = {{"variant", variant}};
+  return {metrics->Gauge(
+              "aio_kv_pages_free",
+              "KV pages that no sequence uses, cached ones among them", labels),
+          metrics->Gauge("aio_kv_pages_total", "KV pages", labels),
+          metrics->Gauge("aio_kv_pages_cached", "KV pages in the prefix tree",
+                         labels),
+          metrics->Counter("aio_engine_paused_total",
+                           "Sequences paused because KV pages ran out", labels),
+          metrics->Counter("aio_prefix_evicted_pages_total",
+                           "KV pages that the prefix tree gave up", labels)};
 }
 
 Result<void> Engine::Submit(GenerateJob job) {
@@ -139,13 +173,14 @@ core::Snapshot Engine::View(std::string_view variant) const {
 
 int Engine::CachedTokens(std::string_view variant, uint64_t salt,
                          std::span<const int32_t> prompt) const {
-  std::shared_ptr<const sched::PrefixDigest> digest;
+  Published found;
   {
     MutexLock lock(mutex_);
     const auto it = published_.find(variant);
-    if (it != published_.end()) digest = it->second.digest;
+    if (it != published_.end()) found = it->second;
   }
-  return digest == nullptr ? 0 : digest->CachedTokens(salt, prompt);
+  if (found.digest == nullptr) return 0;
+  return found.digest->CachedTokens(SaltOf(found.reads, salt), prompt);
 }
 
 bool Engine::Step() {
@@ -203,11 +238,15 @@ void Engine::TakeInbox() {
   }
 }
 
-Engine::State* Engine::Find(std::string_view variant) {
+Engine::Found Engine::Find(std::string_view variant) {
   for (auto& s : models_) {
-    if (s->model.variant == variant) return s.get();
+    for (size_t v = 0; v < s->model.views.size(); ++v) {
+      if (s->model.views[v].variant == variant) {
+        return {s.get(), static_cast<int>(v)};
+      }
+    }
   }
-  return nullptr;
+  return {};
 }
 
 bool Engine::HasWork(const State& s) const {
@@ -249,12 +288,36 @@ int Engine::RoomOf(const State& s, sched::SequenceId id) const {
   return request.score ? 0 : request.choices[sequence.choice].tokens_left() - 1;
 }
 
+// Columns of 8 bits go first. Who may choose takes 8 bits where others have
+// them read anyway. Whether all columns are of 4.
+bool Engine::ChooseViews(State* s) {
+  const auto view_of = [s](const sched::Slice& slice) {
+    return s->sequences.at(slice.id).request->view;
+  };
+  const auto reads = [&](const sched::Slice& slice) {
+    return s->model.views[view_of(slice)].view;
+  };
+  const bool coarse = std::ranges::none_of(s->plan.slices, [&](const auto& x) {
+    return reads(x) == core::View::k8;
+  });
+  const auto fine = [&](const sched::Slice& slice) {
+    return !coarse && reads(slice) != core::View::k4;
+  };
+  std::stable_partition(s->plan.slices.begin(), s->plan.slices.end(), fine);
+  s->parts.clear();
+  for (const sched::Slice& slice : s->plan.slices) {
+    s->parts.push_back({view_of(slice), fine(slice)});
+  }
+  return coarse;
+}
+
 // Page tables are copied: a request cancelled between two slices of a step
 // takes its own with it.
 void Engine::BeginStep(State* s) {
   s->plan = s->scheduler->Plan();
+  const bool coarse = ChooseViews(s);
   s->speculation->Propose(
-      [this, s](sched::SequenceId id) { return RoomOf(*s, id); },
+      [this, s](sched::SequenceId id) { return RoomOf(*s, id); }, coarse,
       s->scheduler.get(), &s->plan);
   CountPlan(s);
   for (const sched::StepPlan::Copy& copy : s->plan.copies) {
@@ -270,9 +333,10 @@ void Engine::BeginStep(State* s) {
     s->pages[i] = s->scheduler->PagesOf(slice.id);
     const auto& tokens = s->scheduler->TokensOf(slice.id);
     const int known = slice.begin + slice.known();
+    const uint8_t bits = s->parts[i].fine ? 8 : 4;
     for (int p = slice.begin; p < slice.begin + slice.count; ++p) {
       s->columns.push_back({p < known ? tokens[p] : 0, p, s->pages[i],
-                            slice.logits && p + 1 >= known});
+                            slice.logits && p + 1 >= known, bits});
     }
   }
   s->drafting = true;
@@ -301,14 +365,15 @@ void Engine::FillDrafts(State* s) {
 
 // Further choices of a request find its prompt there, which is no news.
 void Engine::CountPlan(State* s) {
-  s->series.paused->Increment(s->plan.paused);
-  s->series.evicted->Increment(s->plan.evicted);
+  s->pages_series.paused->Increment(s->plan.paused);
+  s->pages_series.evicted->Increment(s->plan.evicted);
   for (const auto& admitted : s->plan.admitted) {
     const Sequence& sequence = s->sequences.at(admitted.id);
     if (sequence.choice > 0) continue;
     sequence.request->usage.cached_tokens = admitted.cached_tokens;
-    s->series.lookup_tokens->Increment(admitted.known_tokens);
-    s->series.hit_tokens->Increment(admitted.cached_tokens);
+    const Series& series = s->series[sequence.request->view];
+    series.lookup_tokens->Increment(admitted.known_tokens);
+    series.hit_tokens->Increment(admitted.cached_tokens);
   }
 }
 
@@ -334,7 +399,11 @@ bool Engine::AdvanceStep(State* s) {
 void Engine::Charge(State* s, Duration used, bool step_over) {
   s->used += used;
   s->step_used += used;
-  s->series.busy->Increment(Seconds(used));
+  for (size_t i = 0; i < s->parts.size(); ++i) {
+    s->series[s->parts[i].view].busy->Increment(
+        Seconds(used) * s->plan.slices[i].count / s->plan.columns);
+  }
+  if (s->parts.empty()) s->series[0].busy->Increment(Seconds(used));
   device_busy_->Increment(Seconds(used));
   if (!step_over) return;
   const double took = Seconds(s->step_used);
@@ -354,6 +423,20 @@ double Engine::StepsPerCycle(const State& s) const {
   return s.step_seconds > 0 ? slowest / s.step_seconds : 1;
 }
 
+void Engine::CountSequences(State* s) {
+  std::vector<int> running(s->series.size()), all(s->series.size());
+  for (const sched::SequenceId id : s->scheduler->running_ids()) {
+    ++running[static_cast<size_t>(s->sequences.at(id).request->view)];
+  }
+  for (const auto& [id, sequence] : s->sequences) {
+    ++all[static_cast<size_t>(sequence.request->view)];
+  }
+  for (size_t v = 0; v < s->series.size(); ++v) {
+    s->series[v].running->Set(running[v]);
+    s->series[v].queued->Set(all[v] - running[v]);
+  }
+}
+
 void Engine::Publish(State* s) {
   const sched::Scheduler& sched = *s->scheduler;
   core::Snapshot view;
@@ -361,19 +444,21 @@ void Engine::Publish(State* s) {
   view.queued = sched.queued();
   view.pages_free = sched.pages_free();
   view.pages_total = sched.pages_total();
-  view.admissions = s->admissions;
   view.steps_per_cycle = StepsPerCycle(*s);
-  s->series.pages_free->Set(static_cast<double>(view.pages_free));
-  s->series.pages_total->Set(static_cast<double>(view.pages_total));
-  s->series.pages_cached->Set(sched.pages_cached());
-  s->series.running->Set(view.running);
-  s->series.queued->Set(view.queued);
-  auto digest = s->scheduler->Digest();
+  s->pages_series.free->Set(static_cast<double>(view.pages_free));
+  s->pages_series.total->Set(static_cast<double>(view.pages_total));
+  s->pages_series.cached->Set(sched.pages_cached());
+  CountSequences(s);
+  const auto digest = s->scheduler->Digest();
   {
     MutexLock lock(mutex_);
-    published_[s->model.variant] = {view, std::move(digest)};
+    for (size_t v = 0; v < s->model.views.size(); ++v) {
+      view.admissions = s->admissions[v];
+      const ModelView& of = s->model.views[v];
+      published_[of.variant] = {view, digest, of.view};
+    }
   }
-  if (s->draft != nullptr) Publish(s->draft);  // guests have pages there
+  if (s->draft.s != nullptr) Publish(s->draft.s);  // guests have pages there
 }
 
 }  // namespace aio::engine

@@ -30,6 +30,7 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "core/backend.h"
+#include "core/view.h"
 #include "engine/choice.h"
 #include "engine/speculation.h"
 #include "model/forward.h"
@@ -38,21 +39,39 @@
 
 namespace aio::engine {
 
-// One resident variant.
-struct Model {
+// A variant of a model.
+struct ModelView {
   std::string variant;
+  std::string fingerprint = {};
+  core::View view = core::View::k8;
+  // Whether requests that do not say may be answered with drafts.
+  bool speculation = true;
+};
+
+// Weights in memory, and the variants that they serve: each a view of its own,
+// in steps and from pages that they share.
+struct Model {
+  // At least one; none but k8 if `forward` is not nested.
+  std::vector<ModelView> views;
   std::unique_ptr<model::Forward> forward;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
-  std::string fingerprint;
-  // Pages, page_tokens and columns_max are taken from `forward`.
+  // Pages, page_tokens and columns_max are taken from `forward`. The step table
+  // is of steps with columns of 8 bits.
   sched::Options sched;
+  // Of steps whose columns all have 4 bits, if there can be such.
+  std::optional<cost::StepTable> coarse_step_table = {};
   // `forward` must give logits of sequences_max + drafts_max columns.
   SpeculationOptions speculation;
-  // The variant of this engine that drafts for this one, with the same tokens;
-  // empty: none.
+  // The variant of another model of this engine that drafts for this one, with
+  // the same tokens; empty: none.
   std::string draft = {};
   // For measuring: what is drafted behind a text instead of what `draft` says.
   std::function<int32_t(std::span<const int32_t> text)> draft_script = {};
+
+  // Of steps whose columns all have 4 bits, or of others.
+  const std::optional<cost::StepTable>& StepTableOf(bool coarse) const {
+    return coarse ? coarse_step_table : sched.step_table;
+  }
 };
 
 struct Options {
@@ -63,6 +82,10 @@ struct Options {
   Duration slice = std::chrono::milliseconds(80);
   std::function<void()> on_run;  // Run calls it first, if it is set
 };
+
+// KV is of the view it was computed with and shared by none other: views are
+// apart in the prefix tree as tenants are, each by a salt of its own.
+uint64_t SaltOf(core::View view, uint64_t tenant);
 
 // A request to answer. `prompt` is not empty and leaves room for an answer.
 struct GenerateJob {
@@ -120,6 +143,7 @@ class Engine {
     std::string id;
     GenerateJob generate;
     std::unique_ptr<ScoreJob> score;  // else `generate` is set
+    int view = 0;                     // of the model's views
     std::vector<Choice> choices;
     std::vector<sched::SequenceId> sequences;
     int open_choices = 0;
@@ -131,26 +155,41 @@ class Engine {
   };
   // Series of one variant, looked up once: a step only adds to them.
   struct Series {
-    prometheus::Gauge* pages_free;
-    prometheus::Gauge* pages_total;
-    prometheus::Gauge* pages_cached;
     prometheus::Gauge* running;
     prometheus::Gauge* queued;
     prometheus::Counter* steps;
     prometheus::Counter* columns;
     prometheus::Counter* weight_bytes;
     prometheus::Counter* kv_bytes;
-    prometheus::Counter* paused;
     prometheus::Counter* lookup_tokens;
     prometheus::Counter* hit_tokens;
-    prometheus::Counter* evicted;
     prometheus::Counter* busy;
+  };
+  // Of a model's pages, under the name of its first variant.
+  struct PageSeries {
+    prometheus::Gauge* free;
+    prometheus::Gauge* total;
+    prometheus::Gauge* cached;
+    prometheus::Counter* paused;
+    prometheus::Counter* evicted;
+  };
+  // A slice of the step under way.
+  struct Part {
+    int view = 0;       // of the model's views
+    bool fine = false;  // has columns of 8 bits
+  };
+  struct State;
+  struct Found {
+    State* s = nullptr;
+    int view = 0;
   };
   struct State {
     Model model;
-    Series series;
+    std::vector<Series> series;        // [view]
+    std::vector<uint64_t> admissions;  // [view]
+    PageSeries pages_series;
     std::unique_ptr<sched::Scheduler> scheduler;
-    State* draft = nullptr;                   // whose model drafts for this
+    Found draft;                              // what drafts for this
     std::unique_ptr<DraftModel> draft_model;  // its forward and pages
     std::unique_ptr<Speculation> speculation;
     std::map<std::string, std::unique_ptr<Request>> requests;  // by id
@@ -159,23 +198,26 @@ class Engine {
     bool stepping = false;
     bool drafting = false;  // a draft model is still to say some of its tokens
     sched::StepPlan plan;
+    std::vector<Part> parts;  // [slice of plan]
     std::vector<model::Column> columns;
     std::vector<std::vector<int32_t>> pages;  // [slice] page tables, copied
-    uint64_t admissions = 0;
     // Turns.
     bool active = false;      // had work when last looked at
     Duration used{};          // device time, as far as turns are concerned
     Duration step_used{};     // of the step under way
     double step_seconds = 0;  // of a step, a mean that forgets
   };
-  // What other threads read of a model.
+  // What other threads read of a variant.
   struct Published {
     core::Snapshot view;
     std::shared_ptr<const sched::PrefixDigest> digest;
+    core::View reads = core::View::k8;
   };
 
   static Series SeriesOf(const std::string& variant, Metrics* metrics);
-  State* Find(std::string_view variant);
+  static PageSeries PageSeriesOf(const std::string& variant, Metrics* metrics);
+  void AddModel(Model model, Metrics* metrics);
+  Found Find(std::string_view variant);
   Result<void> Send(Message message);
   void TakeInbox();
   void Admit(GenerateJob job);
@@ -187,6 +229,7 @@ class Engine {
   bool HasWork(const State& s) const;
   void FindDraftModels();
   void BeginStep(State* s);
+  bool ChooseViews(State* s);
   void FillDrafts(State* s);
   int32_t PickDraft(State* s, sched::SequenceId id,
                     std::span<const int32_t> drafted,
@@ -207,6 +250,7 @@ class Engine {
   void Retire(State* s, Request* request, Result<core::Done> result);
   void AddSequence(State* s, Request* request, int choice,
                    sched::SequenceId id);
+  void CountSequences(State* s);
   void Publish(State* s);
 
   Options options_;

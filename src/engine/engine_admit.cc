@@ -31,7 +31,7 @@ std::string ScoreKey(const std::string& request_id) {
 
 void Engine::Admit(GenerateJob job) {
   const std::string id = job.request->id;
-  State* s = Find(job.plan.variant);
+  const auto [s, view] = Find(job.plan.variant);
   if (s == nullptr) {
     job.sink->OnDone(UnknownVariant(job.plan.variant));
     return;
@@ -49,20 +49,23 @@ void Engine::Admit(GenerateJob job) {
   auto made = std::make_unique<Request>();
   Request* request = made.get();
   request->id = id;
+  request->view = view;
   request->generate = std::move(job);
   request->usage.prompt_tokens =
       static_cast<int>(request->generate.prompt.size());
   request->open_choices = request->generate.request->choices;
   const GenerateJob& g = request->generate;
   const sched::SequenceId sequence = next_sequence_++;
-  const auto added = s->scheduler->Add(sequence, g.prompt, g.request->tenant);
+  const ModelView& as = s->model.views[view];
+  const auto added =
+      s->scheduler->Add(sequence, g.prompt, SaltOf(as.view, g.request->tenant));
   if (!added) {
     g.sink->OnDone(added.error());
     return;
   }
   AddSequence(s, request, 0, sequence);
   s->requests[id] = std::move(made);
-  ++s->admissions;
+  ++s->admissions[view];
   const int room = s->model.forward->context_tokens_max() -
                    static_cast<int>(g.prompt.size());
   CHECK(room >= 1);
@@ -72,15 +75,15 @@ void Engine::Admit(GenerateJob job) {
                                   s->model.tokenizer, limit);
   }
   core::Served served;
-  served.variant = s->model.variant;
+  served.variant = as.variant;
   served.strategy = g.plan.strategy;
-  served.fingerprint = s->model.fingerprint;
+  served.fingerprint = as.fingerprint;
   served.seed = g.plan.seed;
   g.sink->OnStart(served);
 }
 
 void Engine::Admit(ScoreJob job) {
-  State* s = Find(job.variant);
+  const auto [s, view] = Find(job.variant);
   if (s == nullptr) {
     job.done(UnknownVariant(job.variant));
     return;
@@ -99,13 +102,15 @@ void Engine::Admit(ScoreJob job) {
     return;
   }
   const sched::SequenceId sequence = next_sequence_++;
-  const auto added = s->scheduler->Add(sequence, std::move(tokens), job.salt);
+  const auto added = s->scheduler->Add(
+      sequence, std::move(tokens), SaltOf(s->model.views[view].view, job.salt));
   if (!added) {
     job.done(added.error());
     return;
   }
   auto made = std::make_unique<Request>();
   made->id = key;
+  made->view = view;
   made->score = std::make_unique<ScoreJob>(std::move(job));
   AddSequence(s, made.get(), 0, sequence);
   s->requests[key] = std::move(made);
@@ -116,8 +121,15 @@ void Engine::AddSequence(State* s, Request* request, int choice,
   s->sequences[id] = {request, choice};
   if (!request->score) {
     const GenerateJob& g = request->generate;
-    s->speculation->Add(id,
-                        {g.plan.strategy, g.plan.intent, g.request->tenant});
+    Speculation::About about{g.plan.strategy, g.plan.intent, request->view, 0};
+    const bool may = s->model.views[request->view].speculation;
+    if (about.strategy == core::Strategy::kAuto && !may) {
+      about.strategy = core::Strategy::kPlain;
+    }
+    if (const auto& [draft, view] = s->draft; draft != nullptr) {
+      about.salt = SaltOf(draft->model.views[view].view, g.request->tenant);
+    }
+    s->speculation->Add(id, about);
   }
   request->sequences.push_back(id);
 }

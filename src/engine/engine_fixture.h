@@ -83,6 +83,13 @@ struct Answer : core::Sink {
 
 class EngineTest : public testing::Test {
  protected:
+  // A nested model serves a variant for each view: small, small@4, small@auto.
+  static std::vector<ModelView> ViewsOf(const std::string& name, bool nested) {
+    if (!nested) return {{.variant = name, .fingerprint = "hash"}};
+    return {{name, "hash", core::View::k8},
+            {name + "@4", "hash4", core::View::k4},
+            {name + "@auto", "hash-auto", core::View::kAuto}};
+  }
   void Make(const HashForward::Options& small = {},
             const sched::Options& sched = {}) {
     small_ = small;
@@ -91,10 +98,9 @@ class EngineTest : public testing::Test {
     for (const auto& [name, options] :
          {std::pair{"small", small}, std::pair{"large", large_}}) {
       Model m;
-      m.variant = name;
+      m.views = ViewsOf(name, options.nested);
       m.forward = std::make_unique<HashForward>(options);
       m.tokenizer = tokenizer_;
-      m.fingerprint = "hash";
       m.sched = sched;
       m.speculation = speculation_;
       if (name == std::string("large")) m.draft = draft_;
@@ -127,8 +133,9 @@ class EngineTest : public testing::Test {
   }
   // Asks and waits for the answer.
   std::shared_ptr<Answer> Serve(std::shared_ptr<core::Request> request,
-                                std::vector<int32_t> prompt) {
-    auto sink = Start(std::move(request), std::move(prompt));
+                                std::vector<int32_t> prompt,
+                                const std::string& variant = "small") {
+    auto sink = Start(std::move(request), std::move(prompt), variant);
     Finish();
     EXPECT_TRUE(sink->ok());
     return sink;
@@ -140,15 +147,18 @@ class EngineTest : public testing::Test {
   std::string Expected(const core::Request& request,
                        std::vector<int32_t> tokens, int choice = 0,
                        std::vector<core::TokenLogprob>* logprobs = nullptr,
-                       bool large = false) {
-    const HashForward::Options& model = large ? large_ : small_;
+                       const std::string& variant = "small") {
+    const HashForward::Options& model =
+        variant.starts_with("large") ? large_ : small_;
+    const int bits = variant.ends_with("@4") ? 4 : 8;
     Choice c(request, request.sampling.seed.value_or(1), choice, tokens,
              tokenizer_,
              std::min<int>(*request.max_tokens,
                            model.context - static_cast<int>(tokens.size())));
     std::string text;
     while (!c.finish()) {
-      core::Delta delta = c.Push(HashForward::Expected(model, tokens));
+      core::Delta delta = c.Push(HashForward::Expected(
+          model, model.nested ? HashForward::In(tokens, bits) : tokens));
       text += delta.text;
       for (auto& l : delta.logprobs) {
         if (logprobs != nullptr) logprobs->push_back(std::move(l));

@@ -4,7 +4,9 @@
 // are over.
 #include <prometheus/counter.h>
 
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "engine/engine.h"
@@ -115,27 +117,44 @@ void Engine::HarvestScore(State* s, sched::SequenceId id,
 }
 
 // Exact counters: a step reads the weights once, whatever its width, and the
-// KV of every context once. A request is charged by its share of the columns.
+// KV of every context once. What 4 bits need is charged to all columns alike,
+// the rest to those that had 8.
 void Engine::Account(State* s) {
   const model::Forward& forward = *s->model.forward;
-  const int columns = s->plan.columns;
-  double kv_bytes = 0;
-  for (const sched::Slice& slice : s->plan.slices) {
+  const auto coarse = static_cast<double>(forward.coarse_weight_bytes());
+  const double rest = static_cast<double>(forward.weight_bytes()) - coarse;
+  // [view] columns, and those with 8 bits.
+  std::vector<int> columns(s->series.size()), fine(s->series.size());
+  for (size_t i = 0; i < s->parts.size(); ++i) {
+    const auto& [view, is_fine] = s->parts[i];
+    columns[view] += s->plan.slices[i].count;
+    if (is_fine) fine[view] += s->plan.slices[i].count;
+  }
+  const int all_fine = std::accumulate(fine.begin(), fine.end(), 0);
+  const auto share = [&](int of_all, int of_fine) {
+    double bytes = coarse * of_all / s->plan.columns;
+    if (of_fine > 0) bytes += rest * of_fine / all_fine;
+    return bytes;
+  };
+  for (size_t i = 0; i < s->parts.size(); ++i) {
+    const sched::Slice& slice = s->plan.slices[i];
     const double kv = static_cast<double>(slice.begin + slice.count) *
                       static_cast<double>(forward.kv_bytes_per_token());
-    kv_bytes += kv;
+    s->series[s->parts[i].view].kv_bytes->Increment(kv);
     const auto it = s->sequences.find(slice.id);
     if (it == s->sequences.end()) continue;
-    const int64_t weights = forward.weight_bytes() * slice.count / columns;
+    const double weights =
+        share(slice.count, s->parts[i].fine ? slice.count : 0);
     core::Usage& usage = it->second.request->usage;
-    usage.weight_bytes_read += weights;
-    usage.bytes_read += weights + static_cast<int64_t>(kv);
+    usage.weight_bytes_read += static_cast<int64_t>(weights);
+    usage.bytes_read += static_cast<int64_t>(weights + kv);
   }
-  s->series.steps->Increment();
-  s->series.columns->Increment(columns);
-  s->series.weight_bytes->Increment(
-      static_cast<double>(forward.weight_bytes()));
-  s->series.kv_bytes->Increment(kv_bytes);
+  for (size_t v = 0; v < columns.size(); ++v) {
+    if (columns[v] == 0) continue;
+    s->series[v].steps->Increment();
+    s->series[v].columns->Increment(columns[v]);
+    s->series[v].weight_bytes->Increment(share(columns[v], fine[v]));
+  }
 }
 
 }  // namespace aio::engine

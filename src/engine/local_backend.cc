@@ -69,7 +69,9 @@ LocalBackend::LocalBackend(std::vector<Resident> residents,
   auto text = std::make_shared<Text>();
   std::vector<Model> models;
   for (Resident& r : residents) {
-    text->builders.emplace(r.model.variant, std::move(r.prompts));
+    for (const ModelView& view : r.model.views) {
+      text->builders.emplace(view.variant, r.prompts);
+    }
     models.push_back(std::move(r.model));
   }
   text_ = std::move(text);

@@ -22,7 +22,7 @@ namespace aio::engine {
 
 class LocalBackend : public core::Backend {
  public:
-  // A resident variant: what runs it and what turns requests into its tokens.
+  // A resident model: what runs it and what turns requests into its tokens.
   struct Resident {
     Model model;
     PromptBuilder prompts;

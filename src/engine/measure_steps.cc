@@ -91,8 +91,9 @@ class Measurement {
         2 *
         std::min(options_.cache_bytes > 0 ? options_.cache_bytes : kCacheUsual,
                  kCacheMost);
-    const int64_t layer =
-        std::max<int64_t>(1, forward_.weight_bytes() / std::max(1, layers));
+    const int64_t weights = options_.bits == 8 ? forward_.weight_bytes()
+                                               : forward_.coarse_weight_bytes();
+    const int64_t layer = std::max<int64_t>(1, weights / std::max(1, layers));
     return static_cast<int>(
         std::clamp<int64_t>(cache / layer + 1, std::min(2, layers), layers));
   }
@@ -123,7 +124,7 @@ class Measurement {
       const auto page = static_cast<size_t>(apart ? i : 0);
       columns_.push_back({0, apart ? 0 : i,
                           std::span<const int32_t>(pages_).subspan(page),
-                          i < options_.logits_max});
+                          i < options_.logits_max, options_.bits});
     }
     return Time(window);
   }
@@ -131,7 +132,9 @@ class Measurement {
   // Positions [0, n) of a prompt.
   Sample Prefill(int n) {
     columns_.clear();
-    for (int i = 0; i < n; ++i) columns_.push_back({0, i, pages_, i == n - 1});
+    for (int i = 0; i < n; ++i) {
+      columns_.push_back({0, i, pages_, i == n - 1, options_.bits});
+    }
     return Time(window_);
   }
 

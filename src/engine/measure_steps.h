@@ -28,6 +28,7 @@ struct MeasureOptions {
   double seconds_enough = 0.1;
   int64_t cache_bytes = 0;  // of the last level; 0: a usual one
   int logits_max = 1;       // columns of a step that may ask for logits
+  uint8_t bits = 8;         // the view of nested weights that columns take
 };
 
 struct MeasuredSteps {

@@ -21,12 +21,15 @@ class LookupDrafter : public Drafter {
 
 }  // namespace
 
-Speculation::Speculation(const SpeculationOptions& options, std::string variant,
-                         std::optional<cost::StepTable> table, Metrics* metrics)
+Speculation::Speculation(const SpeculationOptions& options,
+                         std::vector<std::string> variants, StepTables tables,
+                         Metrics* metrics)
     : options_(options),
-      variant_(std::move(variant)),
-      table_(std::move(table)),
-      metrics_(metrics) {}
+      variants_(std::move(variants)),
+      tables_(std::move(tables)),
+      metrics_(metrics),
+      acceptance_(variants_.size()),
+      series_(variants_.size()) {}
 
 void Speculation::SetDraftModel(DraftModel* model, std::function<bool()> free) {
   model_ = model;
@@ -36,12 +39,13 @@ void Speculation::SetDraftModel(DraftModel* model, std::function<bool()> free) {
 void Speculation::Add(sched::SequenceId id, const About& about) {
   using core::Strategy;
   Sequence& s = sequences_[id];
-  const bool any = about.strategy == Strategy::kAuto && options_.enabled;
+  const bool any = about.strategy == Strategy::kAuto;
   s.asked =
       about.strategy == Strategy::kLookup || about.strategy == Strategy::kDraft;
   s.intent = about.intent;
+  s.view = static_cast<size_t>(about.view);
   s.by_model = model_ != nullptr && (any || about.strategy == Strategy::kDraft);
-  if (s.by_model) model_->Add(id, about.tenant);
+  if (s.by_model) model_->Add(id, about.salt);
   if (!any && about.strategy != Strategy::kLookup) return;
   s.drafter = options_.drafter
                   ? options_.drafter()
@@ -56,7 +60,11 @@ void Speculation::Remove(sched::SequenceId id) {
 }
 
 void Speculation::Propose(const std::function<int(sched::SequenceId)>& room,
-                          sched::Scheduler* scheduler, sched::StepPlan* plan) {
+                          bool coarse, sched::Scheduler* scheduler,
+                          sched::StepPlan* plan) {
+  const auto& table = coarse ? tables_.coarse : tables_.fine;
+  base_ = {};
+  base_.table = table ? &*table : nullptr;
   Gather(room, *scheduler, *plan);
   columns_ = plan->columns;
   std::vector<DraftModel::Wanted> wanted;
@@ -88,8 +96,6 @@ void Speculation::Gather(const std::function<int(sched::SequenceId)>& room,
                          const sched::StepPlan& plan) {
   offering_.clear();
   offers_.clear();
-  base_ = {};
-  base_.table = table_ ? &*table_ : nullptr;
   base_.draft_table = model_ != nullptr ? model_->table() : nullptr;
   base_.columns = plan.columns;
   base_.columns_free = options_.drafts_max;
@@ -100,7 +106,7 @@ void Speculation::Gather(const std::function<int(sched::SequenceId)>& room,
     if (it == sequences_.end()) continue;
     it->second.draft.tokens.clear();
     if (!slice.logits || slice.count > 1) continue;
-    if (!table_ && !it->second.asked) continue;
+    if (base_.table == nullptr && !it->second.asked) continue;
     const int most = std::min(room(slice.id), options_.draft_max);
     if (most > 0) AddOffer(slice.id, scheduler.TokensOf(slice.id), most);
   }
@@ -114,12 +120,12 @@ void Speculation::AddOffer(sched::SequenceId id,
   double acceptance = 0;
   if (s.drafter) s.draft = s.drafter->Propose(tokens, most);
   if (!s.draft.tokens.empty()) {
-    acceptance = acceptance_.Of(s.own, s.intent, s.draft.bucket);
+    acceptance = acceptance_[s.view].Of(s.own, s.intent, s.draft.bucket);
   }
-  const bool can =
-      s.by_model && model_free_() && (!table_ || base_.draft_table != nullptr);
+  const bool can = s.by_model && model_free_() &&
+                   (base_.table == nullptr || base_.draft_table != nullptr);
   const double by_model =
-      can ? acceptance_.Of(s.own, s.intent, cost::kModelBucket) : 0;
+      can ? acceptance_[s.view].Of(s.own, s.intent, cost::kModelBucket) : 0;
   if (by_model <= acceptance) {
     if (acceptance == 0) return;
     auto& hold = s.switches[static_cast<size_t>(s.draft.bucket)];
@@ -141,9 +147,12 @@ void Speculation::AddOffer(sched::SequenceId id,
 // models no longer than for a slice.
 int Speculation::ReadColumns() const {
   constexpr int kLeast = 8, kMost = 512;
-  if (!table_ || base_.draft_table == nullptr) return 4 * kLeast;
-  const double most = std::min(table_->Seconds(base_.columns, base_.context),
-                               options_.read_seconds_max);
+  if (base_.table == nullptr || base_.draft_table == nullptr) {
+    return 4 * kLeast;
+  }
+  const double most =
+      std::min(base_.table->Seconds(base_.columns, base_.context),
+               options_.read_seconds_max);
   int columns = kLeast;
   while (columns < kMost &&
          base_.draft_table->Seconds(2 * columns, base_.context) <= most) {
@@ -168,7 +177,7 @@ bool Speculation::Round() {
 }
 
 std::span<const int> Speculation::Counts() {
-  if (table_) return budget_.Share(base_, offers_);
+  if (base_.table != nullptr) return budget_.Share(base_, offers_);
   int left = base_.columns_free;
   blind_.clear();
   for (const sched::DraftOffer& offer : offers_) {
@@ -191,29 +200,29 @@ void Speculation::Learn(sched::SequenceId id, int drafted, int accepted) {
   // What a draft model had no time or pages to say was nobody's guess.
   const int guessed =
       by_model ? std::min(drafted, static_cast<int>(s.draft.made)) : drafted;
-  acceptance_.Learn(s.intent, s.draft.bucket, guessed,
-                    std::min(accepted, guessed), &s.own);
-  Series& series = SeriesOf(s.intent, by_model ? kModel : kText);
+  acceptance_[s.view].Learn(s.intent, s.draft.bucket, guessed,
+                            std::min(accepted, guessed), &s.own);
+  Series& series = SeriesOf(s, by_model ? kModel : kText);
   series.drafted->Increment(drafted);
   series.accepted->Increment(accepted);
-  if (!table_) return;
+  if (base_.table == nullptr) return;
   // A token kept saves its sequence a step of those that it would have shared
   // with the others; its columns have cost their part of what the step took
   // longer.
-  const double plain = table_->Seconds(base_.columns, base_.context);
-  const double longer = table_->Seconds(columns_, base_.context) - plain;
+  const double plain = base_.table->Seconds(base_.columns, base_.context);
+  const double longer = base_.table->Seconds(columns_, base_.context) - plain;
   double paid = longer * drafted / (columns_ - base_.columns);
   if (by_model) paid += guessed * base_.draft_table->Seconds(1, 0);
   series.gained->Increment(accepted * plain / base_.tokens - paid);
 }
 
-Speculation::Series& Speculation::SeriesOf(std::optional<core::Label> intent,
-                                           Who who) {
-  Series& series =
-      series_[intent ? static_cast<size_t>(*intent) : core::kLabels][who];
+Speculation::Series& Speculation::SeriesOf(const Sequence& s, Who who) {
+  const auto& intent = s.intent;
+  Series& series = series_[s.view][intent ? static_cast<size_t>(*intent)
+                                          : core::kLabels][who];
   if (series.drafted != nullptr) return series;
   const Labels labels = {
-      {"variant", variant_},
+      {"variant", variants_[s.view]},
       {"strategy",
        std::string(core::Name(who == kText ? core::Strategy::kLookup
                                            : core::Strategy::kDraft))},

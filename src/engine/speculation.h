@@ -35,7 +35,6 @@
 namespace aio::engine {
 
 struct SpeculationOptions {
-  bool enabled = true;  // for requests that do not say
   LookupOptions lookup;
   int draft_max = 15;   // tokens of a sequence and step
   int drafts_max = 32;  // of a step: each may have logits of its own
@@ -48,6 +47,11 @@ struct SpeculationOptions {
   MakeDrafter drafter = {};
 };
 
+// What steps take with columns of 8 bits, and of 4 alone (docs/nest.md).
+struct StepTables {
+  std::optional<cost::StepTable> fine, coarse;
+};
+
 class Speculation {
  public:
   // Without a step table nobody knows what a column costs: then requests that
@@ -55,25 +59,30 @@ class Speculation {
   static constexpr int kBlindDrafts = 7;
   static constexpr int kBlindModelDrafts = 4;
 
-  Speculation(const SpeculationOptions& options, std::string variant,
-              std::optional<cost::StepTable> table, Metrics* metrics);
+  // `variants`: the views of the model, which metrics and what is learned tell
+  // apart.
+  Speculation(const SpeculationOptions& options,
+              std::vector<std::string> variants, StepTables tables,
+              Metrics* metrics);
 
   // Who drafts besides lookup, while `free` says so. Both must outlive it.
   void SetDraftModel(DraftModel* model, std::function<bool()> free);
   bool has_draft_model() const { return model_ != nullptr; }
 
-  // A sequence of `tenant` (salt of KV).
+  // A sequence of one view; `salt` is of its KV in the draft model.
   struct About {
     core::Strategy strategy = core::Strategy::kPlain;
     std::optional<core::Label> intent;
-    uint64_t tenant = 0;
+    int view = 0;
+    uint64_t salt = 0;
   };
   void Add(sched::SequenceId id, const About& about);
   void Remove(sched::SequenceId id);
 
   // Adds drafts to the sequences of `plan` that decode. `room`: tokens that a
-  // sequence may still have, the next one not counted.
-  void Propose(const std::function<int(sched::SequenceId)>& room,
+  // sequence may still have, the next one not counted. `coarse`: of which steps
+  // the table says what this one takes.
+  void Propose(const std::function<int(sched::SequenceId)>& room, bool coarse,
                sched::Scheduler* scheduler, sched::StepPlan* plan);
   // What a draft model is to say is said in rounds, each a step of it. True if
   // there are more. The tokens of drafts are known behind the last one.
@@ -88,13 +97,14 @@ class Speculation {
     bool by_model = false;  // the draft model may
     bool asked = false;     // by the request, not by default
     std::optional<core::Label> intent;
+    size_t view = 0;
     std::unique_ptr<Drafter> drafter;  // null: none
     cost::Acceptance::Own own;
     std::array<sched::DraftSwitch, cost::kDraftBuckets> switches;
     Draft draft;  // of the step under way
   };
   enum Who : uint8_t { kText, kModel };
-  // Series of one intent.
+  // Series of one view, intent and drafter.
   struct Series {
     prometheus::Counter* drafted = nullptr;
     prometheus::Counter* accepted = nullptr;
@@ -112,16 +122,17 @@ class Speculation {
                 int most);
   std::span<const int> Counts();
   int ReadColumns() const;
-  Series& SeriesOf(std::optional<core::Label> intent, Who who);
+  Series& SeriesOf(const Sequence& s, Who who);
 
   const SpeculationOptions options_;
-  const std::string variant_;
-  const std::optional<cost::StepTable> table_;
+  const std::vector<std::string> variants_;  // [view]
+  const StepTables tables_;
   Metrics* const metrics_;
-  cost::Acceptance acceptance_;
+  std::vector<cost::Acceptance> acceptance_;  // [view]
   sched::ColumnBudget budget_;
   std::map<sched::SequenceId, Sequence> sequences_;
-  std::array<std::array<Series, 2>, core::kLabels + 1> series_{};
+  using SeriesByIntent = std::array<std::array<Series, 2>, core::kLabels + 1>;
+  std::vector<SeriesByIntent> series_;  // [view]
   DraftModel* model_ = nullptr;
   std::function<bool()> model_free_;
   // Of the step under way.

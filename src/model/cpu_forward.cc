@@ -394,7 +394,7 @@ Result<MemoryNeeds> PlanMemory(const gguf::File& file,
   ASSIGN_OR_RETURN(const CpuOptions checked, Checked(config, options));
   return MemoryNeeds{weights.step_bytes(),
                      KvMemory::PageBytes(config, checked.kv),
-                     ScratchSizes(config, checked).bytes()};
+                     ScratchSizes(config, checked).bytes(), weights.nested};
 }
 
 Result<std::unique_ptr<Forward>> LoadCpuForward(const gguf::File& file,

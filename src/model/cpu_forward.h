@@ -47,6 +47,7 @@ struct MemoryNeeds {
   int64_t weight_bytes = 0;   // of tiles and vectors, read by steps
   int64_t page_bytes = 0;     // of one KV page
   int64_t scratch_bytes = 0;  // for columns_max and logits_max
+  bool nested = false;        // whether there will be two views
 };
 
 // `options.pages` is not looked at, and `options.pool` only for its number of

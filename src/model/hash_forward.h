@@ -8,6 +8,7 @@
 // Thread safety: none.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <span>
 #include <vector>
@@ -27,6 +28,7 @@ class HashForward : public Forward {
     int columns = 64;
     int pages = 16;
     uint64_t seed = 1;
+    bool nested = false;  // logits depend on the views of all columns so far
     std::function<void()> on_layer = {};  // a test may turn its clock here
   };
 
@@ -39,6 +41,10 @@ class HashForward : public Forward {
   int columns_max() const override { return options_.columns; }
   int pages() const override { return options_.pages; }
   int64_t weight_bytes() const override { return 1000; }
+  bool nested() const override { return options_.nested; }
+  int64_t coarse_weight_bytes() const override {
+    return options_.nested ? 600 : weight_bytes();
+  }
   int64_t kv_bytes_per_token() const override { return 10; }
 
   void CopyPage(int32_t from, int32_t to) override {
@@ -50,6 +56,8 @@ class HashForward : public Forward {
   void Begin(std::span<const Column> columns) override {
     CHECK(layer_ < 0 && !columns.empty());
     CHECK(static_cast<int>(columns.size()) <= options_.columns);
+    CHECK(!options_.nested ||
+          std::ranges::is_sorted(columns, std::greater<>(), &Column::bits));
     columns_.assign(columns.begin(), columns.end());
     layer_ = 0;
   }
@@ -60,7 +68,9 @@ class HashForward : public Forward {
       ++layer_;
     }
     if (layer_ <= options_.layers) return false;
-    for (const Column& c : columns_) At(c, c.position) = c.token;
+    for (const Column& c : columns_) {
+      At(c, c.position) = options_.nested ? In(c.token, c.bits) : c.token;
+    }
     logits_.clear();
     for (const Column& c : columns_) {
       if (c.logits) logits_.push_back(LogitsOf(c));
@@ -73,6 +83,13 @@ class HashForward : public Forward {
     layer_ += layers;
   }
   std::span<const float> Logits(int i) const override { return logits_.at(i); }
+
+  // Tokens as a view of nested weights sees them, for Expected.
+  static int32_t In(int32_t token, int bits) { return token + 256 * bits; }
+  static std::vector<int32_t> In(std::vector<int32_t> tokens, int bits) {
+    for (int32_t& token : tokens) token = In(token, bits);
+    return tokens;
+  }
 
   // What the whole sequence must lead to, for comparison.
   static std::vector<float> Expected(const Options& options,

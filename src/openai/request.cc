@@ -335,12 +335,6 @@ void ReadIntent(Fields* fields, core::Hints* hints) {
                "must be one of " + names + DidYouMean(name, LabelNames()));
 }
 
-// What a request may say of speculation, but for `auto`.
-constexpr std::pair<std::string_view, core::Strategy> kSpeculation[] = {
-    {"off", core::Strategy::kPlain},
-    {"lookup", core::Strategy::kLookup},
-    {"draft", core::Strategy::kDraft}};
-
 // What the client says to the orchestrator.
 Result<void> ReadHints(const json::object* object, core::Hints* hints) {
   if (object == nullptr) return {};
@@ -354,16 +348,14 @@ Result<void> ReadHints(const json::object* object, core::Hints* hints) {
   fields.String("variant", &hints->variant);
   std::string speculation = "auto";
   fields.String("speculation", &speculation);
-  for (const auto& [name, strategy] : kSpeculation) {
-    if (speculation == name) hints->strategy = strategy;
-  }
-  if (!hints->strategy && speculation != "auto") {
+  hints->strategy = core::SpeculationNamed(speculation);
+  if (!hints->strategy) {
     fields.Fail(ErrorCode::kInvalidArgument, "speculation",
                 "must be one of auto, off, lookup, draft");
+  } else if (hints->strategy == core::Strategy::kAuto) {
+    hints->strategy.reset();  // as if nothing was said
   }
-  // Nothing to switch: every answer of a fixed variant is deterministic.
-  bool deterministic = true;
-  fields.Bool("deterministic", &deterministic);
+  fields.Bool("deterministic", &hints->deterministic);
   return fields.Finish();
 }
 

@@ -81,6 +81,7 @@ TEST(RequestTest, ReadsEveryFieldItCarriesOut) {
   EXPECT_EQ(r.hints.intent, core::Label::kMath);
   EXPECT_EQ(r.hints.variant, "small");
   EXPECT_EQ(r.hints.strategy, core::Strategy::kPlain);
+  EXPECT_TRUE(r.hints.deterministic);
 }
 
 TEST(RequestTest, TakesNullForAbsent) {

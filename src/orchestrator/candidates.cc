@@ -32,9 +32,20 @@ Error TooLong(const core::Variant& variant, const core::Request& request,
           request.chat ? "messages" : "prompt"};
 }
 
+Error NotDeterministic(const core::Variant& variant) {
+  return {ErrorCode::kInvalidArgument,
+          "answers of '" + variant.name +
+              "' to a seed may differ from one time to the next: name another "
+              "variant, or leave out aio.deterministic",
+          "aio.deterministic"};
+}
+
 // Why `variant` cannot serve at all; nothing about the expected answer.
 std::optional<Error> Unfit(const core::Variant& variant, const Flight& flight,
                            const Flight::Option& option, bool healthy) {
+  if (flight.request->hints.deterministic && !variant.deterministic) {
+    return NotDeterministic(variant);
+  }
   if (option.dropped) return option.dropped;
   if (!option.peeked) {
     return Error{ErrorCode::kDeadline, "did not answer the peek", ""};

@@ -144,6 +144,32 @@ TEST_F(OrchestratorTest, TheHintPinsAVariantAndMayNotContradictTheModel) {
   EXPECT_EQ(refused->result->error().param, "aio.variant");
 }
 
+TEST_F(OrchestratorTest, WhoWantsADeterministicAnswerGetsItElsewhereOrIsTold) {
+  parts_.variants[0].deterministic = false;
+  Build();
+  auto sink = Handle(Ask("any"));
+  ASSERT_EQ(backend_->runs.at(0).plan.variant, "small");
+  backend_->runs[0].Finish();
+  executor_.Run();
+  EXPECT_FALSE(sink->served->deterministic);
+
+  auto careful = Ask("careful");
+  careful->hints.deterministic = true;
+  sink = Handle(careful);
+  ASSERT_EQ(backend_->runs.at(1).plan.variant, "large");
+  backend_->runs[1].Finish();
+  executor_.Run();
+  EXPECT_TRUE(sink->served->deterministic);
+
+  auto pinned = Ask("pinned");
+  pinned->hints = careful->hints;
+  pinned->model = "small";
+  auto refused = Handle(pinned);
+  EXPECT_EQ(refused->code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused->result->error().param, "aio.deterministic");
+  EXPECT_EQ(backend_->runs.size(), 2u);
+}
+
 TEST_F(OrchestratorTest, APinnedIntentSkipsTheProbes) {
   UseModelProbe();
   text_ = core::Intent{};

@@ -216,9 +216,14 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   flight->started = parts_.executor->Now();
   ledger_.Reserve(variant, flight->number, backend(variant).View(name));
 
-  core::Served served{name,           decision.strategy, "",
-                      intent,         decision.reason,   flight->seed,
-                      flight->probing};
+  core::Served served{name,
+                      decision.strategy,
+                      "",
+                      intent,
+                      decision.reason,
+                      flight->seed,
+                      flight->probing,
+                      parts_.variants[variant].deterministic};
   auto attempt = std::make_shared<Attempt>(
       flight->answer, std::move(served), parts_.executor,
       [weak = weak_from_this(), flight](End end) {

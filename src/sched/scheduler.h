@@ -147,6 +147,8 @@ class Scheduler {
   const std::vector<int32_t>& PagesOf(SequenceId id) const;
   const std::vector<int32_t>& TokensOf(SequenceId id) const;
   bool Has(SequenceId id) const { return sequences_.count(id) > 0; }
+  // In the order of their admission; the others wait.
+  const std::vector<SequenceId>& running_ids() const { return running_; }
   bool HasWork() const { return !running_.empty() || !queue_.empty(); }
   int running() const { return static_cast<int>(running_.size()); }
   int queued() const { return static_cast<int>(queue_.size()); }

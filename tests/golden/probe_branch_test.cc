@@ -34,7 +34,7 @@ class ProbeBranchTest : public testing::Test {
     options.pages = 64;
     auto forward = model::LoadCpuForward(*file, options);
     ASSERT_TRUE(forward) << forward.error().message;
-    resident.model.variant = "small";
+    resident.model.views = {{.variant = "small"}};
     resident.model.forward = std::move(*forward);
     resident.model.tokenizer = *tokenizer;
     resident.prompts.tokenizer = *tokenizer;

@@ -57,7 +57,7 @@ class SpeculationTest : public testing::TestWithParam<const char*> {
     const auto file = gguf::File::Open(GetParam());
     ASSERT_TRUE(file) << file.error().message;
     engine::Model model;
-    model.variant = "m";
+    model.views = {{.variant = "m"}};
     tokenizer_ = *tokenizer::Tokenizer::Load(*file);
     model.tokenizer = tokenizer_;
     model::CpuOptions options;
