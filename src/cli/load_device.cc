@@ -162,7 +162,7 @@ Result<void> Inspect(const config::Device& device, ThreadPool* pool,
   c->options.kv = KvOf(device.kv_type);
   c->options.columns_max = std::max(device.columns_max, device.sequences_max);
   c->options.logits_max =
-      device.sequences_max + engine::SpeculationOptions().drafts_max;
+      device.sequences_max + sched::SpeculationOptions().drafts_max;
   c->options.context_max = settings.context_max;
   c->options.nest = c->names_view();
   ASSIGN_OR_RETURN(const model::MemoryNeeds needs,

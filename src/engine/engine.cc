@@ -17,8 +17,6 @@ namespace aio::engine {
 namespace {
 
 constexpr auto kStopped = "the engine is shutting down";
-// Weight of the newest step in the mean of their times.
-constexpr double kStepWeight = 0.1;
 
 // Of columns that are alone in their step.
 uint8_t BitsOf(core::View view) { return view == core::View::k8 ? 8 : 4; }
@@ -36,7 +34,8 @@ Engine::Engine(std::vector<Model> models, const Options& options,
       clock_(clock),
       device_busy_(metrics->Counter("aio_device_busy_seconds_total",
                                     "Time a device spent on steps",
-                                    {{"device", options.device}})) {
+                                    {{"device", options.device}})),
+      turns_(static_cast<int>(models.size()), options.slice) {
   for (Model& model : models) AddModel(std::move(model), metrics);
   FindDraftModels();
 }
@@ -58,14 +57,16 @@ void Engine::AddModel(Model model, Metrics* metrics) {
   }
   state->admissions.resize(variants.size());
   state->pages_series = PageSeriesOf(variants.front(), metrics);
-  state->speculation = std::make_unique<Speculation>(
+  state->speculation = std::make_unique<sched::Speculation>(
       model.speculation, std::move(variants),
-      StepTables{model.sched.step_table, model.coarse_step_table}, metrics);
+      sched::StepTables{model.sched.step_table, model.coarse_step_table},
+      metrics);
   sched::Options sched = model.sched;
   if (model.coarse_step_table) sched.step_table = model.coarse_step_table;
   state->scheduler = std::make_unique<sched::Scheduler>(sched);
   state->columns.reserve(static_cast<size_t>(model.sched.columns_max));
   state->model = std::move(model);
+  state->index = static_cast<int>(models_.size());
   models_.push_back(std::move(state));
   Publish(models_.back().get());
 }
@@ -78,15 +79,17 @@ void Engine::FindDraftModels() {
     State* draft = s->draft.s;
     CHECK(draft != nullptr && draft != s.get() && draft->model.draft.empty());
     const uint8_t bits = BitsOf(draft->model.views[s->draft.view].view);
-    s->draft_model = std::make_unique<DraftModel>(
-        DraftModel::Who{draft->model.forward.get(), draft->scheduler.get(),
-                        draft->model.StepTableOf(bits == 4), bits},
+    s->guest_forward = std::make_unique<GuestForward>(
+        draft->model.forward.get(), draft->scheduler.get(), bits,
         [this, s = s.get()](sched::SequenceId id, std::span<const int32_t> text,
-                            size_t known, std::span<const float> logits) {
+                            size_t said, std::span<const float> logits) {
           return s->model.draft_script
                      ? s->model.draft_script(text)
-                     : PickDraft(s, id, text.subspan(known), logits);
+                     : PickDraft(s, id, text.subspan(said), logits);
         });
+    s->draft_model = std::make_unique<sched::DraftModel>(
+        s->guest_forward.get(), draft->scheduler.get(),
+        draft->model.StepTableOf(bits == 4));
     s->speculation->SetDraftModel(s->draft_model.get(),
                                   [draft] { return !draft->stepping; });
   }
@@ -253,32 +256,10 @@ bool Engine::HasWork(const State& s) const {
   return s.stepping || s.scheduler->HasWork();
 }
 
-// The least used of those with work; alike, the one after the last. A model
-// that was idle has earned nothing by it: it begins level with those at work.
-// Nor does it pay for a time when it had the device to itself: it owes a slice
-// at most.
 Engine::State* Engine::NextWithWork() {
-  std::optional<Duration> level;
-  for (auto& s : models_) {
-    ExpireScores(s.get());
-    s->active = s->active && HasWork(*s);
-    if (s->active) level = std::min(level.value_or(s->used), s->used);
-  }
-  const size_t last = turn_;
-  State* next = nullptr;
-  for (size_t i = 1; i <= models_.size(); ++i) {
-    const size_t at = (last + i) % models_.size();
-    State* s = models_[at].get();
-    if (!HasWork(*s)) continue;
-    if (!s->active && level) {
-      s->used = std::clamp(s->used, *level, *level + options_.slice);
-    }
-    s->active = true;
-    if (next != nullptr && next->used <= s->used) continue;
-    next = s;
-    turn_ = at;
-  }
-  return next;
+  for (auto& s : models_) ExpireScores(s.get());
+  const int next = turns_.Next([this](int i) { return HasWork(*models_[i]); });
+  return next < 0 ? nullptr : models_[next].get();
 }
 
 // Tokens that a sequence may have after the next one.
@@ -397,30 +378,13 @@ bool Engine::AdvanceStep(State* s) {
 }
 
 void Engine::Charge(State* s, Duration used, bool step_over) {
-  s->used += used;
-  s->step_used += used;
+  turns_.Charge(s->index, used, step_over);
   for (size_t i = 0; i < s->parts.size(); ++i) {
     s->series[s->parts[i].view].busy->Increment(
         Seconds(used) * s->plan.slices[i].count / s->plan.columns);
   }
   if (s->parts.empty()) s->series[0].busy->Increment(Seconds(used));
   device_busy_->Increment(Seconds(used));
-  if (!step_over) return;
-  const double took = Seconds(s->step_used);
-  s->step_seconds = s->step_seconds == 0 ? took
-                                         : s->step_seconds * (1 - kStepWeight) +
-                                               took * kStepWeight;
-  s->step_used = Duration(0);
-}
-
-// Equal time for all: while the slowest of the active models has one step, how
-// many has this one?
-double Engine::StepsPerCycle(const State& s) const {
-  double slowest = s.step_seconds;
-  for (const auto& other : models_) {
-    if (other->active) slowest = std::max(slowest, other->step_seconds);
-  }
-  return s.step_seconds > 0 ? slowest / s.step_seconds : 1;
 }
 
 void Engine::CountSequences(State* s) {
@@ -444,7 +408,7 @@ void Engine::Publish(State* s) {
   view.queued = sched.queued();
   view.pages_free = sched.pages_free();
   view.pages_total = sched.pages_total();
-  view.steps_per_cycle = StepsPerCycle(*s);
+  view.steps_per_cycle = turns_.StepsPerCycle(s->index);
   s->pages_series.free->Set(static_cast<double>(view.pages_free));
   s->pages_series.total->Set(static_cast<double>(view.pages_total));
   s->pages_series.cached->Set(sched.pages_cached());

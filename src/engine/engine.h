@@ -4,10 +4,10 @@
 // thread owns all of its state and calls Step(); others enter by a bounded
 // inbox and leave by a Sink.
 //
-// Models share the device by time: of those with work, the one that has used
-// least goes next, for a step or, if that is long, `slice` of one; it pauses
-// between layers. So while a large model's step is paused a small one runs
-// whole steps, until both have had as much.
+// Models share the device by time (sched/turns.h): one runs for a step or, if
+// that is long, `slice` of one; it pauses between layers. So while a large
+// model's step is paused a small one runs whole steps, until both have had as
+// much.
 //
 // Thread safety: Submit, Cancel, View, CachedTokens from any thread; Step from
 // one.
@@ -32,9 +32,11 @@
 #include "core/backend.h"
 #include "core/view.h"
 #include "engine/choice.h"
-#include "engine/speculation.h"
+#include "engine/guest_forward.h"
 #include "model/forward.h"
 #include "sched/scheduler.h"
+#include "sched/speculation.h"
+#include "sched/turns.h"
 #include "tokenizer/tokenizer.h"
 
 namespace aio::engine {
@@ -61,7 +63,7 @@ struct Model {
   // Of steps whose columns all have 4 bits, if there can be such.
   std::optional<cost::StepTable> coarse_step_table = {};
   // `forward` must give logits of sequences_max + drafts_max columns.
-  SpeculationOptions speculation;
+  sched::SpeculationOptions speculation;
   // The variant of another model of this engine that drafts for this one, with
   // the same tokens; empty: none.
   std::string draft = {};
@@ -185,13 +187,15 @@ class Engine {
   };
   struct State {
     Model model;
+    int index = 0;                     // in models_
     std::vector<Series> series;        // [view]
     std::vector<uint64_t> admissions;  // [view]
     PageSeries pages_series;
     std::unique_ptr<sched::Scheduler> scheduler;
-    Found draft;                              // what drafts for this
-    std::unique_ptr<DraftModel> draft_model;  // its forward and pages
-    std::unique_ptr<Speculation> speculation;
+    Found draft;  // what drafts for this
+    std::unique_ptr<GuestForward> guest_forward;
+    std::unique_ptr<sched::DraftModel> draft_model;
+    std::unique_ptr<sched::Speculation> speculation;
     std::map<std::string, std::unique_ptr<Request>> requests;  // by id
     std::map<sched::SequenceId, Sequence> sequences;
     // The step under way.
@@ -201,11 +205,6 @@ class Engine {
     std::vector<Part> parts;  // [slice of plan]
     std::vector<model::Column> columns;
     std::vector<std::vector<int32_t>> pages;  // [slice] page tables, copied
-    // Turns.
-    bool active = false;      // had work when last looked at
-    Duration used{};          // device time, as far as turns are concerned
-    Duration step_used{};     // of the step under way
-    double step_seconds = 0;  // of a step, a mean that forgets
   };
   // What other threads read of a variant.
   struct Published {
@@ -238,7 +237,6 @@ class Engine {
   void CountPlan(State* s);
   bool AdvanceStep(State* s);
   void Charge(State* s, Duration used, bool step_over);
-  double StepsPerCycle(const State& s) const;
   void Harvest(State* s);
   void HarvestChoice(State* s, const sched::Slice& slice, int row);
   bool Push(State* s, sched::SequenceId id, std::span<const float> logits);
@@ -257,7 +255,7 @@ class Engine {
   Executor* clock_;
   prometheus::Counter* device_busy_;
   std::vector<std::unique_ptr<State>> models_;
-  size_t turn_ = 0;  // the model that ran last
+  sched::Turns turns_;
   sched::SequenceId next_sequence_ = 1;
 
   mutable Mutex mutex_;

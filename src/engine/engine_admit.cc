@@ -121,7 +121,8 @@ void Engine::AddSequence(State* s, Request* request, int choice,
   s->sequences[id] = {request, choice};
   if (!request->score) {
     const GenerateJob& g = request->generate;
-    Speculation::About about{g.plan.strategy, g.plan.intent, request->view, 0};
+    sched::Speculation::About about{g.plan.strategy, g.plan.intent,
+                                    request->view, 0};
     const bool may = s->model.views[request->view].speculation;
     if (about.strategy == core::Strategy::kAuto && !may) {
       about.strategy = core::Strategy::kPlain;

@@ -175,7 +175,7 @@ class EngineTest : public testing::Test {
     return std::stod(text.substr(at + name.size() + 2));
   }
 
-  SpeculationOptions speculation_;
+  sched::SpeculationOptions speculation_;
   std::string draft_;  // the draft model of `large`; empty: none
   Duration slice_{0};  // every layer is a slice of its own
   HashForward::Options small_;

@@ -2,7 +2,7 @@
 //
 // Speculation of the engine: on is off, byte for byte, whatever is drafted; and
 // what it counts.
-#include "engine/speculation.h"
+#include "sched/speculation.h"
 
 #include <gtest/gtest.h>
 
@@ -15,6 +15,9 @@ namespace aio::engine {
 namespace {
 
 using core::Strategy;
+using sched::Draft;
+using sched::Drafter;
+using sched::MakeDrafter;
 
 // Knows what HashForward's greedy text will be (of nested weights at 8 bits),
 // or does not, by a script of how many tokens of each draft are right.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/lookup.h"
+#include "sched/lookup.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 
-namespace aio::engine {
+namespace aio::sched {
 namespace {
 
 using Tokens = std::vector<int32_t>;
@@ -101,4 +101,4 @@ TEST(LookupTest, GrowingTextsGiveWhatTheDefinitionSays) {
 }
 
 }  // namespace
-}  // namespace aio::engine
+}  // namespace aio::sched

@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-namespace aio::engine {
+namespace aio::sched {
 
 struct LookupOptions {
   static constexpr int kMatchMin = 3;  // tokens that a chain links
@@ -47,4 +47,4 @@ class Lookup {
   std::vector<int32_t> previous_;  // [token]
 };
 
-}  // namespace aio::engine
+}  // namespace aio::sched

@@ -26,13 +26,13 @@
 #include "core/intent.h"
 #include "core/request.h"
 #include "cost/acceptance.h"
-#include "engine/draft_model.h"
-#include "engine/drafter.h"
-#include "engine/lookup.h"
 #include "sched/column_budget.h"
+#include "sched/draft_model.h"
+#include "sched/drafter.h"
+#include "sched/lookup.h"
 #include "sched/scheduler.h"
 
-namespace aio::engine {
+namespace aio::sched {
 
 struct SpeculationOptions {
   LookupOptions lookup;
@@ -76,21 +76,21 @@ class Speculation {
     int view = 0;
     uint64_t salt = 0;
   };
-  void Add(sched::SequenceId id, const About& about);
-  void Remove(sched::SequenceId id);
+  void Add(SequenceId id, const About& about);
+  void Remove(SequenceId id);
 
   // Adds drafts to the sequences of `plan` that decode. `room`: tokens that a
   // sequence may still have, the next one not counted. `coarse`: of which steps
   // the table says what this one takes.
-  void Propose(const std::function<int(sched::SequenceId)>& room, bool coarse,
-               sched::Scheduler* scheduler, sched::StepPlan* plan);
+  void Propose(const std::function<int(SequenceId)>& room, bool coarse,
+               Scheduler* scheduler, StepPlan* plan);
   // What a draft model is to say is said in rounds, each a step of it. True if
   // there are more. The tokens of drafts are known behind the last one.
   bool Round();
   // Of the step under way; as many as the plan's slice has.
-  std::span<const int32_t> DraftOf(sched::SequenceId id) const;
+  std::span<const int32_t> DraftOf(SequenceId id) const;
   // What the sampler kept of a draft of `drafted` tokens.
-  void Learn(sched::SequenceId id, int drafted, int accepted);
+  void Learn(SequenceId id, int drafted, int accepted);
 
  private:
   struct Sequence {
@@ -100,7 +100,7 @@ class Speculation {
     size_t view = 0;
     std::unique_ptr<Drafter> drafter;  // null: none
     cost::Acceptance::Own own;
-    std::array<sched::DraftSwitch, cost::kDraftBuckets> switches;
+    std::array<DraftSwitch, cost::kDraftBuckets> switches;
     Draft draft;  // of the step under way
   };
   enum Who : uint8_t { kText, kModel };
@@ -111,15 +111,14 @@ class Speculation {
     prometheus::Gauge* gained = nullptr;
   };
   struct Offer {
-    sched::SequenceId id;
+    SequenceId id;
     Sequence* sequence;
     bool ready;  // else the draft model has to read first
   };
 
-  void Gather(const std::function<int(sched::SequenceId)>& room,
-              const sched::Scheduler& scheduler, const sched::StepPlan& plan);
-  void AddOffer(sched::SequenceId id, std::span<const int32_t> tokens,
-                int most);
+  void Gather(const std::function<int(SequenceId)>& room,
+              const Scheduler& scheduler, const StepPlan& plan);
+  void AddOffer(SequenceId id, std::span<const int32_t> tokens, int most);
   std::span<const int> Counts();
   int ReadColumns() const;
   Series& SeriesOf(const Sequence& s, Who who);
@@ -129,18 +128,18 @@ class Speculation {
   const StepTables tables_;
   Metrics* const metrics_;
   std::vector<cost::Acceptance> acceptance_;  // [view]
-  sched::ColumnBudget budget_;
-  std::map<sched::SequenceId, Sequence> sequences_;
+  ColumnBudget budget_;
+  std::map<SequenceId, Sequence> sequences_;
   using SeriesByIntent = std::array<std::array<Series, 2>, core::kLabels + 1>;
   std::vector<SeriesByIntent> series_;  // [view]
   DraftModel* model_ = nullptr;
   std::function<bool()> model_free_;
   // Of the step under way.
   std::vector<Offer> offering_;
-  std::vector<sched::DraftOffer> offers_;
+  std::vector<DraftOffer> offers_;
   std::vector<int> blind_;
-  sched::ColumnBudget::Base base_;
+  ColumnBudget::Base base_;
   int columns_ = 0;  // drafts among them
 };
 
-}  // namespace aio::engine
+}  // namespace aio::sched

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/lookup.h"
+#include "sched/lookup.h"
 
 #include <algorithm>
 #include <bit>
 
-namespace aio::engine {
+namespace aio::sched {
 namespace {
 
 constexpr int kMin = LookupOptions::kMatchMin;
@@ -73,4 +73,4 @@ Lookup::Match Lookup::Find(std::span<const int32_t> tokens, int most) {
   return match;
 }
 
-}  // namespace aio::engine
+}  // namespace aio::sched

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/speculation.h"
+#include "sched/speculation.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace aio::engine {
+namespace aio::sched {
 namespace {
 
 class LookupDrafter : public Drafter {
@@ -36,7 +36,7 @@ void Speculation::SetDraftModel(DraftModel* model, std::function<bool()> free) {
   model_free_ = std::move(free);
 }
 
-void Speculation::Add(sched::SequenceId id, const About& about) {
+void Speculation::Add(SequenceId id, const About& about) {
   using core::Strategy;
   Sequence& s = sequences_[id];
   const bool any = about.strategy == Strategy::kAuto;
@@ -52,16 +52,15 @@ void Speculation::Add(sched::SequenceId id, const About& about) {
                   : std::make_unique<LookupDrafter>(options_.lookup);
 }
 
-void Speculation::Remove(sched::SequenceId id) {
+void Speculation::Remove(SequenceId id) {
   const auto it = sequences_.find(id);
   if (it == sequences_.end()) return;
   if (it->second.by_model) model_->Remove(id);
   sequences_.erase(it);
 }
 
-void Speculation::Propose(const std::function<int(sched::SequenceId)>& room,
-                          bool coarse, sched::Scheduler* scheduler,
-                          sched::StepPlan* plan) {
+void Speculation::Propose(const std::function<int(SequenceId)>& room,
+                          bool coarse, Scheduler* scheduler, StepPlan* plan) {
   const auto& table = coarse ? tables_.coarse : tables_.fine;
   base_ = {};
   base_.table = table ? &*table : nullptr;
@@ -91,15 +90,14 @@ void Speculation::Propose(const std::function<int(sched::SequenceId)>& room,
 }
 
 // What each decoding sequence has to offer, and the step without it.
-void Speculation::Gather(const std::function<int(sched::SequenceId)>& room,
-                         const sched::Scheduler& scheduler,
-                         const sched::StepPlan& plan) {
+void Speculation::Gather(const std::function<int(SequenceId)>& room,
+                         const Scheduler& scheduler, const StepPlan& plan) {
   offering_.clear();
   offers_.clear();
   base_.draft_table = model_ != nullptr ? model_->table() : nullptr;
   base_.columns = plan.columns;
   base_.columns_free = options_.drafts_max;
-  for (const sched::Slice& slice : plan.slices) {
+  for (const Slice& slice : plan.slices) {
     base_.context += slice.begin + slice.count;
     base_.tokens += slice.logits ? 1 : 0;
     const auto it = sequences_.find(slice.id);
@@ -114,8 +112,8 @@ void Speculation::Gather(const std::function<int(sched::SequenceId)>& room,
 
 // The likelier of the text's own words and the draft model's, if there are any;
 // of equals the text's, which cost nothing.
-void Speculation::AddOffer(sched::SequenceId id,
-                           std::span<const int32_t> tokens, int most) {
+void Speculation::AddOffer(SequenceId id, std::span<const int32_t> tokens,
+                           int most) {
   Sequence& s = sequences_.at(id);
   double acceptance = 0;
   if (s.drafter) s.draft = s.drafter->Propose(tokens, most);
@@ -180,7 +178,7 @@ std::span<const int> Speculation::Counts() {
   if (base_.table != nullptr) return budget_.Share(base_, offers_);
   int left = base_.columns_free;
   blind_.clear();
-  for (const sched::DraftOffer& offer : offers_) {
+  for (const DraftOffer& offer : offers_) {
     const int most = offer.by_model ? kBlindModelDrafts : kBlindDrafts;
     blind_.push_back(std::min({offer.tokens, most, left}));
     left -= blind_.back();
@@ -188,13 +186,13 @@ std::span<const int> Speculation::Counts() {
   return blind_;
 }
 
-std::span<const int32_t> Speculation::DraftOf(sched::SequenceId id) const {
+std::span<const int32_t> Speculation::DraftOf(SequenceId id) const {
   const auto it = sequences_.find(id);
   if (it == sequences_.end()) return {};
   return it->second.draft.tokens;
 }
 
-void Speculation::Learn(sched::SequenceId id, int drafted, int accepted) {
+void Speculation::Learn(SequenceId id, int drafted, int accepted) {
   Sequence& s = sequences_.at(id);
   const bool by_model = s.draft.bucket == cost::kModelBucket;
   // What a draft model had no time or pages to say was nobody's guess.
@@ -237,4 +235,4 @@ Speculation::Series& Speculation::SeriesOf(const Sequence& s, Who who) {
   return series;
 }
 
-}  // namespace aio::engine
+}  // namespace aio::sched

@@ -11,54 +11,59 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "cost/step_table.h"
-#include "model/forward.h"
 #include "sched/scheduler.h"
 
-namespace aio::engine {
+namespace aio::sched {
+
+// What carries out the steps of guests: the smaller model's forward pass, or
+// the time that it would take.
+class GuestSteps {
+ public:
+  // Positions [begin, end) of a guest.
+  struct Part {
+    SequenceId id = 0;
+    std::span<const int32_t> text;  // its tokens, `end` or more
+    int begin = 0;
+    int end = 0;
+    size_t said = 0;     // tokens of the text that are no drafts
+    bool draws = false;  // whether the token behind `end` is wanted
+  };
+
+  virtual ~GuestSteps() = default;
+  virtual int columns_max() const = 0;  // of one step
+  virtual int context_tokens_max() const = 0;
+  virtual void CopyPage(int32_t from, int32_t to) = 0;
+  // One step. The next token of each part that draws, in order.
+  virtual std::vector<int32_t> Run(std::span<const Part> parts) = 0;
+};
 
 class DraftModel {
  public:
-  // A sequence's next token by the logits behind `text`, of which the first
-  // `known` tokens are said and the rest is drafted.
-  using Pick =
-      std::function<int32_t(sched::SequenceId id, std::span<const int32_t> text,
-                            size_t known, std::span<const float> logits)>;
-
-  // Who drafts: a model, and what its columns read of nested weights.
-  struct Who {
-    model::Forward* forward = nullptr;  // both must outlive the DraftModel
-    sched::Scheduler* scheduler = nullptr;
-    std::optional<cost::StepTable> table;
-    uint8_t bits = 8;
-  };
-  DraftModel(Who who, Pick pick)
-      : forward_(*who.forward),
-        scheduler_(*who.scheduler),
-        table_(std::move(who.table)),
-        bits_(who.bits),
-        pick_(std::move(pick)) {}
+  // Both must outlive it.
+  DraftModel(GuestSteps* steps, Scheduler* scheduler,
+             std::optional<cost::StepTable> table)
+      : steps_(*steps), scheduler_(*scheduler), table_(std::move(table)) {}
 
   const cost::StepTable* table() const { return table_ ? &*table_ : nullptr; }
-  void Add(sched::SequenceId id, uint64_t salt);
-  void Remove(sched::SequenceId id);
+  void Add(SequenceId id, uint64_t salt);
+  void Remove(SequenceId id);
 
   // Whether so little of the text is left to read that the first round of a
   // draft does it. Not so if there are no pages.
-  bool IsReady(sched::SequenceId id, std::span<const int32_t> tokens);
+  bool IsReady(SequenceId id, std::span<const int32_t> tokens);
   // A text that is not ready is to be read by ReadOn: in one step, with those
   // that came before it, as far as `columns` columns go.
-  void Read(sched::SequenceId id, std::span<const int32_t> tokens);
+  void Read(SequenceId id, std::span<const int32_t> tokens);
   void ReadOn(int columns);
 
   // Begins drafts of `count` tokens behind each text.
   struct Wanted {
-    sched::SequenceId id;
+    SequenceId id;
     std::span<const int32_t> tokens;  // valid until the last round
     int count;
   };
@@ -67,7 +72,7 @@ class DraftModel {
   // all are.
   bool Round();
   // Fewer tokens than wanted if pages ran out or the sequence has gone.
-  std::span<const int32_t> DraftOf(sched::SequenceId id) const;
+  std::span<const int32_t> DraftOf(SequenceId id) const;
 
   // Columns that the first round may have for one text: the tokens kept of the
   // last draft and one more, mostly.
@@ -75,30 +80,31 @@ class DraftModel {
 
  private:
   struct Draft {
-    sched::SequenceId id;
+    SequenceId id;
     std::vector<int32_t> tokens;  // of the text, then those drafted
     size_t known = 0;             // of the text
     size_t wanted = 0;            // of both
   };
 
   // Tokens that are computed, after the copies; -1: no pages.
-  int Prepare(sched::SequenceId id, std::span<const int32_t> tokens);
-  bool AddColumns(sched::SequenceId id, std::span<const int32_t> tokens,
-                  int most, bool logits);
+  int Prepare(SequenceId id, std::span<const int32_t> tokens);
+  // What is not computed of the text, at most `most` columns; false if there
+  // are no pages, or more is left than that and its next token is wanted.
+  bool AddPart(SequenceId id, std::span<const int32_t> tokens, int most,
+               bool draws);
+  int ColumnsLeft(int columns) const;
 
-  model::Forward& forward_;
-  sched::Scheduler& scheduler_;
+  GuestSteps& steps_;
+  Scheduler& scheduler_;
   const std::optional<cost::StepTable> table_;
-  const uint8_t bits_;
-  const Pick pick_;
   std::vector<Draft> drafts_;
   // Texts to read.
   struct Unread {
-    sched::SequenceId id;
+    SequenceId id;
     std::vector<int32_t> tokens;
   };
   std::vector<Unread> unread_;
-  std::vector<model::Column> columns_;
+  std::vector<GuestSteps::Part> parts_;  // of the step to be run
 };
 
-}  // namespace aio::engine
+}  // namespace aio::sched

@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-namespace aio::engine {
+namespace aio::sched {
 
 struct Draft {
   int bucket = 0;  // of cost::Acceptance: what such drafts are worth
@@ -28,4 +28,4 @@ class Drafter {
 };
 using MakeDrafter = std::function<std::unique_ptr<Drafter>()>;
 
-}  // namespace aio::engine
+}  // namespace aio::sched
