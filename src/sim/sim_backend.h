@@ -66,7 +66,7 @@ class SimBackend : public core::Backend {
     // Answers to Score, by label; empty: kUnsupported.
     std::function<std::vector<float>(const SimRequest&,
                                      const std::vector<std::string>& labels)>
-        scores;
+        scores = {};
   };
   // What the device has done.
   struct Work {
@@ -99,6 +99,8 @@ class SimBackend : public core::Backend {
 
   const Work& work() const { return work_; }
   const Work& work(std::string_view variant) const;
+  // Seconds that its requests have waited for their first slice.
+  const std::vector<double>& queueing(std::string_view variant) const;
 
  private:
   struct Model;
@@ -133,6 +135,7 @@ class SimBackend : public core::Backend {
   std::map<sched::SequenceId, std::unique_ptr<Request>> requests_;
   sched::SequenceId next_sequence_ = 1;
   bool running_ = false;  // a slice is under way
+  bool waking_ = false;   // one is about to begin
   bool gone_ = false;
   double speed_ = 1;
   Work work_;

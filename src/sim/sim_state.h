@@ -22,8 +22,9 @@ struct SimBackend::Request {
   size_t view = 0;
   sched::SequenceId sequence = 0;
   bool entered = false;  // the scheduler has it
-  int length = 0;        // of the answer
-  bool cut = false;      // it would have been longer
+  Time entered_at{};
+  int length = 0;    // of the answer
+  bool cut = false;  // it would have been longer
   int said = 0;
   core::Usage usage;
   std::vector<std::string> labels;
@@ -37,9 +38,10 @@ struct SimBackend::Request {
 struct SimBackend::Model {
   SimModel model;
   int number = 0;
-  std::vector<core::View> views;     // [view]
-  std::vector<Work> work;            // [view]
-  std::vector<uint64_t> admissions;  // [view]
+  std::vector<core::View> views;              // [view]
+  std::vector<Work> work;                     // [view]
+  std::vector<std::vector<double>> queueing;  // [view] seconds
+  std::vector<uint64_t> admissions;           // [view]
   std::unique_ptr<sched::Scheduler> scheduler;
   std::unique_ptr<Guests> guests;
   std::unique_ptr<sched::DraftModel> draft_model;

@@ -37,8 +37,15 @@ std::vector<int32_t> SimBackend::Guests::Run(std::span<const Part> parts) {
   return next;
 }
 
+// Those who come at the same moment are in the same step.
 void SimBackend::Wake() {
-  if (!running_) BeginSlice();
+  if (running_ || waking_) return;
+  waking_ = true;
+  executor_->Post([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    waking_ = false;
+    BeginSlice();
+  });
 }
 
 void SimBackend::BeginSlice() {
@@ -74,7 +81,11 @@ void SimBackend::BeginStep(Model* m) {
   while (m->speculation->Round()) {
   }
   for (const auto& admitted : m->plan.admitted) {
-    requests_.at(admitted.id)->usage.cached_tokens = admitted.cached_tokens;
+    Request& r = *requests_.at(admitted.id);
+    r.usage.cached_tokens = admitted.cached_tokens;
+    if (r.sink) {
+      m->queueing[r.view].push_back(Seconds(executor_->Now() - r.entered_at));
+    }
   }
   work_.paused += m->plan.paused;
   m->stepping = true;

@@ -17,7 +17,7 @@ namespace aio::sim {
 struct StepCost {
   // By columns, at an empty context; `coarse`: of steps that read 4 bits only.
   cost::StepTable table;
-  std::optional<cost::StepTable> coarse;
+  std::optional<cost::StepTable> coarse = {};
   // Launching a step takes so long whatever is in it; the device works beside.
   double host_seconds = 0;
   // Added to each step, and for each token drawn: planning, sampling.
@@ -25,7 +25,7 @@ struct StepCost {
   double row_seconds = 0;
   // Columns that a step of decoding may have, ascending: others are padded up
   // to the next (graphs that were captured); past the last, or empty: any.
-  std::vector<int> sizes;
+  std::vector<int> sizes = {};
 
   // `rows`: tokens drawn. `prefill`: some sequence has more than one column,
   // so nothing is padded.
