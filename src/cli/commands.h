@@ -19,6 +19,7 @@ void AddInspect(CLI::App& app, int* exit_code);
 void AddPack(CLI::App& app, int* exit_code);
 void AddRoute(CLI::App& app, int* exit_code);
 void AddServe(CLI::App& app, int* exit_code);
+void AddSimulate(CLI::App& app, int* exit_code);
 void AddTokenize(CLI::App& app, int* exit_code);
 
 // The subcommands of `aio bench`.
