@@ -2,8 +2,8 @@
 //
 // Sources, by the letters that stand behind the numbers:
 //
-//   [P] arXiv 2604.09752 (the paper): 910B 64 GB, Transformers in eager mode,
-//       and the tables of its code, IICS-508/adaptive-pangu-model-optimization
+//   [P] arXiv 2604.09752 (the paper), second hand: 910B 64 GB, Transformers in
+//       eager mode
 //   [Z] github.com/VivianZan/Ascend-Pangu-Infer, pangu-{1B,7B}/latency and
 //       /throughput: 910B2, vLLM 0.9.2 with vllm-ascend; one laboratory
 //   [O] openPangu's guide for vllm-ascend, the same versions
@@ -21,8 +21,8 @@ namespace {
 // [V] 1, 2, 4 and multiples of 8 up to twice the sequences.
 constexpr int kGraphSizes[] = {1, 2, 4, 8, 16, 24, 32, 40, 48, 56, 64};
 
-// Least squares of [Z]'s prompts of 2,048 to 16,384 tokens at once. The 7B is
-// at 219 and 82 TFLOP/s, which stands for other models too.
+// Fitted to [Z]'s prompts of 2,048 to 16,384 tokens at once, of four lengths.
+// The 7B's are 219 and 82 TFLOP/s, which stand for other models too.
 constexpr PrefillRate kAscendPrefill[] = {
     {"openpangu-1b", 5.55e-6, 3.05e-10},
     {"openpangu-7b", 6.186e-5, 3.397e-9},
@@ -48,7 +48,8 @@ constexpr Profile AscendVllm(std::string_view name, double host_seconds) {
   p.host_seconds_per_layer = host_seconds;
   // [Z] 1B and 7B served at 8 and 16 sequences, median time between tokens.
   p.batch_seconds_per_layer = 0.055e-3;
-  // [Z] 1B: 34 ms for 2,048 tokens, 36 ms for 4,096; graphs do not help.
+  // [Z] 1B: 34 ms for 2,048 tokens, 36 ms for 4,096; graphs do not help:
+  // 45 ms for the 7B's 512, a captured size there.
   p.prompt_seconds_per_layer = 1.35e-3;
   p.sequences_max = 32;  // [O] --max-num-seqs
   p.columns_max = 4096;  // [O] --max-num-batched-tokens
@@ -179,8 +180,7 @@ std::vector<int> Columns(const Profile& profile) {
     if (n > 1) columns.push_back(n + n / 2);
   }
   std::ranges::sort(columns);
-  const auto repeated = std::ranges::unique(columns);
-  columns.erase(repeated.begin(), repeated.end());
+  columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
   return columns;
 }
 
