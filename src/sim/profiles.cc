@@ -242,6 +242,9 @@ StepCost CostOf(const Profile& profile, const ModelShape& shape) {
       static_cast<double>(shape.kv_bytes_per_token) / profile.bandwidth;
   cost.table.prefill_seconds_per_token = rate.seconds_per_token;
   cost.host_seconds = shape.layers * profile.host_seconds_per_layer;
+  // A prompt alone has half of all pairs of its tokens, a chunk all with those
+  // before it.
+  cost.pair_seconds = 2 * rate.seconds_per_pair;
   cost.sizes.assign(profile.sizes.begin(), profile.sizes.end());
   return cost;
 }

@@ -11,14 +11,14 @@ namespace aio::sim {
 
 // A step of the draft model for all of its parts.
 std::vector<int32_t> SimBackend::Guests::Run(std::span<const Part> parts) {
-  int columns = 0, rows = 0;
-  int64_t context = 0;
+  StepSize step = {.columns = 0};
+  step.coarse = coarse_;
   std::vector<int32_t> next;
   for (const Part& part : parts) {
-    columns += part.end - part.begin;
-    context += part.end;
+    step.columns += part.end - part.begin;
+    step.Add(part.begin, part.end - part.begin);
     if (!part.draws) continue;
-    ++rows;
+    ++step.rows;
     const auto it = owner_.requests_.find(part.id);
     if (it == owner_.requests_.end()) {
       next.push_back(0);
@@ -31,9 +31,7 @@ std::vector<int32_t> SimBackend::Guests::Run(std::span<const Part> parts) {
                       of_.model.draft_acceptance;
     next.push_back(kept ? right : right ^ 1);
   }
-  of_.guest_seconds += draft_.model.cost.Seconds(
-      columns, context, rows, columns > static_cast<int>(parts.size()),
-      coarse_);
+  of_.guest_seconds += draft_.model.cost.Seconds(step);
   return next;
 }
 
@@ -93,17 +91,18 @@ void SimBackend::BeginStep(Model* m) {
     m->left = Duration(0);
     return;
   }
-  int64_t context = 0;
-  int rows = 0;
-  bool prefill = false;
+  StepSize step = {.columns = m->plan.columns};
+  step.coarse = coarse;
   for (const sched::Slice& slice : m->plan.slices) {
-    context += slice.begin + slice.count;
-    rows += slice.logits ? 1 + slice.drafts : 0;
-    prefill = prefill || slice.known() > 1;
+    step.rows += slice.logits ? 1 + slice.drafts : 0;
+    if (slice.known() > 1) {
+      step.Add(slice.begin, slice.count);
+    } else {
+      step.context_tokens += slice.begin + slice.count;
+    }
   }
-  double seconds =
-      m->guest_seconds + std::exchange(m->first_step_seconds, 0) +
-      m->model.cost.Seconds(m->plan.columns, context, rows, prefill, coarse);
+  const double seconds = m->guest_seconds + m->model.cost.Seconds(step) +
+                         std::exchange(m->first_step_seconds, 0);
   m->left = FromSeconds(seconds / speed_);
 }
 

@@ -360,8 +360,8 @@ void Run::AddCeiling(Report* report) const {
 
 double RoutingCeiling(const StepCost& small, const StepCost& large,
                       double share, int columns) {
-  const double s = small.Seconds(columns, 0, columns, false, false);
-  const double l = large.Seconds(columns, 0, columns, false, false);
+  const StepSize step = {.columns = columns, .rows = columns};
+  const double s = small.Seconds(step), l = large.Seconds(step);
   return l / (share * s + (1 - share) * l);
 }
 

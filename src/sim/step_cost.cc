@@ -5,16 +5,17 @@
 
 namespace aio::sim {
 
-double StepCost::Seconds(int columns, int64_t context_tokens, int rows,
-                         bool prefill, bool is_coarse) const {
-  if (!prefill) {
+double StepCost::Seconds(const StepSize& step) const {
+  int columns = step.columns;
+  if (!step.prefill) {
     const auto size = std::ranges::lower_bound(sizes, columns);
     if (size != sizes.end()) columns = *size;
   }
-  const cost::StepTable& t = is_coarse && coarse ? *coarse : table;
-  const double kv = t.Seconds(columns, context_tokens) - t.Seconds(columns, 0);
-  return std::max(host_seconds, t.Seconds(columns, 0)) + kv + step_seconds +
-         rows * row_seconds;
+  const cost::StepTable& t = step.coarse && coarse ? *coarse : table;
+  const double empty = t.Seconds(columns, 0);
+  const double kv = t.Seconds(columns, step.context_tokens) - empty;
+  return std::max(host_seconds, empty) + kv + step_seconds +
+         step.rows * row_seconds + step.pairs * pair_seconds;
 }
 
 }  // namespace aio::sim

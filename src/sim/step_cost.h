@@ -14,6 +14,26 @@
 
 namespace aio::sim {
 
+// What is in a step.
+struct StepSize {
+  int columns = 1;
+  int64_t context_tokens = 0;  // of all its sequences
+  int rows = 0;                // tokens drawn
+  bool prefill = false;        // some sequence has more than one column
+  bool coarse = false;         // all columns have 4 bits of nested weights
+  // Of sequences with several columns, each with each token before its first:
+  // what a chunk of a prompt computes beyond a prompt of its length.
+  double pairs = 0;
+
+  // One slice more: `count` columns from position `begin`.
+  void Add(int begin, int count) {
+    context_tokens += begin + count;
+    if (count == 1) return;
+    prefill = true;
+    pairs += static_cast<double>(begin) * count;
+  }
+};
+
 struct StepCost {
   // By columns, at an empty context; `coarse`: of steps that read 4 bits only.
   cost::StepTable table;
@@ -23,14 +43,12 @@ struct StepCost {
   // Added to each step, and for each token drawn: planning, sampling.
   double step_seconds = 0;
   double row_seconds = 0;
+  double pair_seconds = 0;  // of StepSize::pairs
   // Columns that a step of decoding may have, ascending: others are padded up
   // to the next (graphs that were captured); past the last, or empty: any.
   std::vector<int> sizes = {};
 
-  // `rows`: tokens drawn. `prefill`: some sequence has more than one column,
-  // so nothing is padded.
-  double Seconds(int columns, int64_t context_tokens, int rows, bool prefill,
-                 bool is_coarse) const;
+  double Seconds(const StepSize& step) const;
 };
 
 }  // namespace aio::sim
