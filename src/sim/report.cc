@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json/array.hpp>
 #include <utility>
 
@@ -57,23 +58,35 @@ std::string Percent(double share) {
   return fmt::format("{:.1f}%", 100 * share);
 }
 
-std::string Line(const ReportRow& row) {
-  const auto ms = [](double seconds) {
-    return seconds < 0.1   ? fmt::format("{:.1f}ms", 1e3 * seconds)
-           : seconds < 100 ? fmt::format("{:.2f}s", seconds)
-                           : fmt::format("{:.0f}s", seconds);
+// One line of the table; its head has the same widths.
+std::string Line(const std::array<std::string, 12>& cells) {
+  constexpr std::array kWidths = {0, 9, 7, 9, 7, 10, 27, 27, 10, 8, 10, 9};
+  std::string out = fmt::format("{:<14}", cells[0]);
+  for (size_t i = 1; i < cells.size(); ++i) {
+    out += fmt::format("{:>{}}", cells[i], kWidths[i]);
+  }
+  return out + "\n";
+}
+
+std::string TimeText(double seconds) {
+  return seconds < 0.1   ? fmt::format("{:.1f}ms", 1e3 * seconds)
+         : seconds < 100 ? fmt::format("{:.2f}s", seconds)
+                         : fmt::format("{:.0f}s", seconds);
+}
+
+std::string LineOf(const ReportRow& row) {
+  const auto spread = [](const Spread& s) {
+    return s.count == 0 ? "-"
+                        : fmt::format("{}/{}/{}", TimeText(s.p50),
+                                      TimeText(s.p95), TimeText(s.p99));
   };
-  const auto spread = [&](const Spread& s) {
-    return fmt::format("{}/{}/{}", ms(s.p50), ms(s.p95), ms(s.p99));
-  };
-  return fmt::format(
-      "{:<14}{:>9}{:>7}{:>9}{:>9}{:>10.1f}{:>26}{:>26}{:>10}{:>7}{:>9}"
-      "{:>9}\n",
-      row.name, row.requests, Percent(row.share), row.rejected,
-      row.cancelled + row.failed, row.tokens_per_second, spread(row.ttft),
-      spread(row.tpot), ms(row.queueing.mean), Percent(row.utilisation),
-      fmt::format("{:.3g}G", PerToken(row) / 1e9),
-      row.quality < 0 ? "-" : Percent(row.quality));
+  return Line(
+      {row.name, std::to_string(row.requests), Percent(row.share),
+       std::to_string(row.rejected), std::to_string(row.cancelled + row.failed),
+       fmt::format("{:.1f}", row.tokens_per_second), spread(row.ttft),
+       spread(row.tpot), TimeText(row.queueing.mean), Percent(row.utilisation),
+       fmt::format("{:.3g}G", PerToken(row) / 1e9),
+       row.quality < 0 ? "-" : Percent(row.quality)});
 }
 
 }  // namespace
@@ -92,14 +105,14 @@ Spread SpreadOf(std::vector<double> values) {
 }
 
 std::string ReportTable(const Report& report) {
-  std::string out = fmt::format(
-      "{} under {}, seed {}: {:.1f} s of virtual time\n{:<14}{:>9}{:>7}{:>9}"
-      "{:>9}{:>10}{:>26}{:>26}{:>10}{:>7}{:>9}{:>9}\n",
-      report.workload, report.policy, report.seed, report.seconds, "variant",
-      "requests", "share", "rejected", "lost", "tokens/s", "TTFT p50/p95/p99",
-      "TPOT p50/p95/p99", "queueing", "busy", "bytes/tok", "quality");
-  for (const ReportRow& row : report.variants) out += Line(row);
-  out += Line(report.all);
+  std::string out =
+      fmt::format("{} under {}, seed {}: {:.1f} s of virtual time\n",
+                  report.workload, report.policy, report.seed, report.seconds);
+  out += Line({"variant", "requests", "share", "rejected", "lost", "tokens/s",
+               "TTFT p50/p95/p99", "TPOT p50/p95/p99", "queueing", "busy",
+               "bytes/tok", "quality"});
+  for (const ReportRow& row : report.variants) out += LineOf(row);
+  out += LineOf(report.all);
   for (const DeviceRow& d : report.devices) {
     out += fmt::format(
         "device {}: {} busy, {} steps of {:.1f} columns, {} paused, {}\n",

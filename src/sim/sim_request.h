@@ -29,6 +29,10 @@ struct SimRequest : core::Request {
   // Tokens of the answer, by variant in the order of the orchestrator; one
   // entry: the same for all.
   std::vector<int> output_lengths = {1};
+  // Its tokens are `token_least` and those behind it, so many: others may mean
+  // something to a tokenizer.
+  int token_least = 0;
+  int token_count = 1 << 30;
   // A recorded text, prompt and answer, instead of the function; what lookup
   // finds in it is then what it finds in that text.
   std::vector<int32_t> recorded;
@@ -38,8 +42,9 @@ struct SimRequest : core::Request {
       return recorded[static_cast<size_t>(position) % recorded.size()];
     }
     const uint64_t seed = position < shared_tokens ? shared : conversation;
-    return static_cast<int32_t>(
-        Mix(seed ^ Mix(static_cast<uint64_t>(position))) >> 33);
+    const uint64_t bits = Mix(seed ^ Mix(static_cast<uint64_t>(position)));
+    return token_least +
+           static_cast<int32_t>(bits % static_cast<uint64_t>(token_count));
   }
   std::vector<int32_t> Prompt() const {
     std::vector<int32_t> tokens(static_cast<size_t>(prompt_length));

@@ -10,114 +10,74 @@
 #include "base/random.h"
 #include "orchestrator/orchestrator.h"
 #include "policy/policies.h"
+#include "sim/clients.h"
 #include "sim/event_queue.h"
 
 namespace aio::sim {
 namespace {
 
-constexpr Duration kBackOff = std::chrono::seconds(1);
-
-// What became of one request.
-struct Asked {
-  core::Label intent = core::Label::kChat;
-  int cancel_after = 0;
-  Time at{};
-  std::optional<Time> first;
-  Time last{};
-  int tokens = 0;
-  std::string variant;
-  bool gave_up = false;
-};
-
 class Run {
  public:
-  explicit Run(SimulationOptions options)
-      : options_(std::move(options)), workload_(options_.workload) {}
+  explicit Run(SimulationOptions options) : options_(std::move(options)) {}
 
   Result<void> Build();
   Report Go();
 
  private:
-  class Client;
-  struct Tally {
-    ReportRow row;
-    std::vector<double> ttft, tpot, total;
-    double quality = 0;
-    int64_t judged = 0;
-  };
-
-  Result<void> AddVariants();
+  Result<void> AddViews(SimModel* model,
+                        std::map<std::string, core::Variant>* made);
+  Result<void> AddDevices();
   core::Intent Sense(const core::Request& request);
-  void AskNext();
-  void Ask(Arrival arrival);
-  void Ended(const std::string& id, const Asked& asked,
-             const Result<core::Done>& done);
-  void Count(Tally* tally, const Asked& asked, const Result<core::Done>& done);
-  void Close(Tally* tally, double seconds) const;
   void AddFaults();
+  void AddDeviceRows(Report* report) const;
+  void AddWork(ReportRow* row, double seconds) const;
   void AddCeiling(Report* report) const;
 
   SimulationOptions options_;
-  Workload workload_;
   Metrics metrics_;
   EventQueue events_;
   std::vector<std::shared_ptr<SimBackend>> backends_;
   std::map<std::string, size_t> device_of_;  // by variant
   orchestrator::Parts parts_;
   std::optional<orchestrator::Orchestrator> orchestrator_;
-  std::map<std::string, core::Label> intents_;  // of requests under way
-  std::map<std::string, Tally> tallies_;        // by variant; "" for all
-  int ended_ = 0;
+  std::optional<Clients> clients_;
 };
 
-// Streams an answer, and gives up where it is to.
-class Run::Client : public core::Sink {
- public:
-  Client(Run* run, std::string id, Asked asked)
-      : run_(*run), id_(std::move(id)), asked_(std::move(asked)) {}
+Error NoVariant(const std::string& what) {
+  return {ErrorCode::kInvalidArgument, what, "variants"};
+}
 
-  void OnStart(const core::Served& served) override {
-    asked_.variant = served.variant;
-  }
-  void OnDelta(core::Delta) override {
-    asked_.last = run_.events_.Now();
-    if (!asked_.first) asked_.first = asked_.last;
-    if (++asked_.tokens == asked_.cancel_after) {
-      asked_.gave_up = true;
-      run_.orchestrator_->Cancel(id_);
+// What a view of a model is to a policy.
+core::Variant VariantOf(const SimModel& model, const SimView& view) {
+  core::Variant variant;
+  variant.name = view.variant;
+  variant.context_tokens_max = model.context_tokens_max;
+  const bool coarse =
+      view.view != core::View::k8 && model.coarse_weight_bytes > 0;
+  variant.bytes_per_token =
+      coarse ? model.coarse_weight_bytes : model.weight_bytes;
+  return variant;
+}
+
+Result<void> Run::AddViews(SimModel* model,
+                           std::map<std::string, core::Variant>* made) {
+  for (SimView& view : model->views) {
+    const auto at = std::ranges::find(options_.variants, view.variant);
+    if (at == options_.variants.end()) {
+      return NoVariant("no variant '" + view.variant + "'");
     }
+    view.number = static_cast<size_t>(at - options_.variants.begin());
+    (*made)[view.variant] = VariantOf(*model, view);
+    device_of_[view.variant] = backends_.size();
   }
-  void OnDone(Result<core::Done> done) override {
-    run_.Ended(id_, asked_, done);
-  }
+  return {};
+}
 
- private:
-  Run& run_;
-  const std::string id_;
-  Asked asked_;
-};
-
-Result<void> Run::AddVariants() {
+Result<void> Run::AddDevices() {
   std::map<std::string, core::Variant> made;
-  for (size_t d = 0; d < options_.devices.size(); ++d) {
-    SimDevice& device = options_.devices[d];
+  for (SimDevice& device : options_.devices) {
     for (SimModel& model : device.models) {
-      for (SimView& view : model.views) {
-        const auto at = std::ranges::find(options_.variants, view.variant);
-        if (at == options_.variants.end()) {
-          return Error{ErrorCode::kInvalidArgument,
-                       "no variant '" + view.variant + "'", "variants"};
-        }
-        view.number = static_cast<size_t>(at - options_.variants.begin());
-        core::Variant& variant = made[view.variant];
-        variant.name = view.variant;
-        variant.context_tokens_max = model.context_tokens_max;
-        const bool coarse =
-            view.view != core::View::k8 && model.coarse_weight_bytes > 0;
-        variant.bytes_per_token =
-            coarse ? model.coarse_weight_bytes : model.weight_bytes;
-        device_of_[view.variant] = d;
-      }
+      RETURN_IF_ERROR(AddViews(&model, &made));
     }
     backends_.push_back(std::make_shared<SimBackend>(
         device.models, device.options, &events_, &metrics_));
@@ -125,18 +85,16 @@ Result<void> Run::AddVariants() {
   for (const std::string& name : options_.variants) {
     const auto it = made.find(name);
     if (it == made.end()) {
-      return Error{ErrorCode::kInvalidArgument,
-                   "no device has the variant '" + name + "'", "variants"};
+      return NoVariant("no device has the variant '" + name + "'");
     }
     it->second.backend = backends_[device_of_[name]];
     parts_.variants.push_back(it->second);
-    tallies_[name].row.name = name;
   }
   return {};
 }
 
 Result<void> Run::Build() {
-  RETURN_IF_ERROR(AddVariants());
+  RETURN_IF_ERROR(AddDevices());
   policy::Options rule;
   for (const core::Variant& v : parts_.variants) {
     rule.variants.push_back({v.name, v.bytes_per_token});
@@ -153,7 +111,12 @@ Result<void> Run::Build() {
   limits.requests_max = options_.requests_max;
   limits.peek_deadline = Duration(0);
   orchestrator_.emplace(parts_, limits);
-  tallies_[""].row.name = "all";
+  Clients::Options clients;
+  clients.workload = options_.workload;
+  clients.variants = options_.variants;
+  clients.quality = options_.quality;
+  clients.progress = options_.progress;
+  clients_.emplace(std::move(clients), &events_, &*orchestrator_);
   AddFaults();
   return {};
 }
@@ -179,7 +142,7 @@ core::Intent Run::Sense(const core::Request& request) {
   core::Intent intent;
   intent.source = core::IntentSource::kText;
   const auto& sim = static_cast<const SimRequest&>(request);
-  size_t label = static_cast<size_t>(intents_.at(request.id));
+  auto label = static_cast<size_t>(clients_->IntentOf(request.id));
   const auto turn = static_cast<uint64_t>(sim.turn);
   if (RandomUnit(options_.seed, sim.conversation, turn) >=
       options_.probe_right) {
@@ -192,150 +155,67 @@ core::Intent Run::Sense(const core::Request& request) {
   return intent;
 }
 
-// The next arrival of the workload; of clients that wait for their answers, one
-// that is free.
-void Run::AskNext() {
-  auto arrival = workload_.Next();
-  if (!arrival) return;
-  if (!arrival->when) return Ask(*std::move(arrival));
-  const Time when = *arrival->when;
-  events_.PostAt(when, [this, arrival = *std::move(arrival)] {
-    AskNext();
-    Ask(arrival);
-  });
-}
-
-void Run::Ask(Arrival arrival) {
-  Asked asked;
-  asked.intent = arrival.intent;
-  asked.cancel_after = arrival.cancel_after;
-  asked.at = events_.Now();
-  const std::string& id = arrival.request->id;
-  intents_[id] = arrival.intent;
-  orchestrator_->Handle(arrival.request,
-                        std::make_shared<Client>(this, id, std::move(asked)));
-}
-
-void Run::Ended(const std::string& id, const Asked& asked,
-                const Result<core::Done>& done) {
-  intents_.erase(id);
-  Count(&tallies_.at(""), asked, done);
-  if (!asked.variant.empty()) {
-    Count(&tallies_.at(asked.variant), asked, done);
-  }
-  ++ended_;
-  constexpr int kNow = 512;
-  if (options_.progress && ended_ % kNow == 0) options_.progress(ended_);
-  if (workload_.options().clients == 0) return;
-  // Who is turned away tries again later.
-  const bool away = !done && done.error().code == ErrorCode::kOverloaded;
-  events_.PostAt(events_.Now() + (away ? kBackOff : Duration(0)),
-                 [this] { AskNext(); });
-}
-
-void Run::Count(Tally* tally, const Asked& asked,
-                const Result<core::Done>& done) {
-  ReportRow& row = tally->row;
-  ++row.requests;
-  row.output_tokens += asked.tokens;
-  if (asked.first) {
-    tally->ttft.push_back(Seconds(*asked.first - asked.at));
-    if (asked.tokens > 1) {
-      tally->tpot.push_back(Seconds(asked.last - *asked.first) /
-                            (asked.tokens - 1));
-    }
-  }
-  if (!done) {
-    const ErrorCode code = done.error().code;
-    ++(asked.gave_up                    ? row.cancelled
-       : code == ErrorCode::kOverloaded ? row.rejected
-                                        : row.failed);
-    return;
-  }
-  ++row.finished;
-  row.prompt_tokens += done->usage.prompt_tokens;
-  row.cached_tokens += done->usage.cached_tokens;
-  row.drafted_tokens += done->usage.drafted_tokens;
-  row.accepted_tokens += done->usage.accepted_tokens;
-  tally->total.push_back(Seconds(asked.last - asked.at));
-  const auto known = options_.quality.find(asked.variant);
-  if (known == options_.quality.end()) return;
-  const auto& quality = known->second[static_cast<size_t>(asked.intent)];
-  if (!quality) return;
-  tally->quality += quality->value;
-  ++tally->judged;
-}
-
-void Run::Close(Tally* tally, double seconds) const {
-  ReportRow& row = tally->row;
-  row.ttft = SpreadOf(std::move(tally->ttft));
-  row.tpot = SpreadOf(std::move(tally->tpot));
-  row.total = SpreadOf(std::move(tally->total));
-  if (seconds > 0) {
-    row.tokens_per_second = static_cast<double>(row.output_tokens) / seconds;
-  }
-  if (tally->judged > 0) {
-    row.quality = tally->quality / static_cast<double>(tally->judged);
-  }
-}
-
 Report Run::Go() {
-  const int at_once = std::max(1, workload_.options().clients);
-  for (int i = 0; i < at_once; ++i) AskNext();
+  clients_->Start([] {});
   while (events_.Step()) {
   }
   Report report;
-  report.workload = workload_.options().name;
+  report.workload = options_.workload.name;
   report.policy = options_.policy;
   report.seed = options_.seed;
   report.events = events_.ran();
-  report.seconds = Seconds(events_.Now() - Time());
-  for (size_t d = 0; d < backends_.size(); ++d) {
-    const SimBackend::Work& work = backends_[d]->work();
-    DeviceRow row{options_.devices[d].name,
-                  options_.devices[d].calibrated,
-                  work.busy_seconds,
-                  0,
-                  work.steps,
-                  work.columns,
-                  work.paused};
-    if (report.seconds > 0)
-      row.utilisation = work.busy_seconds / report.seconds;
-    report.devices.push_back(std::move(row));
+  report.seconds = clients_->seconds();
+  report.variants = clients_->Rows();
+  report.all = std::move(report.variants.back());
+  report.variants.pop_back();
+  std::vector<double> queueing;
+  for (ReportRow& row : report.variants) {
+    AddWork(&row, report.seconds);
+    report.all.busy_seconds += row.busy_seconds;
+    report.all.utilisation +=
+        row.utilisation / static_cast<double>(backends_.size());
+    report.all.weight_bytes += row.weight_bytes;
+    report.all.kv_bytes += row.kv_bytes;
+    const auto& waited = backends_[device_of_.at(row.name)]->queueing(row.name);
+    queueing.insert(queueing.end(), waited.begin(), waited.end());
   }
-  Tally& all = tallies_.at("");
-  for (const std::string& name : options_.variants) {
-    Tally& tally = tallies_.at(name);
-    const SimBackend& backend = *backends_[device_of_.at(name)];
-    const SimBackend::Work& work = backend.work(name);
-    Close(&tally, report.seconds);
-    ReportRow& row = tally.row;
-    row.busy_seconds = work.busy_seconds;
-    row.weight_bytes = work.weight_bytes;
-    row.kv_bytes = work.kv_bytes;
-    row.queueing = SpreadOf(backend.queueing(name));
-    if (report.seconds > 0) row.utilisation = row.busy_seconds / report.seconds;
-    if (all.row.requests > 0) {
-      row.share = static_cast<double>(row.requests) /
-                  static_cast<double>(all.row.requests);
-    }
-    all.row.busy_seconds += row.busy_seconds;
-    all.row.weight_bytes += row.weight_bytes;
-    all.row.kv_bytes += row.kv_bytes;
-    report.variants.push_back(row);
-  }
-  Close(&all, report.seconds);
-  all.row.share = 1;
-  report.all = all.row;
+  report.all.queueing = SpreadOf(std::move(queueing));
+  AddDeviceRows(&report);
   AddCeiling(&report);
   return report;
 }
 
-// Between the variants that read least and most, at the share that the first
-// one had.
+void Run::AddWork(ReportRow* row, double seconds) const {
+  const SimBackend& backend = *backends_[device_of_.at(row->name)];
+  const SimBackend::Work& work = backend.work(row->name);
+  row->busy_seconds = work.busy_seconds;
+  row->weight_bytes = work.weight_bytes;
+  row->kv_bytes = work.kv_bytes;
+  row->queueing = SpreadOf(backend.queueing(row->name));
+  if (seconds > 0) row->utilisation = row->busy_seconds / seconds;
+}
+
+void Run::AddDeviceRows(Report* report) const {
+  for (size_t d = 0; d < backends_.size(); ++d) {
+    const SimBackend::Work& work = backends_[d]->work();
+    DeviceRow row;
+    row.name = options_.devices[d].name;
+    row.calibrated = options_.devices[d].calibrated;
+    row.busy_seconds = work.busy_seconds;
+    row.steps = work.steps;
+    row.columns = work.columns;
+    row.paused = work.paused;
+    if (report->seconds > 0) {
+      row.utilisation = work.busy_seconds / report->seconds;
+    }
+    report->devices.push_back(std::move(row));
+  }
+}
+
+// Between the models that read least and most, at the share that the first one
+// had.
 void Run::AddCeiling(Report* report) const {
   const SimModel *small = nullptr, *large = nullptr;
-  double share = 0;
   for (const SimDevice& device : options_.devices) {
     for (const SimModel& model : device.models) {
       if (small == nullptr || model.weight_bytes < small->weight_bytes) {
@@ -349,11 +229,11 @@ void Run::AddCeiling(Report* report) const {
   if (small == large) return;
   for (const ReportRow& row : report->variants) {
     for (const SimView& view : small->views) {
-      if (view.variant == row.name) share += row.share;
+      if (view.variant == row.name) report->ceiling_share += row.share;
     }
   }
-  report->ceiling_share = share;
-  report->ceiling = RoutingCeiling(small->cost, large->cost, share, 1);
+  report->ceiling =
+      RoutingCeiling(small->cost, large->cost, report->ceiling_share, 1);
 }
 
 }  // namespace

@@ -209,6 +209,8 @@ std::optional<Arrival> Workload::Next() {
   out.when = NextTime();
   out.request->id = "sim-" + std::to_string(made_++);
   out.request->model = "auto";
+  out.request->token_least = options_.token_least;
+  out.request->token_count = options_.token_count;
   out.request->sampling.seed = options_.seed;
   return out;
 }

@@ -60,6 +60,8 @@ struct WorkloadOptions {
   // All lengths are divided by it, for machines that are too slow for them.
   double divide = 1;
   uint64_t seed = 1;
+  // As SimRequest has them.
+  int token_least = 0, token_count = 1 << 30;
 };
 
 // chat | code | mixed | code-centric | knowledge-centric. kNotFound names the
