@@ -78,6 +78,9 @@ Result<SimSetup> SetupOfConfig(config::Config config, const Say& say) {
     made.name = name;
     for (const auto& resident : models.loaded.residents) {
       ASSIGN_OR_RETURN(sim::SimModel model, SimModelOf(resident.model));
+      const int tokens = resident.model.forward->vocabulary();
+      out.vocabulary =
+          out.vocabulary == 0 ? tokens : std::min(out.vocabulary, tokens);
       made.models.push_back(std::move(model));
     }
     out.devices.push_back(std::move(made));

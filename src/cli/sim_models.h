@@ -26,6 +26,7 @@ Result<sim::SimModel> SimModelOf(const engine::Model& model);
 struct SimSetup {
   std::vector<sim::SimDevice> devices;
   std::vector<std::string> variants;
+  int vocabulary = 0;  // of the model that has the fewest tokens; 0: unknown
 };
 Result<SimSetup> SetupOfConfig(config::Config config, const Say& say);
 

@@ -120,7 +120,8 @@ void Clients::Count(Tally* tally, const Asked& asked,
                     const Result<core::Done>& done) const {
   ReportRow& row = tally->row;
   ++row.requests;
-  row.output_tokens += asked.tokens;
+  // A delta may be more than one token, and a token no delta.
+  row.output_tokens += done ? done->usage.completion_tokens : asked.tokens;
   if (asked.first) {
     tally->ttft.push_back(Seconds(*asked.first - asked.at));
     if (asked.tokens > 1) {

@@ -162,6 +162,21 @@ Result<std::vector<WorkloadOptions::TraceLine>> ParseTrace(
   return lines;
 }
 
+namespace {
+
+void Spell(core::Label intent, SimRequest* r) {
+  r->chat = false;
+  r->prompt_tokens = r->Prompt();
+  r->max_tokens = r->output_lengths[0];
+  for (int i = 0; i < r->output_lengths[0]; ++i) {
+    r->sampling.forced.push_back(r->TokenAt(r->prompt_length + i));
+  }
+  r->sampling.temperature = 0;
+  r->hints.intent = intent;
+}
+
+}  // namespace
+
 Workload::Workload(const WorkloadOptions& options) : options_(options) {
   CHECK(!options_.kinds.empty() || !options_.trace.empty());
   CHECK(options_.divide >= 1 && options_.speed > 0);
@@ -208,10 +223,11 @@ std::optional<Arrival> Workload::Next() {
   }
   out.when = NextTime();
   out.request->id = "sim-" + std::to_string(made_++);
-  out.request->model = "auto";
+  out.request->model = options_.variant.empty() ? "auto" : options_.variant;
   out.request->token_least = options_.token_least;
   out.request->token_count = options_.token_count;
   out.request->sampling.seed = options_.seed;
+  if (options_.spelled) Spell(out.intent, out.request.get());
   return out;
 }
 

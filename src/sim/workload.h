@@ -62,6 +62,10 @@ struct WorkloadOptions {
   uint64_t seed = 1;
   // As SimRequest has them.
   int token_least = 0, token_count = 1 << 30;
+  std::string variant;  // that all of them name; empty: they are routed
+  // Whether they say what an engine needs to know: the prompt in tokens, the
+  // answer that it is to give, and their intent.
+  bool spelled = false;
 };
 
 // chat | code | mixed | code-centric | knowledge-centric. kNotFound names the
