@@ -21,6 +21,7 @@
 #include "cli/commands.h"
 #include "cli/graph.h"
 #include "cli/progress.h"
+#include "cli/sim_calibration.h"
 #include "cli/sim_models.h"
 #include "eval/json_text.h"
 #include "sim/clients.h"
@@ -93,6 +94,30 @@ class SimError {
   SimSetup setup_;
   std::unique_ptr<Graph> graph_;
 };
+
+// What was found, for later simulations.
+Result<void> Keep(const SimSetup& setup, const std::vector<Row>& rows) {
+  Calibration found;
+  for (const Row& row : rows) {
+    const auto worst = [](double* out, double real, double sim) {
+      *out = std::max(*out, real > 0 ? std::abs(sim / real - 1) : 0);
+    };
+    const sim::ReportRow &a = row.real, &b = row.sim;
+    worst(&found.tokens_per_second, a.tokens_per_second, b.tokens_per_second);
+    worst(&found.ttft_p50, a.ttft.p50, b.ttft.p50);
+    worst(&found.ttft_p99, a.ttft.p99, b.ttft.p99);
+    worst(&found.tpot_p50, a.tpot.p50, b.tpot.p50);
+  }
+  for (size_t d = 0; d < setup.devices.size(); ++d) {
+    Calibration c = found;
+    for (const sim::SimModel& model : setup.devices[d].models) {
+      c.step_seconds.push_back(model.cost.step_seconds);
+      c.row_seconds.push_back(model.cost.row_seconds);
+    }
+    RETURN_IF_ERROR(WriteCalibration(setup.keys[d], c));
+  }
+  return {};
+}
 
 Result<void> SimError::Load() {
   const auto say = [](const std::string& line) { std::cerr << line << "\n"; };
@@ -169,6 +194,7 @@ Result<Row> SimError::Real(const sim::WorkloadOptions& workload) {
 // longer than the simulator says is for planning and sampling.
 Result<void> SimError::CalibrateModel(sim::SimModel* model) {
   const std::string variant = model->views.front().variant;
+  model->cost.step_seconds = model->cost.row_seconds = 0;
   double longer[2], steps[2], rows[2];
   for (int i = 0; i < 2; ++i) {
     sim::WorkloadOptions workload;
@@ -305,8 +331,12 @@ json::object ToJson(const Flags& flags, const std::vector<Row>& rows) {
 
 int Main(const Flags& flags) {
   SetLogLevel(LogLevel::kError);
-  const auto rows = SimError(flags).Run();
-  if (!rows) {
+  SimError bench(flags);
+  const auto rows = bench.Run();
+  if (rows) {
+    const auto kept = Keep(bench.setup(), *rows);
+    if (!kept) std::cerr << "not kept: " << kept.error().message << "\n";
+  } else {
     std::cerr << "aio bench sim-error: " << rows.error().message << "\n";
     return 1;
   }

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/machine.h"
 #include "base/nearest.h"
+#include "cli/sim_calibration.h"
 #include "engine/memory_plan.h"
 #include "sim/profiles.h"
 
@@ -76,14 +78,19 @@ Result<SimSetup> SetupOfConfig(config::Config config, const Say& say) {
     if (models.pool == nullptr) continue;
     sim::SimDevice made;
     made.name = name;
+    std::string key = fmt::format("{} threads of '{}'", models.pool->threads(),
+                                  ReadMachine().cpu_name);
     for (const auto& resident : models.loaded.residents) {
       ASSIGN_OR_RETURN(sim::SimModel model, SimModelOf(resident.model));
       const int tokens = resident.model.forward->vocabulary();
       out.vocabulary =
           out.vocabulary == 0 ? tokens : std::min(out.vocabulary, tokens);
       made.models.push_back(std::move(model));
+      key += " " + resident.model.views.front().fingerprint;
     }
+    if (const auto known = ReadCalibration(key)) Apply(*known, &made);
     out.devices.push_back(std::move(made));
+    out.keys.push_back(std::move(key));
   }
   return out;
 }

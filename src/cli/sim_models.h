@@ -22,11 +22,13 @@ namespace aio::cli {
 Result<sim::SimModel> SimModelOf(const engine::Model& model);
 
 // The local variants of a config, each device loaded for its step tables and
-// let go. kInvalidArgument if there are none, or upstreams among them.
+// let go; calibrated as far as `aio bench sim-error` has been run.
+// kInvalidArgument if there are none, or upstreams among them.
 struct SimSetup {
   std::vector<sim::SimDevice> devices;
   std::vector<std::string> variants;
   int vocabulary = 0;  // of the model that has the fewest tokens; 0: unknown
+  std::vector<std::string> keys;  // [device] of its calibration
 };
 Result<SimSetup> SetupOfConfig(config::Config config, const Say& say);
 

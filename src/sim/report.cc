@@ -120,7 +120,8 @@ std::string ReportTable(const Report& report) {
         d.steps == 0
             ? 0.0
             : static_cast<double>(d.columns) / static_cast<double>(d.steps),
-        d.paused, d.calibrated ? "calibrated" : "uncalibrated");
+        d.paused,
+        d.calibrated ? "calibrated: off by up to " + d.errors : "uncalibrated");
   }
   if (report.ceiling > 0) {
     out += fmt::format(
@@ -138,6 +139,7 @@ json::object ReportJson(const Report& report) {
   for (const DeviceRow& d : report.devices) {
     devices.push_back(json::object{{"name", d.name},
                                    {"calibrated", d.calibrated},
+                                   {"errors", d.errors},
                                    {"busy_seconds", d.busy_seconds},
                                    {"utilisation", d.utilisation},
                                    {"steps", d.steps},

@@ -41,6 +41,7 @@ struct ReportRow {
 struct DeviceRow {
   std::string name;
   bool calibrated = false;
+  std::string errors;  // of the figures, if calibrated
   double busy_seconds = 0, utilisation = 0;
   int64_t steps = 0, columns = 0, paused = 0;
 };

@@ -112,7 +112,8 @@ std::string ReportHtml(const std::vector<Report>& reports) {
     for (const DeviceRow& d : report.devices) {
       out += fmt::format(" Device {}: {:.1f} % busy, {}.", Escaped(d.name),
                          100 * d.utilisation,
-                         d.calibrated ? "calibrated" : "uncalibrated");
+                         d.calibrated ? "calibrated: off by up to " + d.errors
+                                      : "uncalibrated");
     }
     if (report.ceiling > 0) {
       out += fmt::format(

@@ -201,6 +201,7 @@ void Run::AddDeviceRows(Report* report) const {
     DeviceRow row;
     row.name = options_.devices[d].name;
     row.calibrated = options_.devices[d].calibrated;
+    row.errors = options_.devices[d].errors;
     row.busy_seconds = work.busy_seconds;
     row.steps = work.steps;
     row.columns = work.columns;

@@ -28,6 +28,7 @@ struct SimDevice {
   SimBackend::Options options;
   // Whether its figures come from a machine that they were compared with.
   bool calibrated = false;
+  std::string errors;  // how far they were from it, if it is calibrated
 };
 
 // Something that happens to a device.

@@ -5,19 +5,22 @@
     simulate.py AIO CONFIG
 """
 import json
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import unittest
 
+CACHE = tempfile.TemporaryDirectory()
 AIO, CONFIG = (str(pathlib.Path(p).resolve()) for p in sys.argv[1:3])
 DEVICE = ["simulate", "--device", "ascend-910b/vllm-graph"]
 
 
 def run(*arguments, code=0):
     done = subprocess.run([AIO, *map(str, arguments)], capture_output=True,
-                          text=True, timeout=300)
+                          text=True, timeout=300,
+                          env={**os.environ, "XDG_CACHE_HOME": CACHE.name})
     if done.returncode != code:
         raise AssertionError(f"{arguments}: exit code {done.returncode}, not "
                              f"{code}\n{done.stdout}\n{done.stderr}")
@@ -104,6 +107,12 @@ class Simulate(unittest.TestCase):
                 self.assertAlmostEqual(
                     figure["error"],
                     figure["simulated"] / figure["real"] - 1, places=4)
+        # And known from then on.
+        report = json.loads(run("simulate", "--config", CONFIG, "-n", 20,
+                                "--json").stdout)["reports"][0]
+        self.assertTrue(report["devices"][0]["calibrated"])
+        self.assertRegex(report["devices"][0]["errors"],
+                         r"tokens/s \d+ %, TTFT p50 \d+ % and p99 \d+ %")
 
 
 unittest.main(argv=sys.argv[:1])
