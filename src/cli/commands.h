@@ -19,6 +19,7 @@ void AddInspect(CLI::App& app, int* exit_code);
 void AddPack(CLI::App& app, int* exit_code);
 void AddRoute(CLI::App& app, int* exit_code);
 void AddServe(CLI::App& app, int* exit_code);
+void AddSimulate(CLI::App& app, int* exit_code);
 void AddTokenize(CLI::App& app, int* exit_code);
 
 // The subcommands of `aio bench`.
@@ -32,6 +33,7 @@ void AddBenchPrefill(CLI::App& bench, int* exit_code);
 void AddBenchProbe(CLI::App& bench, int* exit_code);
 void AddBenchQuality(CLI::App& bench, int* exit_code);
 void AddBenchReuse(CLI::App& bench, int* exit_code);
+void AddBenchSimError(CLI::App& bench, int* exit_code);
 void AddBenchSpec(CLI::App& bench, int* exit_code);
 
 }  // namespace aio::cli

@@ -14,7 +14,6 @@
 #include "base/affinity.h"
 #include "base/log.h"
 #include "base/machine.h"
-#include "cli/load_device.h"
 #include "upstream/openai_backend.h"
 
 namespace aio::cli {
@@ -85,6 +84,24 @@ uint64_t RandomSeed() {
 
 }  // namespace
 
+Result<DeviceModels> LoadModels(const std::string& name,
+                                const config::Config& config, const Say& say) {
+  DeviceModels out;
+  std::vector<std::pair<std::string, config::Variant>> here;
+  for (const auto& [variant, settings] : config.variants) {
+    if (settings.upstream.empty() && DeviceOf(settings, config) == name) {
+      here.emplace_back(variant, settings);
+    }
+  }
+  if (here.empty()) return out;
+  const config::Device& device = config.devices.at(name);
+  const Machine machine = ReadMachine();
+  ASSIGN_OR_RETURN(out.pool, PoolOf(name, device, machine));
+  ASSIGN_OR_RETURN(
+      out.loaded, LoadDevice(name, device, here, machine, out.pool.get(), say));
+  return out;
+}
+
 Graph::Graph()
     : workers_(1),
       strand_(io_.get_executor()),
@@ -120,20 +137,11 @@ Result<std::unique_ptr<Graph>> Graph::Build(const config::Config& config,
 
 Result<void> Graph::AddDevice(const std::string& name,
                               const config::Config& config, const Say& say) {
-  std::vector<std::pair<std::string, config::Variant>> here;
-  for (const auto& [variant, settings] : config.variants) {
-    if (settings.upstream.empty() && DeviceOf(settings, config) == name) {
-      here.emplace_back(variant, settings);
-    }
-  }
-  if (here.empty()) return {};
-  const config::Device& device = config.devices.at(name);
-  const Machine machine = ReadMachine();
-  ASSIGN_OR_RETURN(auto made, PoolOf(name, device, machine));
-  ThreadPool* pool = made.get();
-  pools_.push_back(std::move(made));
-  ASSIGN_OR_RETURN(LoadedDevice loaded,
-                   LoadDevice(name, device, here, machine, pool, say));
+  ASSIGN_OR_RETURN(auto models, LoadModels(name, config, say));
+  if (models.pool == nullptr) return {};
+  ThreadPool* pool = models.pool.get();
+  pools_.push_back(std::move(models.pool));
+  LoadedDevice& loaded = models.loaded;
   for (const auto& resident : loaded.residents) {
     for (const engine::ModelView& view : resident.model.views) {
       SetStepSeconds(view.variant,

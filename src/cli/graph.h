@@ -22,6 +22,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "cli/load_device.h"
 #include "config/config.h"
 #include "core/backend.h"
 #include "engine/local_backend.h"
@@ -33,6 +34,15 @@ namespace aio::cli {
 
 // Progress for people: one line an event.
 using Say = std::function<void(const std::string&)>;
+
+// The models of one device of the config, and the threads that compute them;
+// none: no local variant is there.
+struct DeviceModels {
+  std::unique_ptr<ThreadPool> pool;
+  LoadedDevice loaded;
+};
+Result<DeviceModels> LoadModels(const std::string& name,
+                                const config::Config& config, const Say& say);
 
 class Graph {
  public:

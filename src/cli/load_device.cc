@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/nearest.h"
+#include "cli/cache_file.h"
 #include "cli/clock.h"
 #include "cli/progress.h"
 #include "cli/step_cache.h"

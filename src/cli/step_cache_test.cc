@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cli/cache_file.h"
+
 namespace aio::cli {
 namespace {
 
@@ -25,7 +27,7 @@ class StepCacheTest : public testing::Test {
   }
   ~StepCacheTest() override { std::filesystem::remove_all(root_); }
   void Put(const std::string& text) {
-    std::ofstream(StepFile(root_, "key")) << text;
+    std::ofstream(CacheFile(root_, "steps", "key")) << text;
   }
 
   std::string root_;
@@ -60,7 +62,8 @@ TEST_F(StepCacheTest, ABusyMinuteIsNotKept) {
 TEST_F(StepCacheTest, AnotherKeyIsNotFoundAndAnotherKeysFileRefused) {
   ASSERT_TRUE(WriteSteps(root_, "key", steps_));
   EXPECT_EQ(ReadSteps(root_, "kez").error().code, ErrorCode::kNotFound);
-  std::filesystem::rename(StepFile(root_, "key"), StepFile(root_, "kez"));
+  std::filesystem::rename(CacheFile(root_, "steps", "key"),
+                          CacheFile(root_, "steps", "kez"));
   EXPECT_EQ(ReadSteps(root_, "kez").error().code, ErrorCode::kCorrupt);
 }
 

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/random.h"
 
 namespace aio::engine {
 namespace {
@@ -22,11 +21,6 @@ constexpr auto kStopped = "the engine is shutting down";
 uint8_t BitsOf(core::View view) { return view == core::View::k8 ? 8 : 4; }
 
 }  // namespace
-
-uint64_t SaltOf(core::View view, uint64_t tenant) {
-  if (view == core::View::k8) return tenant;
-  return Mix(tenant ^ Mix(static_cast<uint64_t>(view)));
-}
 
 Engine::Engine(std::vector<Model> models, const Options& options,
                Executor* clock, Metrics* metrics)
@@ -53,6 +47,7 @@ void Engine::AddModel(Model model, Metrics* metrics) {
   for (const ModelView& view : model.views) {
     CHECK(view.view == core::View::k8 || model.forward->nested());
     variants.push_back(view.variant);
+    state->views.push_back(view.view);
     state->series.push_back(SeriesOf(view.variant, metrics));
   }
   state->admissions.resize(variants.size());
@@ -183,7 +178,7 @@ int Engine::CachedTokens(std::string_view variant, uint64_t salt,
     if (it != published_.end()) found = it->second;
   }
   if (found.digest == nullptr) return 0;
-  return found.digest->CachedTokens(SaltOf(found.reads, salt), prompt);
+  return found.digest->CachedTokens(sched::SaltOf(found.reads, salt), prompt);
 }
 
 bool Engine::Step() {
@@ -269,34 +264,14 @@ int Engine::RoomOf(const State& s, sched::SequenceId id) const {
   return request.score ? 0 : request.choices[sequence.choice].tokens_left() - 1;
 }
 
-// Columns of 8 bits go first. Who may choose takes 8 bits where others have
-// them read anyway. Whether all columns are of 4.
-bool Engine::ChooseViews(State* s) {
-  const auto view_of = [s](const sched::Slice& slice) {
-    return s->sequences.at(slice.id).request->view;
-  };
-  const auto reads = [&](const sched::Slice& slice) {
-    return s->model.views[view_of(slice)].view;
-  };
-  const bool coarse = std::ranges::none_of(s->plan.slices, [&](const auto& x) {
-    return reads(x) == core::View::k8;
-  });
-  const auto fine = [&](const sched::Slice& slice) {
-    return !coarse && reads(slice) != core::View::k4;
-  };
-  std::stable_partition(s->plan.slices.begin(), s->plan.slices.end(), fine);
-  s->parts.clear();
-  for (const sched::Slice& slice : s->plan.slices) {
-    s->parts.push_back({view_of(slice), fine(slice)});
-  }
-  return coarse;
-}
-
 // Page tables are copied: a request cancelled between two slices of a step
 // takes its own with it.
 void Engine::BeginStep(State* s) {
   s->plan = s->scheduler->Plan();
-  const bool coarse = ChooseViews(s);
+  const bool coarse = sched::OrderByView(
+      s->views,
+      [s](sched::SequenceId id) { return s->sequences.at(id).request->view; },
+      &s->plan, &s->parts);
   s->speculation->Propose(
       [this, s](sched::SequenceId id) { return RoomOf(*s, id); }, coarse,
       s->scheduler.get(), &s->plan);

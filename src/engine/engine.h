@@ -37,6 +37,7 @@
 #include "sched/scheduler.h"
 #include "sched/speculation.h"
 #include "sched/turns.h"
+#include "sched/views.h"
 #include "tokenizer/tokenizer.h"
 
 namespace aio::engine {
@@ -84,10 +85,6 @@ struct Options {
   Duration slice = std::chrono::milliseconds(80);
   std::function<void()> on_run;  // Run calls it first, if it is set
 };
-
-// KV is of the view it was computed with and shared by none other: views are
-// apart in the prefix tree as tenants are, each by a salt of its own.
-uint64_t SaltOf(core::View view, uint64_t tenant);
 
 // A request to answer. `prompt` is not empty and leaves room for an answer.
 struct GenerateJob {
@@ -175,11 +172,6 @@ class Engine {
     prometheus::Counter* paused;
     prometheus::Counter* evicted;
   };
-  // A slice of the step under way.
-  struct Part {
-    int view = 0;       // of the model's views
-    bool fine = false;  // has columns of 8 bits
-  };
   struct State;
   struct Found {
     State* s = nullptr;
@@ -188,6 +180,7 @@ class Engine {
   struct State {
     Model model;
     int index = 0;                     // in models_
+    std::vector<core::View> views;     // [view]
     std::vector<Series> series;        // [view]
     std::vector<uint64_t> admissions;  // [view]
     PageSeries pages_series;
@@ -202,7 +195,7 @@ class Engine {
     bool stepping = false;
     bool drafting = false;  // a draft model is still to say some of its tokens
     sched::StepPlan plan;
-    std::vector<Part> parts;  // [slice of plan]
+    std::vector<sched::Part> parts;  // [slice of plan]
     std::vector<model::Column> columns;
     std::vector<std::vector<int32_t>> pages;  // [slice] page tables, copied
   };
@@ -228,7 +221,6 @@ class Engine {
   bool HasWork(const State& s) const;
   void FindDraftModels();
   void BeginStep(State* s);
-  bool ChooseViews(State* s);
   void FillDrafts(State* s);
   int32_t PickDraft(State* s, sched::SequenceId id,
                     std::span<const int32_t> drafted,

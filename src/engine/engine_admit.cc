@@ -57,8 +57,8 @@ void Engine::Admit(GenerateJob job) {
   const GenerateJob& g = request->generate;
   const sched::SequenceId sequence = next_sequence_++;
   const ModelView& as = s->model.views[view];
-  const auto added =
-      s->scheduler->Add(sequence, g.prompt, SaltOf(as.view, g.request->tenant));
+  const auto added = s->scheduler->Add(
+      sequence, g.prompt, sched::SaltOf(as.view, g.request->tenant));
   if (!added) {
     g.sink->OnDone(added.error());
     return;
@@ -102,8 +102,9 @@ void Engine::Admit(ScoreJob job) {
     return;
   }
   const sched::SequenceId sequence = next_sequence_++;
-  const auto added = s->scheduler->Add(
-      sequence, std::move(tokens), SaltOf(s->model.views[view].view, job.salt));
+  const auto added =
+      s->scheduler->Add(sequence, std::move(tokens),
+                        sched::SaltOf(s->model.views[view].view, job.salt));
   if (!added) {
     job.done(added.error());
     return;
@@ -128,7 +129,8 @@ void Engine::AddSequence(State* s, Request* request, int choice,
       about.strategy = core::Strategy::kPlain;
     }
     if (const auto& [draft, view] = s->draft; draft != nullptr) {
-      about.salt = SaltOf(draft->model.views[view].view, g.request->tenant);
+      about.salt =
+          sched::SaltOf(draft->model.views[view].view, g.request->tenant);
     }
     s->speculation->Add(id, about);
   }

@@ -4,7 +4,6 @@
 // are over.
 #include <prometheus/counter.h>
 
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -117,34 +116,24 @@ void Engine::HarvestScore(State* s, sched::SequenceId id,
 }
 
 // Exact counters: a step reads the weights once, whatever its width, and the
-// KV of every context once. What 4 bits need is charged to all columns alike,
-// the rest to those that had 8.
+// KV of every context once.
 void Engine::Account(State* s) {
   const model::Forward& forward = *s->model.forward;
-  const auto coarse = static_cast<double>(forward.coarse_weight_bytes());
-  const double rest = static_cast<double>(forward.weight_bytes()) - coarse;
+  const sched::WeightShares shares(
+      forward.weight_bytes(), forward.coarse_weight_bytes(), s->plan, s->parts);
   // [view] columns, and those with 8 bits.
   std::vector<int> columns(s->series.size()), fine(s->series.size());
   for (size_t i = 0; i < s->parts.size(); ++i) {
-    const auto& [view, is_fine] = s->parts[i];
-    columns[view] += s->plan.slices[i].count;
-    if (is_fine) fine[view] += s->plan.slices[i].count;
-  }
-  const int all_fine = std::accumulate(fine.begin(), fine.end(), 0);
-  const auto share = [&](int of_all, int of_fine) {
-    double bytes = coarse * of_all / s->plan.columns;
-    if (of_fine > 0) bytes += rest * of_fine / all_fine;
-    return bytes;
-  };
-  for (size_t i = 0; i < s->parts.size(); ++i) {
     const sched::Slice& slice = s->plan.slices[i];
+    const auto& [view, is_fine] = s->parts[i];
+    columns[view] += slice.count;
+    if (is_fine) fine[view] += slice.count;
     const double kv = static_cast<double>(slice.begin + slice.count) *
                       static_cast<double>(forward.kv_bytes_per_token());
-    s->series[s->parts[i].view].kv_bytes->Increment(kv);
+    s->series[view].kv_bytes->Increment(kv);
     const auto it = s->sequences.find(slice.id);
     if (it == s->sequences.end()) continue;
-    const double weights =
-        share(slice.count, s->parts[i].fine ? slice.count : 0);
+    const double weights = shares.Of(slice, s->parts[i]);
     core::Usage& usage = it->second.request->usage;
     usage.weight_bytes_read += static_cast<int64_t>(weights);
     usage.bytes_read += static_cast<int64_t>(weights + kv);
@@ -153,7 +142,7 @@ void Engine::Account(State* s) {
     if (columns[v] == 0) continue;
     s->series[v].steps->Increment();
     s->series[v].columns->Increment(columns[v]);
-    s->series[v].weight_bytes->Increment(share(columns[v], fine[v]));
+    s->series[v].weight_bytes->Increment(shares.Of(columns[v], fine[v]));
   }
 }
 

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Devices that are not here: a named accelerator with a serving stack, as few
+// numbers from public measurements, and what a model of a given shape takes
+// there. None was measured by this project, none is calibrated, and reports
+// print what they assume. What the numbers reproduce: profiles_test.cc.
+//
+// A step of one column takes the longer of launching it and reading the
+// weights; with more columns, the longer of that and the arithmetic:
+//
+//   t(1) = max(layers * host, weight bytes / bandwidth)
+//   t(N) = max(t(1) + layers * batch, A * N + B * N^2)
+//   t(N) >= layers * prompt  where N can only be a prompt
+//
+// Thread safety: constants and pure functions.
+// See docs/simulator.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "sim/step_cost.h"
+
+namespace aio::sim {
+
+// What of a model costs time. Norms and biases, under 0.05 % of the
+// parameters, are left out.
+struct ModelShape {
+  std::string_view name;
+  int layers = 0;
+  int64_t matrix_params = 0;       // of the layers' matrices
+  int64_t head_params = 0;         // of the matrix that makes logits
+  int64_t attention_width = 0;     // query heads * their size
+  int64_t kv_bytes_per_token = 0;  // in 16 bits
+
+  int64_t weight_bytes() const { return 2 * (matrix_params + head_params); }
+};
+
+// The numbers of a config.json of the Llama family.
+struct Architecture {
+  std::string_view name;
+  int layers, hidden, ffn, heads, kv_heads, head_size, vocabulary;
+};
+ModelShape ShapeOf(const Architecture& architecture);
+
+// openpangu-1b, openpangu-7b and a few others.
+std::optional<ModelShape> FindShape(std::string_view name);
+std::vector<std::string_view> ShapeNames();
+
+// A prompt of N tokens: N * per_token + N * N * per_pair.
+struct PrefillRate {
+  std::string_view model;  // a shape's name
+  double seconds_per_token = 0;
+  double seconds_per_pair = 0;
+};
+
+struct Profile {
+  std::string_view name;    // ascend-910b/vllm-graph
+  double bandwidth = 0;     // bytes/s, of weights and of KV, as achieved
+  double matrix_bytes = 2;  // of one of ModelShape::matrix_params
+  // A layer's launches, whatever is in the step.
+  double host_seconds_per_layer = 0;
+  // A layer's share of what two or more columns take longer than one.
+  double batch_seconds_per_layer = 0;
+  // Wider steps hold a prompt, and are launched in the slower way of prompts.
+  int decode_columns_max = 64;
+  double prompt_seconds_per_layer = 0;
+  // Operations/s as achieved, for models without a rate of their own below.
+  double matrix_flops = 0;
+  double attention_flops = 0;
+  std::span<const PrefillRate> prefill;
+  std::span<const int> sizes;  // StepCost::sizes
+  // How the stack is usually started; for sched::Options.
+  int sequences_max = 1;
+  int columns_max = 0;
+  // What a cold model's first step takes longer; for SimModel.
+  double first_step_seconds = 0;
+  // Held against this project's own measurements on that device: none is.
+  bool calibrated = false;
+  std::string_view assumptions;  // what has no source, for reports
+};
+
+// nullptr if there is none.
+const Profile* FindProfile(std::string_view name);
+std::vector<std::string_view> ProfileNames();
+
+// What a step of one column reads.
+int64_t WeightBytes(const Profile& profile, const ModelShape& shape);
+// The table goes to 16,384 columns in one step, the longest prompt of which a
+// measurement is known. It has the host floor in it, as a measured one would.
+StepCost CostOf(const Profile& profile, const ModelShape& shape);
+
+}  // namespace aio::sim

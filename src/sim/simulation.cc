@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/simulation.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "orchestrator/orchestrator.h"
+#include "policy/policies.h"
+#include "sim/clients.h"
+#include "sim/event_queue.h"
+
+namespace aio::sim {
+namespace {
+
+class Run {
+ public:
+  explicit Run(SimulationOptions options) : options_(std::move(options)) {}
+
+  Result<void> Build();
+  Report Go();
+
+ private:
+  Result<void> AddViews(SimModel* model,
+                        std::map<std::string, core::Variant>* made);
+  Result<void> AddDevices();
+  core::Intent Sense(const core::Request& request);
+  void AddFaults();
+  void AddDeviceRows(Report* report) const;
+  void AddWork(ReportRow* row, double seconds) const;
+  void AddCeiling(Report* report) const;
+
+  SimulationOptions options_;
+  Metrics metrics_;
+  EventQueue events_;
+  std::vector<std::shared_ptr<SimBackend>> backends_;
+  std::map<std::string, size_t> device_of_;  // by variant
+  orchestrator::Parts parts_;
+  std::optional<orchestrator::Orchestrator> orchestrator_;
+  std::optional<Clients> clients_;
+};
+
+Error NoVariant(const std::string& what) {
+  return {ErrorCode::kInvalidArgument, what, "variants"};
+}
+
+// What a view of a model is to a policy.
+core::Variant VariantOf(const SimModel& model, const SimView& view) {
+  core::Variant variant;
+  variant.name = view.variant;
+  variant.context_tokens_max = model.context_tokens_max;
+  const bool coarse =
+      view.view != core::View::k8 && model.coarse_weight_bytes > 0;
+  variant.bytes_per_token =
+      coarse ? model.coarse_weight_bytes : model.weight_bytes;
+  return variant;
+}
+
+Result<void> Run::AddViews(SimModel* model,
+                           std::map<std::string, core::Variant>* made) {
+  for (SimView& view : model->views) {
+    const auto at = std::ranges::find(options_.variants, view.variant);
+    if (at == options_.variants.end()) {
+      return NoVariant("no variant '" + view.variant + "'");
+    }
+    view.number = static_cast<size_t>(at - options_.variants.begin());
+    (*made)[view.variant] = VariantOf(*model, view);
+    device_of_[view.variant] = backends_.size();
+  }
+  return {};
+}
+
+Result<void> Run::AddDevices() {
+  std::map<std::string, core::Variant> made;
+  for (SimDevice& device : options_.devices) {
+    for (SimModel& model : device.models) {
+      RETURN_IF_ERROR(AddViews(&model, &made));
+    }
+    backends_.push_back(std::make_shared<SimBackend>(
+        device.models, device.options, &events_, &metrics_));
+  }
+  for (const std::string& name : options_.variants) {
+    const auto it = made.find(name);
+    if (it == made.end()) {
+      return NoVariant("no device has the variant '" + name + "'");
+    }
+    it->second.backend = backends_[device_of_[name]];
+    parts_.variants.push_back(it->second);
+  }
+  return {};
+}
+
+Result<void> Run::Build() {
+  RETURN_IF_ERROR(AddDevices());
+  policy::Options rule;
+  for (const core::Variant& v : parts_.variants) {
+    rule.variants.push_back({v.name, v.bytes_per_token});
+  }
+  rule.small = options_.small;
+  rule.large = options_.large;
+  ASSIGN_OR_RETURN(parts_.policy, policy::Make(options_.policy, rule));
+  parts_.executor = &events_;
+  parts_.metrics = &metrics_;
+  parts_.quality = options_.quality;
+  parts_.random_seed = options_.seed;
+  parts_.text_probe = [this](const core::Request& r) { return Sense(r); };
+  orchestrator::Options limits;
+  limits.requests_max = options_.requests_max;
+  limits.peek_deadline = Duration(0);
+  orchestrator_.emplace(parts_, limits);
+  Clients::Options clients;
+  clients.workload = options_.workload;
+  clients.variants = options_.variants;
+  clients.quality = options_.quality;
+  clients.progress = options_.progress;
+  clients_.emplace(std::move(clients), &events_, &*orchestrator_);
+  AddFaults();
+  return {};
+}
+
+void Run::AddFaults() {
+  for (const Fault& fault : options_.faults) {
+    SimBackend* backend = backends_[fault.device].get();
+    events_.PostAt(fault.when, [fault, backend] {
+      switch (fault.what) {
+        case Fault::What::kGone:
+          return backend->SetGone(true);
+        case Fault::What::kBack:
+          return backend->SetGone(false);
+        case Fault::What::kSpeed:
+          return backend->SetSpeed(fault.speed);
+      }
+    });
+  }
+}
+
+// Right as often as the probe is; wrong, it is as sure of another intent.
+core::Intent Run::Sense(const core::Request& request) {
+  core::Intent intent;
+  intent.source = core::IntentSource::kText;
+  const auto& sim = static_cast<const SimRequest&>(request);
+  auto label = static_cast<size_t>(clients_->IntentOf(request.id));
+  const auto turn = static_cast<uint64_t>(sim.turn);
+  if (RandomUnit(options_.seed, sim.conversation, turn) >=
+      options_.probe_right) {
+    const uint64_t other =
+        RandomBits(options_.seed, sim.conversation ^ 1, turn);
+    label = (label + 1 + other % (core::kLabels - 1)) % core::kLabels;
+  }
+  intent.probabilities.fill((1 - options_.probe_sure) / (core::kLabels - 1));
+  intent.probabilities[label] = options_.probe_sure;
+  return intent;
+}
+
+Report Run::Go() {
+  clients_->Start([] {});
+  while (events_.Step()) {
+  }
+  Report report;
+  report.workload = options_.workload.name;
+  report.policy = options_.policy;
+  report.seed = options_.seed;
+  report.events = events_.ran();
+  report.seconds = clients_->seconds();
+  report.variants = clients_->Rows();
+  report.all = std::move(report.variants.back());
+  report.variants.pop_back();
+  std::vector<double> queueing;
+  for (ReportRow& row : report.variants) {
+    AddWork(&row, report.seconds);
+    report.all.busy_seconds += row.busy_seconds;
+    report.all.utilisation +=
+        row.utilisation / static_cast<double>(backends_.size());
+    report.all.weight_bytes += row.weight_bytes;
+    report.all.kv_bytes += row.kv_bytes;
+    const auto& waited = backends_[device_of_.at(row.name)]->queueing(row.name);
+    queueing.insert(queueing.end(), waited.begin(), waited.end());
+  }
+  report.all.queueing = SpreadOf(std::move(queueing));
+  AddDeviceRows(&report);
+  AddCeiling(&report);
+  return report;
+}
+
+void Run::AddWork(ReportRow* row, double seconds) const {
+  const SimBackend& backend = *backends_[device_of_.at(row->name)];
+  const SimBackend::Work& work = backend.work(row->name);
+  row->busy_seconds = work.busy_seconds;
+  row->weight_bytes = work.weight_bytes;
+  row->kv_bytes = work.kv_bytes;
+  row->queueing = SpreadOf(backend.queueing(row->name));
+  if (seconds > 0) row->utilisation = row->busy_seconds / seconds;
+}
+
+void Run::AddDeviceRows(Report* report) const {
+  for (size_t d = 0; d < backends_.size(); ++d) {
+    const SimBackend::Work& work = backends_[d]->work();
+    DeviceRow row;
+    row.name = options_.devices[d].name;
+    row.calibrated = options_.devices[d].calibrated;
+    row.errors = options_.devices[d].errors;
+    row.busy_seconds = work.busy_seconds;
+    row.steps = work.steps;
+    row.columns = work.columns;
+    row.paused = work.paused;
+    if (report->seconds > 0) {
+      row.utilisation = work.busy_seconds / report->seconds;
+    }
+    report->devices.push_back(std::move(row));
+  }
+}
+
+// Between the models that read least and most, at the share that the first one
+// had.
+void Run::AddCeiling(Report* report) const {
+  const SimModel *small = nullptr, *large = nullptr;
+  for (const SimDevice& device : options_.devices) {
+    for (const SimModel& model : device.models) {
+      if (small == nullptr || model.weight_bytes < small->weight_bytes) {
+        small = &model;
+      }
+      if (large == nullptr || model.weight_bytes > large->weight_bytes) {
+        large = &model;
+      }
+    }
+  }
+  if (small == large) return;
+  for (const ReportRow& row : report->variants) {
+    for (const SimView& view : small->views) {
+      if (view.variant == row.name) report->ceiling_share += row.share;
+    }
+  }
+  report->ceiling =
+      RoutingCeiling(small->cost, large->cost, report->ceiling_share, 1);
+}
+
+}  // namespace
+
+double RoutingCeiling(const StepCost& small, const StepCost& large,
+                      double share, int columns) {
+  const StepSize step = {.columns = columns, .rows = columns};
+  const double s = small.Seconds(step), l = large.Seconds(step);
+  return l / (share * s + (1 - share) * l);
+}
+
+Result<Report> Simulate(SimulationOptions options) {
+  Run run(std::move(options));
+  RETURN_IF_ERROR(run.Build());
+  return run.Go();
+}
+
+}  // namespace aio::sim

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`aio simulate` and `aio bench sim-error` as their users meet them.
+
+    simulate.py AIO CONFIG
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CACHE = tempfile.TemporaryDirectory()
+AIO, CONFIG = (str(pathlib.Path(p).resolve()) for p in sys.argv[1:3])
+DEVICE = ["simulate", "--device", "ascend-910b/vllm-graph"]
+
+
+def run(*arguments, code=0):
+    done = subprocess.run([AIO, *map(str, arguments)], capture_output=True,
+                          text=True, timeout=300,
+                          env={**os.environ, "XDG_CACHE_HOME": CACHE.name})
+    if done.returncode != code:
+        raise AssertionError(f"{arguments}: exit code {done.returncode}, not "
+                             f"{code}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+class Simulate(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def test_the_same_options_give_the_same_bytes(self):
+        ask = [*DEVICE, "--workload", "mixed", "--rate", 3, "-n", 300,
+               "--json"]
+        first = run(*ask).stdout
+        self.assertEqual(first, run(*ask).stdout)
+        self.assertNotEqual(first, run(*ask, "--seed", 2).stdout)
+
+    def test_a_report_says_what_it_is_worth(self):
+        reports = json.loads(run(*DEVICE, "-n", 50, "--json").stdout)["reports"]
+        self.assertEqual([r["policy"] for r in reports],
+                         ["static:openpangu-1b", "static:openpangu-7b",
+                          "paper"])
+        for report in reports:
+            self.assertEqual(report["all"]["requests"], 50)
+            self.assertFalse(report["devices"][0]["calibrated"])
+            self.assertIn("assumed: ", report["notes"][0])
+        table = run(*DEVICE, "-n", 50).stdout
+        self.assertIn("uncalibrated", table)
+        self.assertIn("can gain at most", table)
+
+    def test_a_page_is_written_whole_or_the_failure_told(self):
+        page = self.folder / "report.html"
+        run(*DEVICE, "-n", 20, "--html", page)
+        text = page.read_text()
+        self.assertTrue(text.startswith("<!doctype html>"))
+        self.assertTrue(text.endswith("</html>\n"))
+        self.assertNotIn("http", text)
+        done = run(*DEVICE, "-n", 20, "--html", "/dev/full", code=1)
+        self.assertIn("cannot write /dev/full", done.stderr)
+
+    def test_the_models_of_a_config_are_measured(self):
+        report = json.loads(run("simulate", "--config", CONFIG, "-n", 40,
+                                "--rate", 5, "--divide", 32,
+                                "--json").stdout)["reports"][0]
+        self.assertEqual(report["all"]["finished"], 40)
+        self.assertEqual({v["name"] for v in report["variants"]},
+                         {"small", "large"})
+
+    def test_a_trace_is_told_its_wrong_line(self):
+        trace = self.folder / "t.csv"
+        trace.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n"
+                         "2023-11-16 18:17:03.9,40,2\n"
+                         "2023-11-16 18:17:04.9,40,4\n")
+        report = json.loads(run(*DEVICE, "-w", trace, "-n", 5, "--policy",
+                                "static:openpangu-1b", "--json").stdout)
+        self.assertEqual(report["reports"][0]["all"]["output_tokens"],
+                         2 + 4 + 2 + 4 + 2)
+        trace.write_text("TIMESTAMP\nnonsense\n")
+        done = run(*DEVICE, "-w", trace, code=2)
+        self.assertIn("line 2: not TIMESTAMP,", done.stderr)
+
+    def test_wrong_words_are_told_the_nearest(self):
+        for arguments, words in (
+                (["--device", "h20"], "did you mean 'h200'?"),
+                (["--device", "h200", "-w", "cat"], "did you mean 'chat'?"),
+                (["--device", "h200", "--models", "openpangu-7"],
+                 "did you mean 'openpangu-7b'?"),
+                (["--device", "h200", "--memory", "8"], "do not fit"),
+                (["--device", "h200", "--policy", "papr"], "papr"),
+                (["--config", "/no/such.yaml"], "/no/such.yaml")):
+            done = run("simulate", *arguments, code=2)
+            self.assertIn(words, done.stderr)
+
+    def test_the_error_is_measured(self):
+        said = json.loads(run("bench", "sim-error", "--config", CONFIG, "-n",
+                              20, "--divide", 32, "--json").stdout)
+        self.assertEqual([r["workload"] for r in said["rows"]],
+                         ["steady chat", "bursty code", "mixed"])
+        for row in said["rows"]:
+            for figure in row["figures"].values():
+                self.assertGreater(figure["real"], 0)
+                self.assertAlmostEqual(
+                    figure["error"],
+                    figure["simulated"] / figure["real"] - 1, places=4)
+        # And known from then on.
+        report = json.loads(run("simulate", "--config", CONFIG, "-n", 20,
+                                "--json").stdout)["reports"][0]
+        self.assertTrue(report["devices"][0]["calibrated"])
+        self.assertRegex(report["devices"][0]["errors"],
+                         r"tokens/s \d+ %, TTFT p50 \d+ % and p99 \d+ %")
+
+
+unittest.main(argv=sys.argv[:1])
