@@ -10,6 +10,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/json/array.hpp>
 #include <cmath>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -76,7 +77,8 @@ class SimError {
  public:
   explicit SimError(const Flags& flags) : flags_(flags) {}
 
-  Result<std::vector<Row>> Run();
+  // `each` is told of a row as soon as it is there.
+  Result<std::vector<Row>> Run(const std::function<void(const Row&)>& each);
   const SimSetup& setup() const { return setup_; }
 
  private:
@@ -124,7 +126,7 @@ Result<void> SimError::Load() {
   ASSIGN_OR_RETURN(config_, FindConfig(flags_.config, flags_.sets));
   config_.server.requests_max = 1 << 20;
   config_.log.decisions.clear();
-  ASSIGN_OR_RETURN(setup_, SetupOfConfig(config_, say));
+  ASSIGN_OR_RETURN(setup_, SetupOfConfig(config_, true, say));
   ASSIGN_OR_RETURN(graph_, Graph::Build(config_, [](const std::string&) {}));
   return graph_->WarmUp();
 }
@@ -280,7 +282,8 @@ Result<std::vector<sim::WorkloadOptions>> SimError::Workloads() const {
   return out;
 }
 
-Result<std::vector<Row>> SimError::Run() {
+Result<std::vector<Row>> SimError::Run(
+    const std::function<void(const Row&)>& each) {
   RETURN_IF_ERROR(Load());
   RETURN_IF_ERROR(Calibrate());
   ASSIGN_OR_RETURN(const auto workloads, Workloads());
@@ -290,25 +293,28 @@ Result<std::vector<Row>> SimError::Run() {
     ASSIGN_OR_RETURN(const sim::Report said, Simulated(workload));
     row.sim_seconds = said.seconds;
     row.sim = said.all;
+    each(row);
     rows.push_back(std::move(row));
   }
   return rows;
 }
 
-void Print(const Flags& flags, const std::vector<Row>& rows) {
+void PrintHead(const Flags& flags) {
   std::cout << fmt::format(
       "{} requests each, lengths divided by {}, {:.0f} % of what the device "
       "can do\n{:<14}{:<18}{:>12}{:>12}{:>9}{:>8}\n",
       flags.requests, flags.divide, 100 * flags.load, "workload", "figure",
       "real", "simulated", "error", "limit");
-  for (const Row& row : rows) {
-    for (const Figure& f : FiguresOf(row)) {
-      std::cout << fmt::format(
-          "{:<14}{:<18}{:>12.4g}{:>12.4g}{:>8.1f}%{:>7.0f}%{}\n", row.workload,
-          f.name, f.real, f.sim, 100 * f.error(), 100 * f.limit,
-          f.kept() ? "" : "  not kept");
-    }
+}
+
+void PrintRow(const Row& row) {
+  for (const Figure& f : FiguresOf(row)) {
+    std::cout << fmt::format(
+        "{:<14}{:<18}{:>12.4g}{:>12.4g}{:>8.1f}%{:>7.0f}%{}\n", row.workload,
+        f.name, f.real, f.sim, 100 * f.error(), 100 * f.limit,
+        f.kept() ? "" : "  not kept");
   }
+  std::cout.flush();
 }
 
 json::object ToJson(const Flags& flags, const std::vector<Row>& rows) {
@@ -332,7 +338,10 @@ json::object ToJson(const Flags& flags, const std::vector<Row>& rows) {
 int Main(const Flags& flags) {
   SetLogLevel(LogLevel::kError);
   SimError bench(flags);
-  const auto rows = bench.Run();
+  if (!flags.as_json) PrintHead(flags);
+  const auto rows = bench.Run([&](const Row& row) {
+    if (!flags.as_json) PrintRow(row);
+  });
   if (rows) {
     const auto kept = Keep(bench.setup(), *rows);
     if (!kept) std::cerr << "not kept: " << kept.error().message << "\n";
@@ -340,11 +349,7 @@ int Main(const Flags& flags) {
     std::cerr << "aio bench sim-error: " << rows.error().message << "\n";
     return 1;
   }
-  if (flags.as_json) {
-    std::cout << eval::JsonText(ToJson(flags, *rows));
-  } else {
-    Print(flags, *rows);
-  }
+  if (flags.as_json) std::cout << eval::JsonText(ToJson(flags, *rows));
   std::cout.flush();
   return std::cout.good() ? 0 : 1;
 }

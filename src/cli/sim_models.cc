@@ -8,7 +8,11 @@
 
 #include "base/machine.h"
 #include "base/nearest.h"
+#include "cli/cache_file.h"
+#include "cli/clock.h"
 #include "cli/sim_calibration.h"
+#include "cli/step_cache.h"
+#include "engine/measure_steps.h"
 #include "engine/memory_plan.h"
 #include "sim/profiles.h"
 
@@ -61,7 +65,55 @@ Result<sim::SimModel> SimModelOf(const engine::Model& model) {
   return out;
 }
 
-Result<SimSetup> SetupOfConfig(config::Config config, const Say& say) {
+namespace {
+
+// What tells the tables of one model from those of others and elsewhere.
+std::string KeyOf(const engine::Model& model, int threads) {
+  return fmt::format("simulator {} threads of '{}' {} pages {}", threads,
+                     ReadMachine().cpu_name, model.views.front().fingerprint,
+                     model.forward->pages());
+}
+
+// A table of steps: measured anew and kept, or as it was kept, or as it is.
+Result<void> FindTable(const std::string& key, bool measure, uint8_t bits,
+                       engine::Model* model, cost::StepTable* table) {
+  const std::string folder = CacheFolder();
+  const std::string full = fmt::format("{} {} bits", key, bits);
+  if (!measure) {
+    const auto kept = ReadSteps(folder, full);
+    if (kept) *table = kept->table;
+    return {};
+  }
+  constexpr double kPatience = 20;  // seconds
+  engine::MeasureOptions options;
+  options.seconds_max = kPatience;
+  options.seconds_enough = kPatience / 4;
+  options.cache_bytes = ReadMachine().cache_bytes;
+  options.logits_max = model->sched.sequences_max;
+  options.bits = bits;
+  ASSIGN_OR_RETURN(
+      const engine::MeasuredSteps steps,
+      engine::MeasureSteps(model->forward.get(), options, NowSeconds));
+  *table = steps.table;
+  return WriteSteps(folder, full, steps);
+}
+
+Result<sim::SimModel> FindModel(engine::Model* model, const std::string& key,
+                                bool measure) {
+  ASSIGN_OR_RETURN(sim::SimModel out, SimModelOf(*model));
+  const bool fine = model->sched.step_table.has_value();
+  RETURN_IF_ERROR(
+      FindTable(key, measure, fine ? 8 : 4, model, &out.cost.table));
+  if (fine && out.cost.coarse) {
+    RETURN_IF_ERROR(FindTable(key, measure, 4, model, &*out.cost.coarse));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<SimSetup> SetupOfConfig(config::Config config, bool measure,
+                               const Say& say) {
   SimSetup out;
   for (auto& [name, settings] : config.variants) {
     if (!settings.upstream.empty()) {
@@ -74,23 +126,25 @@ Result<SimSetup> SetupOfConfig(config::Config config, const Say& say) {
   }
   for (auto& [name, device] : config.devices) {
     device.step_table = true;
-    ASSIGN_OR_RETURN(const DeviceModels models, LoadModels(name, config, say));
+    ASSIGN_OR_RETURN(DeviceModels models, LoadModels(name, config, say));
     if (models.pool == nullptr) continue;
     sim::SimDevice made;
     made.name = name;
-    std::string key = fmt::format("{} threads of '{}'", models.pool->threads(),
-                                  ReadMachine().cpu_name);
-    for (const auto& resident : models.loaded.residents) {
-      ASSIGN_OR_RETURN(sim::SimModel model, SimModelOf(resident.model));
+    std::string keys;
+    for (auto& resident : models.loaded.residents) {
+      const std::string key = KeyOf(resident.model, models.pool->threads());
+      if (measure) say("measuring " + resident.model.views.front().variant);
+      ASSIGN_OR_RETURN(sim::SimModel model,
+                       FindModel(&resident.model, key, measure));
+      made.models.push_back(std::move(model));
       const int tokens = resident.model.forward->vocabulary();
       out.vocabulary =
           out.vocabulary == 0 ? tokens : std::min(out.vocabulary, tokens);
-      made.models.push_back(std::move(model));
-      key += " " + resident.model.views.front().fingerprint;
+      keys += key + ";";
     }
-    if (const auto known = ReadCalibration(key)) Apply(*known, &made);
+    if (const auto known = ReadCalibration(keys)) Apply(*known, &made);
     out.devices.push_back(std::move(made));
-    out.keys.push_back(std::move(key));
+    out.keys.push_back(std::move(keys));
   }
   return out;
 }

@@ -22,7 +22,8 @@ namespace aio::cli {
 Result<sim::SimModel> SimModelOf(const engine::Model& model);
 
 // The local variants of a config, each device loaded for its step tables and
-// let go; calibrated as far as `aio bench sim-error` has been run.
+// let go; calibrated as far as `aio bench sim-error` has been run. `measure`:
+// measures tables for it, with more patience than a start has, and keeps them.
 // kInvalidArgument if there are none, or upstreams among them.
 struct SimSetup {
   std::vector<sim::SimDevice> devices;
@@ -30,7 +31,8 @@ struct SimSetup {
   int vocabulary = 0;  // of the model that has the fewest tokens; 0: unknown
   std::vector<std::string> keys;  // [device] of its calibration
 };
-Result<SimSetup> SetupOfConfig(config::Config config, const Say& say);
+Result<SimSetup> SetupOfConfig(config::Config config, bool measure,
+                               const Say& say);
 
 // Models of these shapes, "openpangu-1b", side by side on a profile's device,
 // with KV in `memory_bytes` less their weights. kNotFound names the nearest.

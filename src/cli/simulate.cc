@@ -95,7 +95,7 @@ Result<SimSetup> SetupOf(const Flags& flags, sim::SimulationOptions* options,
   options->large = config.policy.large;
   options->requests_max = config.server.requests_max;
   *policies = {config.policy.kind};
-  return SetupOfConfig(config, say);
+  return SetupOfConfig(config, false, say);
 }
 
 Result<std::vector<sim::Report>> Reports(const Flags& flags) {
