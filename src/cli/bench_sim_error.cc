@@ -224,7 +224,9 @@ Result<void> SimError::CalibrateModel(sim::SimModel* model) {
       (steps[0] * longer[1] - steps[1] * longer[0]) / determinant;
   const double step = (longer[0] * rows[1] - longer[1] * rows[0]) / determinant;
   model->cost.row_seconds = std::max(0.0, each);
-  model->cost.step_seconds = step;
+  // A table may have been measured in a slow moment, but no step takes nothing.
+  model->cost.step_seconds =
+      std::max(step, -0.5 * model->cost.table.Seconds(1, 0));
   std::cerr << fmt::format(
       "variant {}: {:+.3f} ms a step and {:+.3f} ms a token beside its table\n",
       variant, 1e3 * step, 1e3 * each);

@@ -72,6 +72,14 @@ void Clients::Start(std::function<void()> done) {
   for (int i = 0; i < at_once; ++i) AskNext();
 }
 
+// Those who find no request left may come when nobody is here any more.
+void Clients::Later(Time when, std::function<void()> work) {
+  executor_->PostAt(when,
+                    [work = std::move(work), alive = std::weak_ptr(alive_)] {
+                      if (!alive.expired()) work();
+                    });
+}
+
 // The next arrival of the workload; of clients that wait for their answers, one
 // that is free.
 void Clients::AskNext() {
@@ -79,7 +87,7 @@ void Clients::AskNext() {
   if (!arrival) return;
   if (!arrival->when) return Ask(*std::move(arrival));
   const Time when = begin_ + (*arrival->when - Time());
-  executor_->PostAt(when, [this, arrival = *std::move(arrival)] {
+  Later(when, [this, arrival = *std::move(arrival)] {
     AskNext();
     Ask(arrival);
   });
@@ -112,8 +120,8 @@ void Clients::Ended(const std::string& id, const Asked& asked,
   if (options_.workload.clients == 0) return;
   // Who is turned away tries again later.
   const bool away = !done && done.error().code == ErrorCode::kOverloaded;
-  executor_->PostAt(executor_->Now() + (away ? kBackOff : Duration(0)),
-                    [this] { AskNext(); });
+  Later(executor_->Now() + (away ? kBackOff : Duration(0)),
+        [this] { AskNext(); });
 }
 
 void Clients::Count(Tally* tally, const Asked& asked,

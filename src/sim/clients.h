@@ -68,6 +68,7 @@ class Clients {
   };
   class Client;
 
+  void Later(Time when, std::function<void()> work);
   void AskNext();
   void Ask(Arrival arrival);
   void Ended(const std::string& id, const Asked& asked,
@@ -85,6 +86,7 @@ class Clients {
   std::map<std::string, Tally> tallies_;        // by variant; "" for all
   Time begin_{}, last_{};
   int ended_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace aio::sim

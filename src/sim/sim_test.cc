@@ -11,6 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
+#include "core/echo_backend.h"
+#include "policy/policies.h"
+#include "sim/clients.h"
 #include "sim/event_queue.h"
 #include "sim/simulation.h"
 
@@ -396,6 +400,42 @@ TEST(SimulationTest, ClosedLoopKeepsSoManyUnderWay) {
   EXPECT_NEAR(report->all.tokens_per_second, 400, 1e-6);
   EXPECT_NEAR(report->all.ttft.p50, 0.010, 1e-9);
   EXPECT_NEAR(report->devices[0].utilisation, 1, 1e-9);
+}
+
+// Where four clients are at work and one request is left, three find none: who
+// of them comes last may find nobody here.
+TEST(ClientsTest, MayGoAsSoonAsAllRequestsHaveEnded) {
+  SetLogLevel(LogLevel::kOff);
+  EventQueue events;
+  Metrics metrics;
+  orchestrator::Parts parts;
+  parts.executor = &events;
+  parts.metrics = &metrics;
+  core::Variant echo;
+  echo.name = "m";
+  echo.backend = std::make_shared<core::EchoBackend>(&events);
+  parts.variants = {echo};
+  policy::Options rule;
+  rule.variants = {{"m", 1}};
+  parts.policy = *policy::Make("static:m", rule);
+  orchestrator::Orchestrator orchestrator(parts, {});
+  Clients::Options options;
+  options.workload.kinds = {Kind{}};
+  options.workload.clients = 4;
+  options.workload.requests = 10;
+  options.variants = {"m"};
+  auto clients = std::make_unique<Clients>(options, &events, &orchestrator);
+  std::vector<ReportRow> rows;
+  clients->Start([&] {
+    events.Post([&] {
+      rows = clients->Rows();
+      clients.reset();
+    });
+  });
+  while (events.Step()) {
+  }
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1].requests, 10);
 }
 
 TEST(SimulationTest, TheCeilingIsTheHarmonicMeanOfTheSteps) {
