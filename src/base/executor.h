@@ -5,7 +5,8 @@
 // given an Executor, so that a test turns the clock by hand and a simulation
 // runs a day in a second.
 //
-// Implementations: AsioExecutor (production), ManualExecutor (tests).
+// Implementations: AsioExecutor (production), ManualExecutor (tests and
+// simulations).
 #pragma once
 
 #include <chrono>

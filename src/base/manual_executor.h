@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An Executor turned by hand, for tests: nothing runs until Run() or
-// Advance(), time moves only in Advance(), ties run in the order posted.
+// An Executor turned by hand, for tests and simulations: nothing runs and no
+// time passes until RunNext(), Run() or Advance(); ties run in the order
+// posted.
 //
-// Thread safety: none.
+// Thread safety: none. Cost: O(log tasks) each.
 #pragma once
 
 #include <cstdint>
@@ -26,12 +27,21 @@ class ManualExecutor : public Executor {
                    std::move(work));
   }
 
+  // Moves time to the next task, if it is not due yet, and runs it. False if
+  // there is none.
+  bool RunNext() {
+    if (tasks_.empty()) return false;
+    auto node = tasks_.extract(tasks_.begin());
+    now_ = node.key().first;
+    node.mapped()();
+    return true;
+  }
+
   // Runs what is due now, and what that posts for now. Returns how many ran.
   int Run() {
     int count = 0;
     while (!tasks_.empty() && tasks_.begin()->first.first <= now_) {
-      auto node = tasks_.extract(tasks_.begin());
-      node.mapped()();
+      RunNext();
       ++count;
     }
     return count;
@@ -41,12 +51,11 @@ class ManualExecutor : public Executor {
   void Advance(Duration d) {
     const Time end = now_ + d;
     Run();
-    while (!tasks_.empty() && tasks_.begin()->first.first <= end) {
-      now_ = tasks_.begin()->first.first;
-      Run();
-    }
+    while (!tasks_.empty() && tasks_.begin()->first.first <= end) RunNext();
     now_ = end;
   }
+
+  uint64_t posted() const { return sequence_; }  // tasks, so far
 
  private:
   Time now_{};

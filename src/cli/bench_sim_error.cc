@@ -70,7 +70,7 @@ std::vector<Figure> FiguresOf(const Row& row) {
 
 // What the engine has done for a variant so far.
 struct Counters {
-  double busy = 0, steps = 0, columns = 0;
+  double busy = 0, steps = 0;
 };
 
 class SimError {
@@ -146,7 +146,7 @@ Counters SimError::CountersOf(const std::string& variant) {
     return graph_->metrics().Counter(name, "", {{"variant", variant}})->Value();
   };
   return {value("aio_engine_busy_seconds_total"),
-          value("aio_engine_steps_total"), value("aio_engine_columns_total")};
+          value("aio_engine_steps_total")};
 }
 
 Result<sim::Report> SimError::Simulated(

@@ -95,6 +95,7 @@ Result<void> FindTable(const std::string& key, bool measure, uint8_t bits,
       const engine::MeasuredSteps steps,
       engine::MeasureSteps(model->forward.get(), options, NowSeconds));
   *table = steps.table;
+  if (folder.empty()) return {};
   return WriteSteps(folder, full, steps);
 }
 

@@ -12,9 +12,6 @@
 namespace aio::sim {
 namespace {
 
-// Of a probe, behind the prompt; the text is nobody's.
-constexpr int kSuffixTokens = 4;
-
 std::string ScoreKey(std::string_view id) { return std::string(id) + "#score"; }
 
 // REQUIRED of whoever asks (sim_backend.h).

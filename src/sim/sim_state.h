@@ -11,6 +11,9 @@
 
 namespace aio::sim {
 
+// Of a probe, behind the prompt; the text is nobody's.
+inline constexpr int kSuffixTokens = 4;
+
 // A request to answer (`sink` is set) or to score.
 struct SimBackend::Request {
   std::string id;

@@ -184,7 +184,7 @@ bool SimBackend::Say(Request* r) {
 void SimBackend::HarvestScore(Request* r) {
   core::Scores scores;
   scores.logits = options_.scores(*r->sim, r->labels);
-  scores.tokens = r->score_tokens - r->usage.cached_tokens;
+  scores.tokens = r->score_tokens + kSuffixTokens - r->usage.cached_tokens;
   scores.kept = r->model->model.sched.prefix_cache && r->whole;
   const ScoreDone done = std::move(r->scored);
   Retire(r, core::Done());

@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/manual_executor.h"
 #include "core/echo_backend.h"
 #include "policy/policies.h"
 #include "sim/clients.h"
-#include "sim/event_queue.h"
 #include "sim/simulation.h"
 
 namespace aio::sim {
@@ -45,7 +45,7 @@ SimModel ModelOf(const std::string& variant, double first, double each) {
 }
 
 struct Answer : core::Sink {
-  explicit Answer(const EventQueue* events) : events_(*events) {}
+  explicit Answer(const ManualExecutor* events) : events_(*events) {}
   void OnStart(const core::Served&) override { started = true; }
   void OnDelta(core::Delta) override {
     EXPECT_TRUE(started && !done);
@@ -55,7 +55,7 @@ struct Answer : core::Sink {
     EXPECT_FALSE(done.has_value()) << "OnDone twice";
     done = std::move(result);
   }
-  const EventQueue& events_;
+  const ManualExecutor& events_;
   bool started = false;
   std::vector<double> at;  // seconds of each token
   std::optional<Result<core::Done>> done;
@@ -88,17 +88,17 @@ class SimBackendTest : public testing::Test {
     return answer;
   }
   void Run() {
-    while (events_.Step()) {
+    while (events_.RunNext()) {
     }
   }
-  EventQueue events_;
+  ManualExecutor events_;
   Metrics metrics_;
   std::unique_ptr<SimBackend> backend_;
   std::vector<std::shared_ptr<SimRequest>> requests_;
 };
 
-TEST(EventQueueTest, TimeGoesForwardAndTiesRunInOrder) {
-  EventQueue events;
+TEST(ManualExecutorTest, TimeGoesForwardAndTiesRunInOrder) {
+  ManualExecutor events;
   std::string order;
   const auto at = [&](int seconds, char c) {
     events.PostAt(Time() + std::chrono::seconds(seconds),
@@ -111,7 +111,7 @@ TEST(EventQueueTest, TimeGoesForwardAndTiesRunInOrder) {
     order += 'd';
     events.PostAt(Time(), [&] { order += 'e'; });  // late: now
   });
-  while (events.Step()) {
+  while (events.RunNext()) {
   }
   EXPECT_EQ(order, "abcde");
   EXPECT_EQ(Seconds(events.Now() - Time()), 3);
@@ -257,6 +257,45 @@ TEST_F(SimBackendTest, ViewsShareStepsAndReadEachPlaneOnce) {
   EXPECT_EQ((*again->done)->usage.weight_bytes_read, model.weight_bytes / 4);
   EXPECT_EQ((*eight->done)->usage.weight_bytes_read,
             model.weight_bytes / 4 * 3);
+}
+
+// A probe costs the prompt and four tokens of a suffix, and leaves the prompt
+// to whoever starts it.
+TEST_F(SimBackendTest, AProbeIsAPrefillThatItsRequestFinds) {
+  SimBackend::Options options;
+  options.scores = [](const SimRequest& r, const auto& labels) {
+    EXPECT_EQ(r.id, "a");
+    return std::vector<float>(labels.size(), 0.5f);
+  };
+  Make({ModelOf("m", 0.010, 0.001)}, options);
+  const auto request = Ask("a", 60, 2);
+  core::ScoreRequest ask;
+  ask.request = request;
+  ask.variant = "m";
+  ask.labels = {"code", "math"};
+  std::optional<core::Scores> scores;
+  double at = 0;
+  backend_->Score(ask, Time::max(), [&](Result<core::Scores> s) {
+    scores = *s;
+    at = Seconds(events_.Now() - Time());
+  });
+  Run();
+  ASSERT_TRUE(scores);
+  EXPECT_EQ(scores->logits, (std::vector<float>{0.5f, 0.5f}));
+  EXPECT_EQ(scores->tokens, 64);
+  EXPECT_TRUE(scores->kept);
+  EXPECT_NEAR(at, 0.010 + 63 * 0.001, 1e-9);
+  const auto answer = Start(request);
+  Run();
+  EXPECT_EQ((*answer->done)->usage.cached_tokens, 59);
+  // One that is too late is told so, and its request is not in the way.
+  std::optional<Result<core::Scores>> late;
+  backend_->Score(ask, events_.Now() + std::chrono::milliseconds(1),
+                  [&](Result<core::Scores> s) { late = std::move(s); });
+  Run();
+  ASSERT_TRUE(late && !*late);
+  EXPECT_EQ(late->error().code, ErrorCode::kDeadline);
+  EXPECT_EQ(backend_->View("m").pages_free, 256);
 }
 
 TEST_F(SimBackendTest, WhoIsCancelledOrLosesTheBackendIsToldOnce) {
@@ -406,7 +445,7 @@ TEST(SimulationTest, ClosedLoopKeepsSoManyUnderWay) {
 // of them comes last may find nobody here.
 TEST(ClientsTest, MayGoAsSoonAsAllRequestsHaveEnded) {
   SetLogLevel(LogLevel::kOff);
-  EventQueue events;
+  ManualExecutor events;
   Metrics metrics;
   orchestrator::Parts parts;
   parts.executor = &events;
@@ -432,7 +471,7 @@ TEST(ClientsTest, MayGoAsSoonAsAllRequestsHaveEnded) {
       clients.reset();
     });
   });
-  while (events.Step()) {
+  while (events.RunNext()) {
   }
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[1].requests, 10);

@@ -6,12 +6,11 @@
 #include <optional>
 #include <utility>
 
-#include "base/check.h"
+#include "base/manual_executor.h"
 #include "base/random.h"
 #include "orchestrator/orchestrator.h"
 #include "policy/policies.h"
 #include "sim/clients.h"
-#include "sim/event_queue.h"
 
 namespace aio::sim {
 namespace {
@@ -35,7 +34,7 @@ class Run {
 
   SimulationOptions options_;
   Metrics metrics_;
-  EventQueue events_;
+  ManualExecutor events_;
   std::vector<std::shared_ptr<SimBackend>> backends_;
   std::map<std::string, size_t> device_of_;  // by variant
   orchestrator::Parts parts_;
@@ -157,13 +156,13 @@ core::Intent Run::Sense(const core::Request& request) {
 
 Report Run::Go() {
   clients_->Start([] {});
-  while (events_.Step()) {
+  while (events_.RunNext()) {
   }
   Report report;
   report.workload = options_.workload.name;
   report.policy = options_.policy;
   report.seed = options_.seed;
-  report.events = events_.ran();
+  report.events = static_cast<int64_t>(events_.posted());
   report.seconds = clients_->seconds();
   report.variants = clients_->Rows();
   report.all = std::move(report.variants.back());

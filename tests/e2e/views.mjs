@@ -26,7 +26,8 @@ const ask = async (model, i, fields = {}) => {
       ...fields,
     }),
   });
-  return { status: response.status, headers: response.headers, body: await response.json() };
+  const { status, headers } = response;
+  return { status, headers, body: await response.json() };
 };
 const textOf = ({ status, body }) => {
   assert.equal(status, 200, JSON.stringify(body));
