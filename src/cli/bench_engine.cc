@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/machine.h"
+#include "base/median.h"
 #include "base/random.h"
 #include "cli/progress.h"
 #include "engine/memory_plan.h"
@@ -112,7 +113,7 @@ Times TimesOf(std::vector<double> seconds) {
   CHECK(!seconds.empty());
   std::ranges::sort(seconds);
   const size_t n = seconds.size();
-  return {eval::Median(seconds), seconds[n / 4], seconds[n - 1 - n / 4]};
+  return {Median(seconds), seconds[n / 4], seconds[n - 1 - n / 4]};
 }
 
 ReadProbe::ReadProbe(ThreadPool* pool, int64_t bytes)
@@ -126,7 +127,7 @@ void ReadProbe::Take() {
 }
 
 double ReadProbe::BytesPerSecond() const {
-  return static_cast<double>(buffer_bytes()) / eval::Median(seconds_);
+  return static_cast<double>(buffer_bytes()) / Median(seconds_);
 }
 
 Result<BenchFile> BenchFile::Open(const EngineFlags& flags) {

@@ -128,8 +128,7 @@ class BenchEngine {
   uint64_t LogitsHash() const;
   // What a step reads of the weights in the view it takes.
   int64_t weight_bytes() const {
-    return bits_ == 8 ? forward_->weight_bytes()
-                      : forward_->coarse_weight_bytes();
+    return forward_->WeightBytes(bits_ != 8);
   }
   // Weights once, and the keys and values of `count` sequences.
   double BytesOfDecode(int count, int position) const;

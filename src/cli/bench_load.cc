@@ -22,6 +22,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/median.h"
 #include "cli/bench_engine.h"
 #include "cli/bench_report.h"
 #include "cli/commands.h"
@@ -148,7 +149,7 @@ struct Loads {
     ready.push_back(loaded.ready_seconds);
   }
   std::string Text(double file_bytes) const {
-    const double seconds = eval::Median(load);
+    const double seconds = Median(load);
     return fmt::format(
         "{:.3f} ms until loaded ({:.2f} GB/s of the file), the rest is the "
         "first step;\n  peak memory {:.1f} MB = {:.3f} of the file's {:.1f} MB",
@@ -189,11 +190,11 @@ double ReadRate(int threads, int64_t bytes, int64_t* read_over) {
 }
 
 void AddCached(const Loads& cached, double file_bytes, BenchReport* report) {
-  report->more["cached_load_seconds"] = eval::Median(cached.load);
-  report->more["cached_ready_seconds"] = eval::Median(cached.ready);
+  report->more["cached_load_seconds"] = Median(cached.load);
+  report->more["cached_ready_seconds"] = Median(cached.ready);
   report->more["cached_peak_bytes"] = cached.peak;
   report->notes.push_back(fmt::format("from a file of tiles: {:.3f} ms; ",
-                                      eval::Median(cached.ready) * 1e3) +
+                                      Median(cached.ready) * 1e3) +
                           cached.Text(file_bytes));
 }
 
@@ -230,7 +231,7 @@ Result<BenchReport> Measure(const LoadFlags& asked) {
   report.read = (before + after) / 2;
   report.logits_hash = packed.logits_hash;
   report.rows.push_back({1, TimesOf(packed.ready), bytes, 0});
-  report.more["load_seconds"] = eval::Median(packed.load);
+  report.more["load_seconds"] = Median(packed.load);
   report.more["file_bytes"] = file.file_bytes();
   report.more["peak_bytes"] = packed.peak;
   report.more["peak_to_file"] = static_cast<double>(packed.peak) / bytes;

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/median.h"
 #include "cli/bench_engine.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
@@ -61,7 +62,7 @@ double StepSeconds(BenchEngine* engine, int width, int context) {
     engine->Decode(width, context);
     seconds.push_back(NowSeconds() - begin);
   }
-  return eval::Median(seconds);
+  return Median(seconds);
 }
 
 struct Row {
@@ -81,7 +82,7 @@ void Print(const Flags& flags, const std::vector<Row>& rows,
       kernels::TargetName(), flags.engine.context, read / 1e9, "columns",
       "A ms", "GB/s", "B ms", "GB/s", "A's time over B's, 95 %");
   for (const Row& row : rows) {
-    const double x = eval::Median(row.first), y = eval::Median(row.second);
+    const double x = Median(row.first), y = Median(row.second);
     const eval::Ratio ratio = eval::CompareRatios(row.ratios, 1);
     std::cout << fmt::format(
         "{:>7} {:>9.2f} {:>7.1f} {:>9.2f} {:>7.1f}  {:.3f} [{:.3f}-{:.3f}]\n",
@@ -98,8 +99,8 @@ void PrintJson(const std::vector<Row>& rows, const BenchEngine& a,
   for (const Row& row : rows) {
     const eval::Ratio ratio = eval::CompareRatios(row.ratios, 1);
     list.push_back({{"columns", row.width},
-                    {"first_seconds", eval::Median(row.first)},
-                    {"second_seconds", eval::Median(row.second)},
+                    {"first_seconds", Median(row.first)},
+                    {"second_seconds", Median(row.second)},
                     {"ratio", ratio.median},
                     {"ratio_95", {ratio.interval.low, ratio.interval.high}}});
   }

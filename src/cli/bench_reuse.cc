@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/median.h"
 #include "base/random.h"
 #include "cli/bench_engine.h"
 #include "cli/bench_report.h"
@@ -127,7 +128,7 @@ Result<BenchReport> Measure(const ReuseFlags& flags) {
   report.rows.push_back({all - last.cold.cached, TimesOf(cold), last.cold.bytes,
                          static_cast<double>(all)});
   const auto interval = eval::BootstrapMedian95(ratios, 1);
-  const double ratio = eval::Median(ratios);
+  const double ratio = Median(ratios);
   report.more["cold_over_reused"] = ratio;
   report.more["cold_over_reused_95"] = {interval.low, interval.high};
   report.notes.push_back(fmt::format(

@@ -4,26 +4,31 @@
 // the simulator, with step tables of this machine, and how far apart they are.
 // See docs/simulator.md.
 #include <fmt/format.h>
-#include <prometheus/counter.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/json/array.hpp>
 #include <cmath>
 #include <functional>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/asio_executor.h"
 #include "base/log.h"
+#include "base/median.h"
+#include "base/mutex.h"
 #include "base/random.h"
 #include "cli/commands.h"
 #include "cli/graph.h"
 #include "cli/progress.h"
 #include "cli/sim_calibration.h"
 #include "cli/sim_models.h"
+#include "cost/step_fit.h"
 #include "eval/json_text.h"
 #include "sim/clients.h"
 
@@ -31,6 +36,8 @@ namespace aio::cli {
 namespace {
 
 namespace json = boost::json;
+
+constexpr std::array kPromptWidths = {32, 64, 128, 256, 512};
 
 struct Flags {
   std::string config;
@@ -42,35 +49,72 @@ struct Flags {
   bool as_json = false;
 };
 
-// What both say of one workload.
+// What is said of one workload.
+struct Said {
+  double seconds = 0;
+  sim::ReportRow all;
+};
+
 struct Row {
   std::string workload;
-  double real_seconds = 0, sim_seconds = 0;
-  sim::ReportRow real, sim;
+  Said real;
+  Said sim;  // with tables from before and after it
+  Said own;  // with its own steps counted in: as much as they changed meanwhile
+  // The engine's steps over what their cost says, by model: what is left of the
+  // figures' errors when this is near 1 is not the machine's doing.
+  std::map<std::string, cost::StepErrors> steps;
 };
 
 // Of one figure; the limit is what the simulator must keep to be believed.
 struct Figure {
   const char* name;
-  double real, sim, limit;
+  double limit;
+  double real, sim, own;
 
-  double error() const { return real > 0 ? sim / real - 1 : 0; }
-  bool kept() const { return std::abs(error()) <= limit; }
+  double ErrorOf(double said) const { return real > 0 ? said / real - 1 : 0; }
+  bool Kept(double said) const { return std::abs(ErrorOf(said)) <= limit; }
 };
 
 std::vector<Figure> FiguresOf(const Row& row) {
+  const auto figure = [&](const char* name, double limit, const auto& of) {
+    return Figure{name, limit, of(row.real), of(row.sim), of(row.own)};
+  };
   return {
-      {"seconds", row.real_seconds, row.sim_seconds, 0.10},
-      {"tokens/s", row.real.tokens_per_second, row.sim.tokens_per_second, 0.10},
-      {"a request, mean", row.real.total.mean, row.sim.total.mean, 0.10},
-      {"TTFT p50", row.real.ttft.p50, row.sim.ttft.p50, 0.15},
-      {"TTFT p99", row.real.ttft.p99, row.sim.ttft.p99, 0.25},
-      {"TPOT p50", row.real.tpot.p50, row.sim.tpot.p50, 0.15}};
+      figure("seconds", 0.10, [](const Said& s) { return s.seconds; }),
+      figure("tokens/s", 0.10,
+             [](const Said& s) { return s.all.tokens_per_second; }),
+      figure("a request, mean", 0.10,
+             [](const Said& s) { return s.all.total.mean; }),
+      figure("TTFT p50", 0.15, [](const Said& s) { return s.all.ttft.p50; }),
+      figure("TTFT p99", 0.25, [](const Said& s) { return s.all.ttft.p99; }),
+      figure("TPOT p50", 0.15, [](const Said& s) { return s.all.tpot.p50; })};
 }
 
-// What the engine has done for a variant so far.
-struct Counters {
-  double busy = 0, steps = 0;
+using Steps = std::map<std::string, std::vector<cost::TimedStep>>;
+
+// Steps of each model, since they were last taken.
+class StepLog {
+ public:
+  void Add(const engine::StepRecord& record) {
+    MutexLock lock(mutex_);
+    steps_[std::string(record.model)].push_back({record.size, record.seconds});
+  }
+  Steps Take() {
+    MutexLock lock(mutex_);
+    return std::exchange(steps_, {});
+  }
+  double Seconds() {
+    MutexLock lock(mutex_);
+    double seconds = 0;
+    for (const auto& [model, steps] : steps_) {
+      for (const cost::TimedStep& step : steps) seconds += step.seconds;
+    }
+    return seconds;
+  }
+
+ private:
+  Mutex mutex_;
+  std::map<std::string, std::vector<cost::TimedStep>> steps_ GUARDED_BY(mutex_);
 };
 
 class SimError {
@@ -84,38 +128,49 @@ class SimError {
  private:
   Result<void> Load();
   Result<void> Calibrate();
-  Result<void> CalibrateModel(sim::SimModel* model);
-  Result<sim::Report> Simulated(const sim::WorkloadOptions& workload) const;
-  Result<Row> Real(const sim::WorkloadOptions& workload);
-  Result<std::vector<sim::WorkloadOptions>> Workloads() const;
-  sim::WorkloadOptions Spelled(sim::WorkloadOptions workload) const;
-  Counters CountersOf(const std::string& variant);
+  Result<void> RunWidths(const sim::SimModel& model, Progress* progress);
+  Result<void> RunAlone(const std::string& variant, int prompt, int output,
+                        int clients, int requests);
+  void Correct(const Steps& own);
+  Result<Said> Simulated(const sim::WorkloadOptions& workload) const;
+  Result<Said> Real(const sim::WorkloadOptions& workload, Progress* progress);
+  Result<Row> Compare(const std::string& name);
+  Result<sim::WorkloadOptions> WorkloadOf(const std::string& name);
+  sim::WorkloadOptions Spelled(sim::WorkloadOptions workload);
 
   const Flags& flags_;
   config::Config config_;
-  SimSetup setup_;
+  SimSetup setup_;                        // as calibrated last
+  std::vector<sim::SimDevice> measured_;  // as measured at load
+  Steps before_, after_;                  // of the last two calibrations
+  std::vector<double> beside_;            // seconds of a request, not in steps
+  StepLog log_;                           // outlives the graph
   std::unique_ptr<Graph> graph_;
+  uint64_t texts_ = 0;  // so far: no two have a prefix in common
 };
 
 // What was found, for later simulations.
 Result<void> Keep(const SimSetup& setup, const std::vector<Row>& rows) {
-  Calibration found;
+  sim::FigureErrors errors;
   for (const Row& row : rows) {
     const auto worst = [](double* out, double real, double sim) {
       *out = std::max(*out, real > 0 ? std::abs(sim / real - 1) : 0);
     };
-    const sim::ReportRow &a = row.real, &b = row.sim;
-    worst(&found.tokens_per_second, a.tokens_per_second, b.tokens_per_second);
-    worst(&found.ttft_p50, a.ttft.p50, b.ttft.p50);
-    worst(&found.ttft_p99, a.ttft.p99, b.ttft.p99);
-    worst(&found.tpot_p50, a.tpot.p50, b.tpot.p50);
+    const sim::ReportRow &a = row.real.all, &b = row.sim.all;
+    worst(&errors.tokens_per_second, a.tokens_per_second, b.tokens_per_second);
+    worst(&errors.total, a.total.mean, b.total.mean);
+    worst(&errors.ttft_p50, a.ttft.p50, b.ttft.p50);
+    worst(&errors.ttft_p99, a.ttft.p99, b.ttft.p99);
+    worst(&errors.tpot_p50, a.tpot.p50, b.tpot.p50);
   }
   for (size_t d = 0; d < setup.devices.size(); ++d) {
-    Calibration c = found;
-    for (const sim::SimModel& model : setup.devices[d].models) {
-      c.step_seconds.push_back(model.cost.step_seconds);
-      c.row_seconds.push_back(model.cost.row_seconds);
+    const sim::SimDevice& device = setup.devices[d];
+    Calibration c;
+    for (const sim::SimModel& model : device.models) {
+      c.costs.push_back(model.cost);
     }
+    c.request_seconds = device.options.request_seconds;
+    c.errors = errors;
     RETURN_IF_ERROR(WriteCalibration(setup.keys[d], c));
   }
   return {};
@@ -126,31 +181,28 @@ Result<void> SimError::Load() {
   ASSIGN_OR_RETURN(config_, FindConfig(flags_.config, flags_.sets));
   config_.server.requests_max = 1 << 20;
   config_.log.decisions.clear();
-  ASSIGN_OR_RETURN(setup_, SetupOfConfig(config_, true, say));
-  ASSIGN_OR_RETURN(graph_, Graph::Build(config_, [](const std::string&) {}));
+  ASSIGN_OR_RETURN(setup_, SetupOfConfig(config_, say));
+  measured_ = setup_.devices;
+  ASSIGN_OR_RETURN(graph_, Graph::Build(
+                               config_, [](const std::string&) {},
+                               [this](const engine::StepRecord& record) {
+                                 log_.Add(record);
+                               }));
   return graph_->WarmUp();
 }
 
-// As the engine takes it: in tokens, with what it is to say.
-sim::WorkloadOptions SimError::Spelled(sim::WorkloadOptions workload) const {
+// As the engine takes it: in tokens, with what it is to say. What was asked
+// before is in the engine's cache and not in the simulator's: new texts.
+sim::WorkloadOptions SimError::Spelled(sim::WorkloadOptions workload) {
   workload.spelled = true;
-  workload.seed = flags_.seed;
+  workload.seed = RandomBits(flags_.seed, 1, texts_++);
   // The second quarter of a vocabulary: no bytes, nothing special.
   workload.token_least = setup_.vocabulary / 4;
   workload.token_count = setup_.vocabulary / 4;
   return workload;
 }
 
-Counters SimError::CountersOf(const std::string& variant) {
-  const auto value = [&](const char* name) {
-    return graph_->metrics().Counter(name, "", {{"variant", variant}})->Value();
-  };
-  return {value("aio_engine_busy_seconds_total"),
-          value("aio_engine_steps_total")};
-}
-
-Result<sim::Report> SimError::Simulated(
-    const sim::WorkloadOptions& workload) const {
+Result<Said> SimError::Simulated(const sim::WorkloadOptions& workload) const {
   sim::SimulationOptions options;
   options.devices = setup_.devices;
   options.variants = setup_.variants;
@@ -159,11 +211,13 @@ Result<sim::Report> SimError::Simulated(
   options.large = config_.policy.large;
   options.workload = workload;
   options.seed = flags_.seed;
-  return sim::Simulate(std::move(options));
+  ASSIGN_OR_RETURN(sim::Report report, sim::Simulate(std::move(options)));
+  return Said{report.seconds, std::move(report.all)};
 }
 
 // On the graph's io thread, which is this one.
-Result<Row> SimError::Real(const sim::WorkloadOptions& workload) {
+Result<Said> SimError::Real(const sim::WorkloadOptions& workload,
+                            Progress* progress) {
   boost::asio::io_context& io = graph_->io();
   AsioExecutor executor(io.get_executor());
   ASSIGN_OR_RETURN(const auto orchestrator,
@@ -172,79 +226,115 @@ Result<Row> SimError::Real(const sim::WorkloadOptions& workload) {
   options.workload = workload;
   options.variants = setup_.variants;
   options.threads = true;
-  Progress progress(0, workload.requests);
-  options.progress = [&](int ended) { progress.Reach(ended, "requests"); };
+  options.progress = [&](int ended) {
+    if (progress != nullptr) progress->Reach(ended, "requests");
+  };
   sim::Clients clients(std::move(options), &executor, orchestrator.get());
   io.restart();
   const auto guard = boost::asio::make_work_guard(io);
   executor.Post([&] { clients.Start([&io] { io.stop(); }); });
   io.run();
-  Row row;
-  row.workload = workload.name;
-  row.real_seconds = clients.seconds();
-  row.real = clients.Rows().back();
-  if (row.real.failed > 0) {
-    return Error{
-        ErrorCode::kInternal,
-        fmt::format("{} requests of {} failed", row.real.failed, workload.name),
-        ""};
-  }
-  return row;
+  const Said said = {clients.seconds(), clients.Rows().back()};
+  if (said.all.failed == 0) return said;
+  return Error{
+      ErrorCode::kInternal,
+      fmt::format("{} requests of {} failed", said.all.failed, workload.name),
+      ""};
 }
 
-// One sequence, then four, of the model's first variant: what its steps take
-// longer than the simulator says is for planning and sampling.
-Result<void> SimError::CalibrateModel(sim::SimModel* model) {
-  const std::string variant = model->views.front().variant;
-  model->cost.step_seconds = model->cost.row_seconds = 0;
-  double longer[2], steps[2], rows[2];
-  for (int i = 0; i < 2; ++i) {
-    sim::WorkloadOptions workload;
-    sim::Kind kind;
-    kind.prompt = {8, 0, 8, 8};
-    kind.output = {64, 0, 64, 64};
-    workload.kinds = {kind};
-    workload.clients = i == 0 ? 1 : 4;
-    workload.requests = i == 0 ? 10 : 24;
-    workload.name = "calibration";
-    workload = Spelled(std::move(workload));
-    workload.variant = variant;
-    const Counters before = CountersOf(variant);
-    RETURN_IF_ERROR(Real(workload));
-    const Counters after = CountersOf(variant);
-    ASSIGN_OR_RETURN(const sim::Report said, Simulated(workload));
-    double busy = 0;
-    for (const sim::ReportRow& row : said.variants) busy += row.busy_seconds;
-    longer[i] = after.busy - before.busy - busy;
-    steps[i] = after.steps - before.steps;
-    rows[i] = 64.0 * workload.requests;
-  }
-  const double determinant = steps[0] * rows[1] - steps[1] * rows[0];
-  const double each =
-      (steps[0] * longer[1] - steps[1] * longer[0]) / determinant;
-  const double step = (longer[0] * rows[1] - longer[1] * rows[0]) / determinant;
-  model->cost.row_seconds = std::max(0.0, each);
-  // A table may have been measured in a slow moment, but no step takes nothing.
-  model->cost.step_seconds =
-      std::max(step, -0.5 * model->cost.table.Seconds(1, 0));
-  std::cerr << fmt::format(
-      "variant {}: {:+.3f} ms a step and {:+.3f} ms a token beside its table\n",
-      variant, 1e3 * step, 1e3 * each);
+// Clients that ask one variant for the same again and again. What one client
+// waits beside steps is what a request takes to come and go.
+Result<void> SimError::RunAlone(const std::string& variant, int prompt,
+                                int output, int clients, int requests) {
+  const auto exactly = [](int tokens) {
+    return sim::Lengths{static_cast<double>(tokens), 0, tokens, tokens};
+  };
+  sim::WorkloadOptions workload;
+  sim::Kind kind;
+  kind.prompt = exactly(prompt);
+  kind.output = exactly(output);
+  workload.kinds = {kind};
+  workload.clients = clients;
+  workload.requests = requests;
+  workload.name = "calibration";
+  workload.variant = variant;
+  const double before = log_.Seconds();
+  ASSIGN_OR_RETURN(const Said said,
+                   Real(Spelled(std::move(workload)), nullptr));
+  if (clients > 1) return {};
+  const double beside = said.seconds - (log_.Seconds() - before);
+  beside_.push_back(std::max(0.0, beside / requests));
   return {};
 }
 
-Result<void> SimError::Calibrate() {
-  for (sim::SimDevice& device : setup_.devices) {
-    for (sim::SimModel& model : device.models) {
-      RETURN_IF_ERROR(CalibrateModel(&model));
+// Prompts of each width for StepLog, and decoding between them: what memory
+// gives changes from second to second where others use it too.
+Result<void> SimError::RunWidths(const sim::SimModel& model,
+                                 Progress* progress) {
+  constexpr int kOutput = 24, kPrompts = 3;
+  for (const sim::SimView& view : model.views) {
+    for (const int prompt : kPromptWidths) {
+      progress->Step("prompts and decoding, for the tables");
+      if (view.view == core::View::kAuto) continue;  // is one of the others
+      for (const int clients : {1, 2, 4, 8}) {
+        if (clients > model.sched.sequences_max) break;
+        RETURN_IF_ERROR(RunAlone(view.variant, 8, kOutput, clients, clients));
+      }
+      if (prompt <= model.sched.columns_max &&
+          prompt < model.context_tokens_max) {
+        RETURN_IF_ERROR(RunAlone(view.variant, prompt, 1, 1, kPrompts));
+      }
     }
   }
   return {};
 }
 
-// Bursts of six requests of code, so far apart that the device has the load.
+Result<void> SimError::Calibrate() {
+  int widths = 0;
+  for (const sim::SimDevice& device : measured_) {
+    for (const sim::SimModel& model : device.models) {
+      widths += static_cast<int>(model.views.size() * kPromptWidths.size());
+    }
+  }
+  Progress progress(0, widths);
+  log_.Take();
+  for (const sim::SimDevice& device : measured_) {
+    for (const sim::SimModel& model : device.models) {
+      RETURN_IF_ERROR(RunWidths(model, &progress));
+    }
+  }
+  before_ = std::exchange(after_, log_.Take());
+  for (sim::SimDevice& device : setup_.devices) {
+    device.options.request_seconds = Median(beside_);
+  }
+  Correct({});
+  return {};
+}
+
+// The tables put right by what steps took in the last two calibrations, before
+// and after a workload, and in itself: those from the start are minima of a
+// machine that may have been quicker or slower then, and a shared one drifts.
+void SimError::Correct(const Steps& own) {
+  for (size_t d = 0; d < measured_.size(); ++d) {
+    for (size_t m = 0; m < measured_[d].models.size(); ++m) {
+      const sim::SimModel& model = measured_[d].models[m];
+      std::vector<cost::TimedStep> steps;
+      const std::array<const Steps*, 3> all = {&before_, &after_, &own};
+      for (const Steps* some : all) {
+        const auto mine = some->find(model.views.front().variant);
+        if (mine == some->end()) continue;
+        steps.insert(steps.end(), mine->second.begin(), mine->second.end());
+      }
+      setup_.devices[d].models[m].cost = cost::Corrected(model.cost, steps);
+    }
+  }
+}
+
+// Bursts of six requests of code, so far apart that the device has the load. In
+// a burst they come one by one: who is first would be a race otherwise.
 sim::WorkloadOptions Bursty(const sim::WorkloadOptions& code, double rate) {
   constexpr int kBurst = 6;
+  constexpr double kApart = 0.05;
   sim::WorkloadOptions drawn = code;
   drawn.clients = 1;
   drawn.divide = 1;
@@ -254,7 +344,7 @@ sim::WorkloadOptions Bursty(const sim::WorkloadOptions& code, double rate) {
   out.kinds.clear();
   out.trace_intent = core::Label::kCode;
   for (int i = 0; const auto arrival = lengths.Next(); ++i) {
-    out.trace.push_back({i / kBurst * kBurst / rate,
+    out.trace.push_back({i / kBurst * kBurst / rate + i % kBurst * kApart,
                          arrival->request->prompt_length,
                          arrival->request->output_lengths[0]});
   }
@@ -262,39 +352,52 @@ sim::WorkloadOptions Bursty(const sim::WorkloadOptions& code, double rate) {
 }
 
 // At the load asked for, by what the simulator says the device can do.
-Result<std::vector<sim::WorkloadOptions>> SimError::Workloads() const {
-  std::vector<sim::WorkloadOptions> out;
-  for (const char* name : {"chat", "code", "mixed"}) {
-    ASSIGN_OR_RETURN(sim::WorkloadOptions workload, sim::NamedWorkload(name));
-    workload.requests = flags_.requests;
-    workload.divide = flags_.divide;
-    workload = Spelled(std::move(workload));
-    sim::WorkloadOptions full = workload;
-    full.clients = 8;
-    ASSIGN_OR_RETURN(const sim::Report report, Simulated(full));
-    const double rate = flags_.load * flags_.requests / report.seconds;
-    if (workload.name == "code") {
-      out.push_back(Bursty(workload, rate));
-    } else {
-      workload.rate = rate;
-      out.push_back(std::move(workload));
+Result<sim::WorkloadOptions> SimError::WorkloadOf(const std::string& name) {
+  ASSIGN_OR_RETURN(sim::WorkloadOptions workload, sim::NamedWorkload(name));
+  workload.requests = flags_.requests;
+  workload.divide = flags_.divide;
+  workload = Spelled(std::move(workload));
+  sim::WorkloadOptions full = workload;
+  full.clients = 8;
+  ASSIGN_OR_RETURN(const Said said, Simulated(full));
+  const double rate = flags_.load * flags_.requests / said.seconds;
+  if (name == "code") return Bursty(workload, rate);
+  if (name == "chat") workload.name = "steady chat";
+  workload.rate = rate;
+  return workload;
+}
+
+// What is simulated is compared with what was run between two calibrations.
+Result<Row> SimError::Compare(const std::string& name) {
+  ASSIGN_OR_RETURN(const sim::WorkloadOptions workload, WorkloadOf(name));
+  Row row;
+  row.workload = workload.name;
+  log_.Take();
+  Progress progress(0, workload.requests);
+  ASSIGN_OR_RETURN(row.real, Real(workload, &progress));
+  const Steps steps = log_.Take();
+  RETURN_IF_ERROR(Calibrate());
+  for (const sim::SimDevice& device : setup_.devices) {
+    for (const sim::SimModel& model : device.models) {
+      const auto mine = steps.find(model.views.front().variant);
+      if (mine == steps.end()) continue;
+      row.steps[mine->first] = cost::ErrorsOf(model.cost, mine->second);
     }
   }
-  out[0].name = "steady chat";
-  return out;
+  ASSIGN_OR_RETURN(row.sim, Simulated(workload));
+  Correct(steps);
+  ASSIGN_OR_RETURN(row.own, Simulated(workload));
+  Correct({});
+  return row;
 }
 
 Result<std::vector<Row>> SimError::Run(
     const std::function<void(const Row&)>& each) {
   RETURN_IF_ERROR(Load());
   RETURN_IF_ERROR(Calibrate());
-  ASSIGN_OR_RETURN(const auto workloads, Workloads());
   std::vector<Row> rows;
-  for (const sim::WorkloadOptions& workload : workloads) {
-    ASSIGN_OR_RETURN(Row row, Real(workload));
-    ASSIGN_OR_RETURN(const sim::Report said, Simulated(workload));
-    row.sim_seconds = said.seconds;
-    row.sim = said.all;
+  for (const char* name : {"chat", "code", "mixed"}) {
+    ASSIGN_OR_RETURN(Row row, Compare(name));
     each(row);
     rows.push_back(std::move(row));
   }
@@ -304,17 +407,27 @@ Result<std::vector<Row>> SimError::Run(
 void PrintHead(const Flags& flags) {
   std::cout << fmt::format(
       "{} requests each, lengths divided by {}, {:.0f} % of what the device "
-      "can do\n{:<14}{:<18}{:>12}{:>12}{:>9}{:>8}\n",
+      "can do\n{:<14}{:<18}{:>10}{:>12}{:>8}{:>12}{:>8}{:>7}\n",
       flags.requests, flags.divide, 100 * flags.load, "workload", "figure",
-      "real", "simulated", "error", "limit");
+      "real", "simulated", "error", "own steps", "error", "limit");
 }
 
 void PrintRow(const Row& row) {
   for (const Figure& f : FiguresOf(row)) {
     std::cout << fmt::format(
-        "{:<14}{:<18}{:>12.4g}{:>12.4g}{:>8.1f}%{:>7.0f}%{}\n", row.workload,
-        f.name, f.real, f.sim, 100 * f.error(), 100 * f.limit,
-        f.kept() ? "" : "  not kept");
+        "{:<14}{:<18}{:>10.4g}{:>12.4g}{:>7.1f}%{:>12.4g}{:>7.1f}%{:>6.0f}%{}"
+        "\n",
+        row.workload, f.name, f.real, f.sim, 100 * f.ErrorOf(f.sim), f.own,
+        100 * f.ErrorOf(f.own), 100 * f.limit,
+        f.Kept(f.sim)   ? ""
+        : f.Kept(f.own) ? "  drifted"
+                        : "  not kept");
+  }
+  for (const auto& [model, e] : row.steps) {
+    std::cout << fmt::format(
+        "{:<14}{} steps of {} took {:.2f} of what they were said to, {:.0f} % "
+        "off (medians)\n",
+        row.workload, e.steps, model, e.ratio, 100 * e.off);
   }
   std::cout.flush();
 }
@@ -326,11 +439,19 @@ json::object ToJson(const Flags& flags, const std::vector<Row>& rows) {
     for (const Figure& f : FiguresOf(row)) {
       figures[f.name] = json::object{{"real", f.real},
                                      {"simulated", f.sim},
-                                     {"error", f.error()},
+                                     {"error", f.ErrorOf(f.sim)},
+                                     {"own_steps", f.own},
+                                     {"own_steps_error", f.ErrorOf(f.own)},
                                      {"limit", f.limit}};
     }
+    json::object steps;
+    for (const auto& [model, e] : row.steps) {
+      steps[model] =
+          json::object{{"steps", e.steps}, {"ratio", e.ratio}, {"off", e.off}};
+    }
     list.push_back(json::object{{"workload", row.workload},
-                                {"figures", std::move(figures)}});
+                                {"figures", std::move(figures)},
+                                {"steps", std::move(steps)}});
   }
   return {{"benchmark", "sim-error"}, {"requests", flags.requests},
           {"divide", flags.divide},   {"load", flags.load},

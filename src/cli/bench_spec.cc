@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -19,11 +18,13 @@
 #include "base/asio_executor.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/median.h"
 #include "base/metrics.h"
 #include "base/random.h"
 #include "cli/bench_engine.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "cli/recorded_texts.h"
 #include "engine/engine.h"
 #include "engine/measure_steps.h"
 #include "eval/statistics.h"
@@ -45,11 +46,7 @@ struct SpecFlags {
   double acceptance = 0.7;  // scripted, of its tokens
 };
 
-// A recorded answer, in tokens.
-struct Text {
-  std::vector<int32_t> prompt, output;
-};
-using TextsByKind = std::map<std::string, std::vector<Text>>;
+using TextsByKind = std::map<std::string, std::vector<RecordedText>>;
 
 // Waits for its first token, and for its end.
 class SpecSink : public core::Sink {
@@ -75,7 +72,7 @@ class SpecBench {
 
   const TextsByKind& texts() const { return texts_; }
   const cost::StepTable& table() const { return table_; }
-  Result<Took> Run(const std::vector<const Text*>& texts,
+  Result<Took> Run(const std::vector<const RecordedText*>& texts,
                    core::Strategy strategy);
 
  private:
@@ -90,58 +87,24 @@ class SpecBench {
   TextsByKind texts_;
   cost::StepTable table_;
   std::unique_ptr<engine::Engine> engine_;
-  std::vector<const Text*> running_;
+  std::vector<const RecordedText*> running_;
   int asked_ = 0;
 };
 
-Error Wrong(const std::string& path, int line, const std::string& what) {
-  return {ErrorCode::kInvalidArgument,
-          fmt::format("{}:{}: {}", path, line, what), "force-output"};
-}
-
-// Lines of {"kind", "prompt", "output"}.
 Result<void> SpecBench::ReadTexts(const SpecFlags& flags,
                                   const engine::Model& model) {
-  const tokenizer::Tokenizer& tokenizer = *model.tokenizer;
-  const int context =
+  RecordedTextOptions options;
+  options.output_max = flags.tokens;
+  options.context_max =
       std::min(flags.engine.context, model.forward->context_tokens_max());
-  std::ifstream file(flags.texts);
-  if (!file) {
-    return Error{ErrorCode::kNotFound, "cannot read " + flags.texts, ""};
+  options.field = "force-output";
+  ASSIGN_OR_RETURN(
+      std::vector<RecordedText> texts,
+      ReadRecordedTexts(flags.texts, *model.tokenizer, options));
+  for (RecordedText& text : texts) {
+    texts_[text.kind].push_back(std::move(text));
   }
-  std::string line;
-  for (int at = 1; std::getline(file, line); ++at) {
-    boost::system::error_code error;
-    const json::value value = json::parse(line, error);
-    const auto* object = error ? nullptr : value.if_object();
-    if (object == nullptr) return Wrong(flags.texts, at, "no JSON object");
-    std::map<std::string, std::string> fields;
-    for (const char* key : {"kind", "prompt", "output"}) {
-      const json::value* field = object->if_contains(key);
-      if (field == nullptr || !field->is_string()) {
-        return Wrong(flags.texts, at, fmt::format("no string '{}'", key));
-      }
-      fields[key] = std::string(field->get_string());
-    }
-    Text text;
-    if (tokenizer.bos() >= 0) text.prompt.push_back(tokenizer.bos());
-    for (const int32_t id : tokenizer.Encode(fields["prompt"])) {
-      text.prompt.push_back(id);
-    }
-    text.output = tokenizer.Encode(fields["output"]);
-    text.output.resize(
-        std::min(text.output.size(), static_cast<size_t>(flags.tokens)));
-    const int all = static_cast<int>(text.prompt.size() + text.output.size());
-    // Too short to say anything, or too long for the context.
-    if (text.output.size() < 8 || all > context) continue;
-    texts_[fields["kind"]].push_back(std::move(text));
-  }
-  if (!texts_.empty()) return {};
-  return Error{ErrorCode::kInvalidArgument,
-               fmt::format("{} has no text of 8 tokens or more that fits "
-                           "{} tokens of context",
-                           flags.texts, context),
-               "context"};
+  return {};
 }
 
 Result<engine::Model> SpecBench::Load(const SpecFlags& flags,
@@ -201,7 +164,7 @@ Result<std::unique_ptr<SpecBench>> SpecBench::Open(const SpecFlags& flags) {
 // The token that is recorded behind `text`, as often as is to be accepted.
 int32_t SpecBench::Scripted(std::span<const int32_t> text,
                             double acceptance) const {
-  for (const Text* t : running_) {
+  for (const RecordedText* t : running_) {
     const size_t prompt = t->prompt.size();
     if (text.size() < prompt || text.size() >= prompt + t->output.size() ||
         !std::equal(t->prompt.begin(), t->prompt.end(), text.begin())) {
@@ -216,11 +179,11 @@ int32_t SpecBench::Scripted(std::span<const int32_t> text,
 }
 
 // From where all have their first token to where all are done.
-Result<Took> SpecBench::Run(const std::vector<const Text*>& texts,
+Result<Took> SpecBench::Run(const std::vector<const RecordedText*>& texts,
                             core::Strategy strategy) {
   std::vector<std::shared_ptr<SpecSink>> sinks;
   running_ = texts;
-  for (const Text* text : texts) {
+  for (const RecordedText* text : texts) {
     auto request = std::make_shared<core::Request>();
     request->id = fmt::format("spec-{}", asked_++);
     request->sampling.forced = text->output;
@@ -265,13 +228,13 @@ struct SpecRow {
 
 Result<SpecRow> MeasureRow(const SpecFlags& flags, const std::string& kind,
                            int batch, SpecBench* bench, Progress* progress) {
-  const std::vector<Text>& texts = bench->texts().at(kind);
+  const std::vector<RecordedText>& texts = bench->texts().at(kind);
   const core::Strategy strategy = *core::SpeculationNamed(flags.strategy);
   SpecRow row;
   row.kind = kind;
   row.batch = batch;
   size_t next = 0;
-  std::vector<const Text*> some;
+  std::vector<const RecordedText*> some;
   for (int run = 0; run < flags.engine.runs; ++run) {
     if (run % 2 == 0) {  // two pairs of the same texts, in either order
       some.clear();
@@ -321,8 +284,8 @@ void PrintRow(const SpecRow& row) {
   std::cout << fmt::format(
                    "{:<20}{:>6}{:>22}{:>11}{:>11}{:>10.2f}{:>9.0f}%\n",
                    row.kind, row.batch, text,
-                   fmt::format("{:.1f}/s", eval::Median(row.plain)),
-                   fmt::format("{:.1f}/s", eval::Median(row.drafted_rate)),
+                   fmt::format("{:.1f}/s", Median(row.plain)),
+                   fmt::format("{:.1f}/s", Median(row.drafted_rate)),
                    static_cast<double>(row.drafted) / row.tokens,
                    row.drafted == 0 ? 0.0 : 100.0 * row.accepted / row.drafted)
             << std::flush;
@@ -338,8 +301,8 @@ json::object ToJson(const SpecFlags& flags, const std::vector<SpecRow>& rows) {
                      {"pairs", row.ratios.size()},
                      {"ratio", ratio.median},
                      {"ratio_95", {ratio.interval.low, ratio.interval.high}},
-                     {"plain_tokens_per_second", eval::Median(row.plain)},
-                     {"tokens_per_second", eval::Median(row.drafted_rate)},
+                     {"plain_tokens_per_second", Median(row.plain)},
+                     {"tokens_per_second", Median(row.drafted_rate)},
                      {"plain_rates", json::value_from(row.plain)},
                      {"rates", json::value_from(row.drafted_rate)},
                      {"tokens", row.tokens},

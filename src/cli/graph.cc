@@ -124,10 +124,10 @@ Graph::~Graph() {
 }
 
 Result<std::unique_ptr<Graph>> Graph::Build(const config::Config& config,
-                                            const Say& say) {
+                                            const Say& say, OnStep on_step) {
   std::unique_ptr<Graph> graph(new Graph());
   for (const auto& [name, device] : config.devices) {
-    RETURN_IF_ERROR(graph->AddDevice(name, config, say));
+    RETURN_IF_ERROR(graph->AddDevice(name, config, on_step, say));
   }
   RETURN_IF_ERROR(graph->AddUpstreams(config));
   graph->OrderVariants(config);
@@ -136,7 +136,8 @@ Result<std::unique_ptr<Graph>> Graph::Build(const config::Config& config,
 }
 
 Result<void> Graph::AddDevice(const std::string& name,
-                              const config::Config& config, const Say& say) {
+                              const config::Config& config,
+                              const OnStep& on_step, const Say& say) {
   ASSIGN_OR_RETURN(auto models, LoadModels(name, config, say));
   if (models.pool == nullptr) return {};
   ThreadPool* pool = models.pool.get();
@@ -152,6 +153,7 @@ Result<void> Graph::AddDevice(const std::string& name,
   engine::Options options;
   options.device = name;
   options.on_run = [pool] { pool->PinCaller(); };
+  options.on_step = on_step;
   auto backend = std::make_shared<engine::LocalBackend>(
       std::move(loaded.residents), options, &worker_, &metrics_);
   for (core::Variant& variant : loaded.variants) {

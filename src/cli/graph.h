@@ -46,8 +46,11 @@ Result<DeviceModels> LoadModels(const std::string& name,
 
 class Graph {
  public:
+  // `on_step`: of every engine (engine::Options).
+  using OnStep = std::function<void(const engine::StepRecord&)>;
   static Result<std::unique_ptr<Graph>> Build(const config::Config& config,
-                                              const Say& say);
+                                              const Say& say,
+                                              OnStep on_step = {});
   // Ends whatever still runs.
   ~Graph();
 
@@ -76,7 +79,7 @@ class Graph {
   Graph();
 
   Result<void> AddDevice(const std::string& name, const config::Config& config,
-                         const Say& say);
+                         const OnStep& on_step, const Say& say);
   Result<void> AddUpstreams(const config::Config& config);
   void OrderVariants(const config::Config& config);
   Result<void> AddOrchestrator(const config::Config& config);

@@ -384,9 +384,7 @@ void AddVariants(const Candidate& c, engine::Model* model,
     core::Variant variant;
     variant.name = name;
     variant.context_tokens_max = forward.context_tokens_max();
-    variant.bytes_per_token = view == core::View::k8
-                                  ? forward.weight_bytes()
-                                  : forward.coarse_weight_bytes();
+    variant.bytes_per_token = forward.WeightBytes(view != core::View::k8);
     variant.created = CreatedAt(settings.model);
     variant.deterministic = view != core::View::kAuto;
     out->push_back(std::move(variant));

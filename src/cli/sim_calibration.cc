@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/sim_calibration.h"
 
-#include <fmt/format.h>
-
-#include <boost/json/value_from.hpp>
-#include <boost/json/value_to.hpp>
+#include <boost/json/array.hpp>
 #include <exception>
 #include <utility>
 
 #include "cli/cache_file.h"
+#include "cli/step_cache.h"
 
 namespace aio::cli {
 namespace {
@@ -17,6 +15,29 @@ namespace json = boost::json;
 
 constexpr char kKind[] = "simulator";
 
+// Throws what Boost throws if something is not there or of another type.
+Result<Calibration> FromJson(const json::object& kept) {
+  const auto number = [&](const char* name) {
+    return kept.at(name).to_number<double>();
+  };
+  Calibration out;
+  for (const json::value& model : kept.at("models").as_array()) {
+    cost::StepCost cost;
+    ASSIGN_OR_RETURN(cost.table, StepTableOf(model.at("table").as_object()));
+    if (const json::value& coarse = model.at("coarse"); coarse.is_object()) {
+      ASSIGN_OR_RETURN(cost.coarse, StepTableOf(coarse.as_object()));
+    }
+    out.costs.push_back(std::move(cost));
+  }
+  out.request_seconds = number("request_seconds");
+  out.errors.tokens_per_second = number("tokens_per_second");
+  out.errors.total = number("total");
+  out.errors.ttft_p50 = number("ttft_p50");
+  out.errors.ttft_p99 = number("ttft_p99");
+  out.errors.tpot_p50 = number("tpot_p50");
+  return out;
+}
+
 }  // namespace
 
 Result<Calibration> ReadCalibration(const std::string& key) {
@@ -24,19 +45,8 @@ Result<Calibration> ReadCalibration(const std::string& key) {
   if (folder.empty()) return Error{ErrorCode::kNotFound, "no cache", ""};
   ASSIGN_OR_RETURN(const json::object kept, ReadCache(folder, kKind, key));
   try {
-    const auto number = [&](const char* name) {
-      return kept.at(name).to_number<double>();
-    };
-    Calibration out;
-    out.step_seconds =
-        json::value_to<std::vector<double>>(kept.at("step_seconds"));
-    out.row_seconds =
-        json::value_to<std::vector<double>>(kept.at("row_seconds"));
-    out.tokens_per_second = number("tokens_per_second");
-    out.ttft_p50 = number("ttft_p50");
-    out.ttft_p99 = number("ttft_p99");
-    out.tpot_p50 = number("tpot_p50");
-    if (out.step_seconds.size() == out.row_seconds.size()) return out;
+    auto out = FromJson(kept);
+    if (out) return out;
   } catch (const std::exception&) {
   }
   return Error{ErrorCode::kCorrupt,
@@ -48,27 +58,30 @@ Result<void> WriteCalibration(const std::string& key, const Calibration& c) {
   if (folder.empty()) {
     return Error{ErrorCode::kNotFound, "neither HOME nor XDG_CACHE_HOME", ""};
   }
+  json::array models;
+  for (const cost::StepCost& cost : c.costs) {
+    json::object model = {{"table", ToJson(cost.table)}};
+    model["coarse"] =
+        cost.coarse ? json::value(ToJson(*cost.coarse)) : json::value();
+    models.push_back(std::move(model));
+  }
   return WriteCache(folder, kKind, key,
-                    {{"step_seconds", json::value_from(c.step_seconds)},
-                     {"row_seconds", json::value_from(c.row_seconds)},
-                     {"tokens_per_second", c.tokens_per_second},
-                     {"ttft_p50", c.ttft_p50},
-                     {"ttft_p99", c.ttft_p99},
-                     {"tpot_p50", c.tpot_p50}});
+                    {{"models", std::move(models)},
+                     {"request_seconds", c.request_seconds},
+                     {"tokens_per_second", c.errors.tokens_per_second},
+                     {"total", c.errors.total},
+                     {"ttft_p50", c.errors.ttft_p50},
+                     {"ttft_p99", c.errors.ttft_p99},
+                     {"tpot_p50", c.errors.tpot_p50}});
 }
 
 void Apply(const Calibration& calibration, sim::SimDevice* device) {
-  if (calibration.step_seconds.size() != device->models.size()) return;
+  if (calibration.costs.size() != device->models.size()) return;
   for (size_t i = 0; i < device->models.size(); ++i) {
-    device->models[i].cost.step_seconds = calibration.step_seconds[i];
-    device->models[i].cost.row_seconds = calibration.row_seconds[i];
+    device->models[i].cost = calibration.costs[i];
   }
-  device->calibrated = true;
-  device->errors = fmt::format(
-      "tokens/s {:.0f} %, TTFT p50 {:.0f} % and p99 {:.0f} %, TPOT p50 {:.0f} "
-      "%",
-      100 * calibration.tokens_per_second, 100 * calibration.ttft_p50,
-      100 * calibration.ttft_p99, 100 * calibration.tpot_p50);
+  device->options.request_seconds = calibration.request_seconds;
+  device->errors = calibration.errors;
 }
 
 }  // namespace aio::cli

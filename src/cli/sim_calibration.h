@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What `aio bench sim-error` has found of this machine's models, for `aio
-// simulate`: what a step takes beside its table, and how far the simulator was
-// from the engine.
+// simulate`: what steps took, and how far the simulator was from the engine.
 //
 // Thread safety: free functions.
 #pragma once
@@ -16,17 +15,16 @@
 namespace aio::cli {
 
 struct Calibration {
-  // [model of the device] StepCost::step_seconds and row_seconds.
-  std::vector<double> step_seconds, row_seconds;
-  // The largest of the workloads, as shares; signs dropped.
-  double tokens_per_second = 0, ttft_p50 = 0, ttft_p99 = 0, tpot_p50 = 0;
+  std::vector<cost::StepCost> costs;  // [model of the device] tables alone
+  double request_seconds = 0;         // SimBackend::Options
+  sim::FigureErrors errors;           // the largest of the workloads
 };
 
 // Kept under a key that names machine, build and models.
 Result<Calibration> ReadCalibration(const std::string& key);
 Result<void> WriteCalibration(const std::string& key, const Calibration& c);
 
-// Of a device with as many models as it was measured with; else not changed.
+// To a device with as many models as it was measured with; else no change.
 void Apply(const Calibration& calibration, sim::SimDevice* device);
 
 }  // namespace aio::cli

@@ -8,11 +8,7 @@
 
 #include "base/machine.h"
 #include "base/nearest.h"
-#include "cli/cache_file.h"
-#include "cli/clock.h"
 #include "cli/sim_calibration.h"
-#include "cli/step_cache.h"
-#include "engine/measure_steps.h"
 #include "engine/memory_plan.h"
 #include "sim/profiles.h"
 
@@ -52,6 +48,8 @@ Result<sim::SimModel> SimModelOf(const engine::Model& model) {
   }
   out.cost.table = model.sched.step_table ? *model.sched.step_table : *coarse;
   out.cost.coarse = coarse;
+  out.known = {model.sched.step_table, coarse};
+  out.layers = forward.layers();
   out.sched = model.sched;
   out.sched.pages = forward.pages();
   out.sched.page_tokens = model::kPageTokens;
@@ -74,47 +72,9 @@ std::string KeyOf(const engine::Model& model, int threads) {
                      model.forward->pages());
 }
 
-// A table of steps: measured anew and kept, or as it was kept, or as it is.
-Result<void> FindTable(const std::string& key, bool measure, uint8_t bits,
-                       engine::Model* model, cost::StepTable* table) {
-  const std::string folder = CacheFolder();
-  const std::string full = fmt::format("{} {} bits", key, bits);
-  if (!measure) {
-    const auto kept = ReadSteps(folder, full);
-    if (kept) *table = kept->table;
-    return {};
-  }
-  constexpr double kPatience = 20;  // seconds
-  engine::MeasureOptions options;
-  options.seconds_max = kPatience;
-  options.seconds_enough = kPatience / 4;
-  options.cache_bytes = ReadMachine().cache_bytes;
-  options.logits_max = model->sched.sequences_max;
-  options.bits = bits;
-  ASSIGN_OR_RETURN(
-      const engine::MeasuredSteps steps,
-      engine::MeasureSteps(model->forward.get(), options, NowSeconds));
-  *table = steps.table;
-  if (folder.empty()) return {};
-  return WriteSteps(folder, full, steps);
-}
-
-Result<sim::SimModel> FindModel(engine::Model* model, const std::string& key,
-                                bool measure) {
-  ASSIGN_OR_RETURN(sim::SimModel out, SimModelOf(*model));
-  const bool fine = model->sched.step_table.has_value();
-  RETURN_IF_ERROR(
-      FindTable(key, measure, fine ? 8 : 4, model, &out.cost.table));
-  if (fine && out.cost.coarse) {
-    RETURN_IF_ERROR(FindTable(key, measure, 4, model, &*out.cost.coarse));
-  }
-  return out;
-}
-
 }  // namespace
 
-Result<SimSetup> SetupOfConfig(config::Config config, bool measure,
-                               const Say& say) {
+Result<SimSetup> SetupOfConfig(config::Config config, const Say& say) {
   SimSetup out;
   for (auto& [name, settings] : config.variants) {
     if (!settings.upstream.empty()) {
@@ -133,17 +93,15 @@ Result<SimSetup> SetupOfConfig(config::Config config, bool measure,
     made.name = name;
     std::string keys;
     for (auto& resident : models.loaded.residents) {
-      const std::string key = KeyOf(resident.model, models.pool->threads());
-      if (measure) say("measuring " + resident.model.views.front().variant);
-      ASSIGN_OR_RETURN(sim::SimModel model,
-                       FindModel(&resident.model, key, measure));
+      ASSIGN_OR_RETURN(sim::SimModel model, SimModelOf(resident.model));
       made.models.push_back(std::move(model));
+      if (!out.tokenizer) out.tokenizer = resident.model.tokenizer;
       const int tokens = resident.model.forward->vocabulary();
       out.vocabulary =
           out.vocabulary == 0 ? tokens : std::min(out.vocabulary, tokens);
-      keys += key + ";";
+      keys += KeyOf(resident.model, models.pool->threads()) + ";";
     }
-    if (const auto known = ReadCalibration(keys)) Apply(*known, &made);
+    if (const auto found = ReadCalibration(keys)) Apply(*found, &made);
     out.devices.push_back(std::move(made));
     out.keys.push_back(std::move(keys));
   }
@@ -160,7 +118,6 @@ Result<SimSetup> SetupOfProfile(const std::string& profile,
   SimSetup out;
   sim::SimDevice made;
   made.name = profile;
-  made.calibrated = device->calibrated;
   int64_t left = memory_bytes;
   for (const std::string& name : shapes) {
     const auto shape = sim::FindShape(name);
@@ -176,6 +133,9 @@ Result<SimSetup> SetupOfProfile(const std::string& profile,
     if (device->columns_max > 0) model.sched.columns_max = device->columns_max;
     left -= model.weight_bytes;
     out.variants.push_back(name);
+    if (const auto known = sim::PublishedQuality(name)) {
+      out.quality[name] = *known;
+    }
     made.models.push_back(std::move(model));
   }
   if (left <= 0) {

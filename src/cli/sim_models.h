@@ -7,6 +7,7 @@
 // See docs/simulator.md.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,17 +23,17 @@ namespace aio::cli {
 Result<sim::SimModel> SimModelOf(const engine::Model& model);
 
 // The local variants of a config, each device loaded for its step tables and
-// let go; calibrated as far as `aio bench sim-error` has been run. `measure`:
-// measures tables for it, with more patience than a start has, and keeps them.
+// let go; calibrated as far as `aio bench sim-error` has been run.
 // kInvalidArgument if there are none, or upstreams among them.
 struct SimSetup {
   std::vector<sim::SimDevice> devices;
   std::vector<std::string> variants;
   int vocabulary = 0;  // of the model that has the fewest tokens; 0: unknown
   std::vector<std::string> keys;  // [device] of its calibration
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // of the first model
+  core::QualityTable quality;  // as published, of a device that is elsewhere
 };
-Result<SimSetup> SetupOfConfig(config::Config config, bool measure,
-                               const Say& say);
+Result<SimSetup> SetupOfConfig(config::Config config, const Say& say);
 
 // Models of these shapes, "openpangu-1b", side by side on a profile's device,
 // with KV in `memory_bytes` less their weights. kNotFound names the nearest.

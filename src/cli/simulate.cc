@@ -5,19 +5,24 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "cli/recorded_texts.h"
 #include "cli/sim_models.h"
 #include "eval/json_text.h"
+#include "gguf/gguf.h"
 #include "sim/profiles.h"
 
 namespace aio::cli {
@@ -30,6 +35,7 @@ struct Flags {
   std::vector<std::string> models = {"openpangu-1b", "openpangu-7b"};
   double memory_gib = 64;
   std::string workload = "chat";
+  std::string tokenizer;  // of recorded texts
   int requests = 1000;
   double rate = 0;
   int clients = 0;
@@ -47,8 +53,77 @@ Result<std::string> ReadFile(const std::string& path) {
   return std::string{std::istreambuf_iterator<char>(in), {}};
 }
 
-Result<sim::WorkloadOptions> WorkloadOf(const Flags& flags) {
+// What people ask for with texts of such a kind (bench/spec/make_texts.py).
+core::Label LabelOf(std::string_view kind) {
+  using core::Label;
+  constexpr std::pair<std::string_view, Label> kKinds[] = {
+      {"humaneval", Label::kCode},
+      {"coding", Label::kCode},
+      {"math", Label::kMath},
+      {"math_reasoning", Label::kMath},
+      {"reasoning", Label::kQa},
+      {"summarization", Label::kSummarize},
+      {"translation", Label::kTranslate}};
+  for (const auto& [name, label] : kKinds) {
+    if (name == kind) return label;
+  }
+  return Label::kChat;
+}
+
+Result<std::shared_ptr<const tokenizer::Tokenizer>> TokenizerOf(
+    const Flags& flags, const SimSetup& setup) {
+  if (flags.tokenizer.empty() && setup.tokenizer) return setup.tokenizer;
+  if (flags.tokenizer.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "texts are simulated in tokens: say whose with --tokenizer "
+                 "FILE.gguf",
+                 "tokenizer"};
+  }
+  ASSIGN_OR_RETURN(const gguf::File file, gguf::File::Open(flags.tokenizer));
+  return tokenizer::Tokenizer::Load(file);
+}
+
+// Longer than any model of the setup takes: they would all fail.
+int ContextOf(const SimSetup& setup) {
+  int out = 1 << 20;
+  for (const sim::SimDevice& device : setup.devices) {
+    for (const sim::SimModel& model : device.models) {
+      out = std::min(out, model.context_tokens_max);
+    }
+  }
+  return out;
+}
+
+Result<void> AddTexts(const Flags& flags, const SimSetup& setup,
+                      sim::WorkloadOptions* out) {
+  if (flags.divide != 1) {
+    return Error{ErrorCode::kInvalidArgument, "a text cannot be divided",
+                 "divide"};
+  }
+  ASSIGN_OR_RETURN(const auto tokenizer, TokenizerOf(flags, setup));
+  RecordedTextOptions options;
+  options.context_max = ContextOf(setup);
+  options.field = "workload";
+  ASSIGN_OR_RETURN(const std::vector<RecordedText> texts,
+                   ReadRecordedTexts(flags.workload, *tokenizer, options));
+  for (const RecordedText& text : texts) {
+    sim::WorkloadOptions::Recorded recorded;
+    recorded.intent = LabelOf(text.kind);
+    recorded.prompt = static_cast<int>(text.prompt.size());
+    recorded.tokens = text.prompt;
+    recorded.tokens.insert(recorded.tokens.end(), text.output.begin(),
+                           text.output.end());
+    out->recorded.push_back(std::move(recorded));
+  }
+  return {};
+}
+
+Result<sim::WorkloadOptions> WorkloadOf(const Flags& flags,
+                                        const SimSetup& setup) {
   sim::WorkloadOptions out;
+  out.name = flags.workload;
+  // Neither a name nor a text says how fast they come.
+  bool when = flags.rate > 0 || flags.clients > 0;
   if (flags.workload.ends_with(".csv")) {
     ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.workload));
     auto trace = sim::ParseTrace(text);
@@ -57,12 +132,13 @@ Result<sim::WorkloadOptions> WorkloadOf(const Flags& flags) {
                    flags.workload + ", " + trace.error().message, "workload"};
     }
     out.trace = *std::move(trace);
-    out.name = flags.workload;
+    when = true;
+  } else if (flags.workload.ends_with(".jsonl")) {
+    RETURN_IF_ERROR(AddTexts(flags, setup, &out));
   } else {
     ASSIGN_OR_RETURN(out, sim::NamedWorkload(flags.workload));
-    // A name says nothing of how fast they come.
-    if (flags.rate == 0 && flags.clients == 0) out.clients = 1;
   }
+  if (!when) out.clients = 1;
   out.requests = flags.requests;
   out.rate = flags.rate;
   if (flags.clients > 0) out.clients = flags.clients;
@@ -86,6 +162,7 @@ Result<SimSetup> SetupOf(const Flags& flags, sim::SimulationOptions* options,
       policies->push_back("static:" + name);
     }
     if (setup.variants.size() > 1) policies->push_back("paper");
+    options->quality = setup.quality;
     return setup;
   }
   ASSIGN_OR_RETURN(const config::Config config,
@@ -95,14 +172,21 @@ Result<SimSetup> SetupOf(const Flags& flags, sim::SimulationOptions* options,
   options->large = config.policy.large;
   options->requests_max = config.server.requests_max;
   *policies = {config.policy.kind};
-  return SetupOfConfig(config, false, say);
+  if (!config.probe.model.empty()) {
+    options->model_probe = sim::SimModelProbe{
+        .variant = config.probe.model,
+        .tokens_max = config.probe.tokens_max,
+        .deadline =
+            std::chrono::duration_cast<Duration>(config.probe.deadline)};
+  }
+  return SetupOfConfig(config, say);
 }
 
 Result<std::vector<sim::Report>> Reports(const Flags& flags) {
   sim::SimulationOptions options;
   std::vector<std::string> policies;
   ASSIGN_OR_RETURN(SimSetup setup, SetupOf(flags, &options, &policies));
-  ASSIGN_OR_RETURN(options.workload, WorkloadOf(flags));
+  ASSIGN_OR_RETURN(options.workload, WorkloadOf(flags, setup));
   if (!flags.policies.empty()) policies = flags.policies;
   options.devices = std::move(setup.devices);
   options.variants = std::move(setup.variants);
@@ -186,9 +270,13 @@ void AddSimulate(CLI::App& app, int* exit_code) {
       ->check(CLI::Range(1.0, 10000.0))
       ->capture_default_str();
   c->add_option("--workload,-w", flags->workload,
-                fmt::format("{}, or a trace of Azure's as .csv",
+                fmt::format("{}; a trace of Azure's as .csv; texts as .jsonl "
+                            "(bench/spec/make_texts.py)",
                             fmt::join(sim::WorkloadNames(), ", ")))
       ->capture_default_str();
+  c->add_option("--tokenizer", flags->tokenizer,
+                "A GGUF file whose tokens texts are simulated in; default: "
+                "the first model's of the config");
   c->add_option("--requests,-n", flags->requests)
       ->check(CLI::Range(1, 10000000))
       ->capture_default_str();

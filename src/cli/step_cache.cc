@@ -18,25 +18,34 @@ namespace json = boost::json;
 
 constexpr char kKind[] = "steps";
 
-// Throws what Boost throws if something is not there or of another type.
-engine::MeasuredSteps FromJson(const json::object& object) {
-  engine::MeasuredSteps steps;
-  const auto number = [&](const char* key) {
-    return object.at(key).to_number<double>();
-  };
-  steps.table.columns = json::value_to<std::vector<int>>(object.at("columns"));
-  steps.table.seconds =
-      json::value_to<std::vector<double>>(object.at("seconds"));
-  steps.table.kv_seconds_per_context_token =
-      number("kv_seconds_per_context_token");
-  steps.table.prefill_seconds_per_token = number("prefill_seconds_per_token");
-  steps.window = object.at("window").to_number<int>();
-  steps.whole_ratio = number("whole_ratio");
-  steps.seconds = number("measured_in_seconds");
-  return steps;
+}  // namespace
+
+json::object ToJson(const cost::StepTable& table) {
+  return {{"columns", json::value_from(table.columns)},
+          {"seconds", json::value_from(table.seconds)},
+          {"kv_seconds_per_context_token", table.kv_seconds_per_context_token},
+          {"prefill_seconds_per_token", table.prefill_seconds_per_token},
+          {"pair_seconds", table.pair_seconds}};
 }
 
-}  // namespace
+Result<cost::StepTable> StepTableOf(const json::object& object) {
+  try {
+    const auto number = [&](const char* key) {
+      return object.at(key).to_number<double>();
+    };
+    cost::StepTable table;
+    table.columns = json::value_to<std::vector<int>>(object.at("columns"));
+    table.seconds = json::value_to<std::vector<double>>(object.at("seconds"));
+    table.kv_seconds_per_context_token = number("kv_seconds_per_context_token");
+    table.prefill_seconds_per_token = number("prefill_seconds_per_token");
+    table.pair_seconds = number("pair_seconds");
+    auto checked = cost::Checked(std::move(table));
+    if (checked) return checked;
+    return Error{ErrorCode::kCorrupt, checked.error().message, ""};
+  } catch (const std::exception&) {
+    return Error{ErrorCode::kCorrupt, "no step table", ""};
+  }
+}
 
 Result<engine::MeasuredSteps> ReadSteps(const std::string& folder,
                                         const std::string& key) {
@@ -45,11 +54,14 @@ Result<engine::MeasuredSteps> ReadSteps(const std::string& folder,
     return Error{ErrorCode::kCorrupt,
                  CacheFile(folder, kKind, key) + ": " + why, ""};
   };
+  engine::MeasuredSteps steps;
+  auto table = StepTableOf(kept);
+  if (!table) return corrupt(table.error().message);
+  steps.table = *std::move(table);
   try {
-    engine::MeasuredSteps steps = FromJson(kept);
-    auto checked = cost::Checked(std::move(steps.table));
-    if (!checked) return corrupt(checked.error().message);
-    steps.table = *std::move(checked);
+    steps.window = kept.at("window").to_number<int>();
+    steps.whole_ratio = kept.at("whole_ratio").to_number<double>();
+    steps.seconds = kept.at("measured_in_seconds").to_number<double>();
     return steps;
   } catch (const std::exception&) {
     return corrupt("no step table");
@@ -65,12 +77,7 @@ Result<void> WriteSteps(const std::string& folder, const std::string& key,
                              steps.whole_ratio),
                  ""};
   }
-  json::object out;
-  out["columns"] = json::value_from(steps.table.columns);
-  out["seconds"] = json::value_from(steps.table.seconds);
-  out["kv_seconds_per_context_token"] =
-      steps.table.kv_seconds_per_context_token;
-  out["prefill_seconds_per_token"] = steps.table.prefill_seconds_per_token;
+  json::object out = ToJson(steps.table);
   out["window"] = steps.window;
   out["whole_ratio"] = steps.whole_ratio;
   out["measured_in_seconds"] = steps.seconds;

@@ -6,12 +6,17 @@
 // Thread safety: as cache files.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <string>
 
 #include "base/result.h"
 #include "engine/measure_steps.h"
 
 namespace aio::cli {
+
+boost::json::object ToJson(const cost::StepTable& table);
+// kCorrupt if it is no table.
+Result<cost::StepTable> StepTableOf(const boost::json::object& object);
 
 // kNotFound; kCorrupt for what is no table, or the table of another key.
 Result<engine::MeasuredSteps> ReadSteps(const std::string& folder,

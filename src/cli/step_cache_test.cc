@@ -21,6 +21,7 @@ class StepCacheTest : public testing::Test {
     steps_.table.seconds = {0.1, 0.11, 1.0 / 7};
     steps_.table.kv_seconds_per_context_token = 1e-7;
     steps_.table.prefill_seconds_per_token = 0.01;
+    steps_.table.pair_seconds = 1e-6;
     steps_.window = 3;
     steps_.whole_ratio = 1.02;
     steps_.seconds = 1.5;
@@ -43,6 +44,7 @@ TEST_F(StepCacheTest, WhatWasWrittenIsReadToTheLastBit) {
   EXPECT_EQ(read->table.seconds, steps_.table.seconds);
   EXPECT_EQ(read->table.kv_seconds_per_context_token, 1e-7);
   EXPECT_EQ(read->table.prefill_seconds_per_token, 0.01);
+  EXPECT_EQ(read->table.pair_seconds, 1e-6);
   EXPECT_EQ(read->window, 3);
   EXPECT_EQ(read->whole_ratio, 1.02);
 }

@@ -66,7 +66,8 @@ Result<StepTable> Checked(StepTable measured) {
     return wrong("column counts must ascend from 1 or more");
   }
   bool times = IsTime(measured.kv_seconds_per_context_token) &&
-               IsTime(measured.prefill_seconds_per_token);
+               IsTime(measured.prefill_seconds_per_token) &&
+               IsTime(measured.pair_seconds);
   for (const double s : measured.seconds) times = times && IsTime(s);
   if (!times) return wrong("a time is negative or not a number");
   // N columns take at most N steps of the first entry: more was the machine's

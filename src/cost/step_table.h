@@ -21,6 +21,9 @@ struct StepTable {
   double kv_seconds_per_context_token = 0;
   // Of one more column past the last entry, where a step is bound by compute.
   double prefill_seconds_per_token = 0;
+  // Of a prompt's column with one token before it. Wide entries hold those of
+  // one prompt that begins; StepCost counts the others.
+  double pair_seconds = 0;
 
   // A step of `columns` whose sequences have `context_tokens` in all: linear
   // between entries, by the prefill rate past the last, the first below it.

@@ -360,6 +360,12 @@ void Engine::Charge(State* s, Duration used, bool step_over) {
   }
   if (s->parts.empty()) s->series[0].busy->Increment(Seconds(used));
   device_busy_->Increment(Seconds(used));
+  s->spent += used;
+  if (!step_over) return;
+  const Duration spent = std::exchange(s->spent, Duration());
+  if (!options_.on_step) return;
+  options_.on_step({s->model.views.front().variant,
+                    sched::SizeOf(s->plan, s->parts), Seconds(spent)});
 }
 
 void Engine::CountSequences(State* s) {

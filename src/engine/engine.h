@@ -77,6 +77,13 @@ struct Model {
   }
 };
 
+// A step that was run, for whoever learns what steps take.
+struct StepRecord {
+  std::string_view model;  // its first variant
+  cost::StepSize size;
+  double seconds = 0;  // planning, drafts and sampling among them
+};
+
 struct Options {
   std::string device = "cpu";  // names it in metrics
   int inbox_max = 1024;        // messages waiting for the engine thread
@@ -84,6 +91,8 @@ struct Options {
   // its weights from the caches more often.
   Duration slice = std::chrono::milliseconds(80);
   std::function<void()> on_run;  // Run calls it first, if it is set
+  // Called after each step on the engine's thread, if it is set.
+  std::function<void(const StepRecord&)> on_step;
 };
 
 // A request to answer. `prompt` is not empty and leaves room for an answer.
@@ -193,6 +202,7 @@ class Engine {
     std::map<sched::SequenceId, Sequence> sequences;
     // The step under way.
     bool stepping = false;
+    Duration spent{};
     bool drafting = false;  // a draft model is still to say some of its tokens
     sched::StepPlan plan;
     std::vector<sched::Part> parts;  // [slice of plan]

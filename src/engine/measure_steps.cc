@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/median.h"
+
 namespace aio::engine {
 namespace {
 
@@ -17,7 +19,10 @@ using model::kPageTokens;
 
 // By importance: the ends of the curve first, then where kernels change.
 constexpr std::array kWidths = {1, 8, 32, 4, 16, 2, 24, 12, 3, 6, 5};
+constexpr int kWidest = 32;                          // of them
 constexpr std::array kChunks = {512, 256, 128, 64};  // of prefill
+constexpr int kChunksOfTime =
+    4;  // as the narrower ones and one behind a context
 constexpr int kRounds = 5;
 constexpr int kRoundsEnough = 3;
 constexpr int kContext = 2048;  // behind the column that reads a long one
@@ -29,12 +34,6 @@ constexpr double kDiffersBy = 0.15;
 // Shares of the time limit: a whole step is run if it is thought to take up to
 // the first; of what is left then, the others end each kind of measurement.
 constexpr double kWholeShare = 0.5, kWidthsShare = 0.6, kContextShare = 0.75;
-
-double Median(std::vector<double> v) {
-  const auto middle = v.begin() + static_cast<ptrdiff_t>(v.size() / 2);
-  std::nth_element(v.begin(), middle, v.end());
-  return *middle;
-}
 
 class Measurement {
  public:
@@ -56,6 +55,7 @@ class Measurement {
     MeasureWidths(widths_begin + left * kWidthsShare);
     MeasureContext(widths_begin + left * kContextShare);
     MeasurePrefill();
+    MeasurePairs();
     MeasuredSteps out;
     for (const auto& [n, seconds] : samples_) {
       table_.columns.push_back(n);
@@ -91,8 +91,7 @@ class Measurement {
         2 *
         std::min(options_.cache_bytes > 0 ? options_.cache_bytes : kCacheUsual,
                  kCacheMost);
-    const int64_t weights = options_.bits == 8 ? forward_.weight_bytes()
-                                               : forward_.coarse_weight_bytes();
+    const int64_t weights = forward_.WeightBytes(options_.bits != 8);
     const int64_t layer = std::max<int64_t>(1, weights / std::max(1, layers));
     return static_cast<int>(
         std::clamp<int64_t>(cache / layer + 1, std::min(2, layers), layers));
@@ -129,11 +128,11 @@ class Measurement {
     return Time(window);
   }
 
-  // Positions [0, n) of a prompt.
-  Sample Prefill(int n) {
+  // Positions [begin, begin + n) of a prompt.
+  Sample Prefill(int begin, int n) {
     columns_.clear();
     for (int i = 0; i < n; ++i) {
-      columns_.push_back({0, i, pages_, i == n - 1, options_.bits});
+      columns_.push_back({0, begin + i, pages_, i == n - 1, options_.bits});
     }
     return Time(window_);
   }
@@ -211,14 +210,15 @@ class Measurement {
         Spent() + Expected(kPageTokens) + 4 * Expected(1) > deadline) {
       return;
     }
-    Prefill(kPageTokens);
+    Prefill(0, kPageTokens);
     for (int page = 1; page < pages; ++page) forward_.CopyPage(0, page);
-    const int context = pages * kPageTokens - 1;
+    context_ = pages * kPageTokens;
+    const int last = context_ - 1;
     std::vector<double> differences;
     double cost = 2 * Expected(1);
     for (int i = 0; i < kRounds; ++i) {
       if (Spent() + cost > deadline) break;
-      columns_.assign(1, {0, context, pages_, true});
+      columns_.assign(1, {0, last, pages_, true});
       const Sample behind = Time(window_);
       columns_.assign(1, {0, 0, pages_, true});
       const Sample alone = Time(window_);
@@ -227,36 +227,67 @@ class Measurement {
     }
     if (differences.empty()) return;
     table_.kv_seconds_per_context_token =
-        std::max(0.0, Median(differences) / context);
+        std::max(0.0, Median(differences) / last);
   }
 
-  // The widest chunk that there is time for.
+  // The widest chunk of a prompt that leaves time for narrower ones, then
+  // these.
   void MeasurePrefill() {
     const int widest = samples_.rbegin()->first;
     for (const int n : kChunks) {
       if (n <= widest || n > forward_.columns_max() || n > TokensMax()) {
         continue;
       }
-      if (Spent() + Expected(n) > options_.seconds_max) continue;
-      chunk_ = n;
-      chunk_seconds_ = Prefill(n).step;
-      return;
+      const bool first = chunk_ == 0;
+      if (Spent() + (first ? kChunksOfTime : 1) * Expected(n) >
+          options_.seconds_max) {
+        continue;
+      }
+      if (first) chunk_ = n;
+      const Sample sample = Prefill(0, n);
+      samples_[n].push_back(sample.step);
+      cost_[n] = sample.cost;
     }
   }
 
-  // Without a chunk, a column past the last costs what the last ones did.
-  void AddPrefillRate(cost::StepTable* table) const {
-    const int last = table->columns.back();
-    const double seconds = table->seconds.back();
-    double per_token = seconds / last;
-    if (chunk_ > 0) {
-      per_token = (chunk_seconds_ - seconds) / (chunk_ - last);
-    } else if (table->columns.size() > 1) {
-      const size_t before = table->columns.size() - 2;
-      per_token =
-          (seconds - table->seconds[before]) / (last - table->columns[before]);
+  // The same chunk behind a context and behind none. What the context's KV
+  // takes to be read is apart.
+  void MeasurePairs() {
+    const int begin = std::min(context_, TokensMax() - chunk_);
+    if (chunk_ == 0 || begin <= 0) return;
+    std::vector<double> differences;
+    double cost = 2 * Expected(chunk_);
+    const double first = Spent();
+    for (int i = 0; i < kRoundsEnough; ++i) {
+      if (Spent() + cost > options_.seconds_max) break;
+      if (i > 0 && Spent() - first > options_.seconds_enough) break;
+      const Sample behind = Prefill(begin, chunk_);
+      const Sample alone = Prefill(0, chunk_);
+      differences.push_back(behind.step - alone.step);
+      samples_[chunk_].push_back(alone.step);
+      cost = std::max(cost, behind.cost + alone.cost);
     }
-    table->prefill_seconds_per_token = std::max(0.0, per_token);
+    if (differences.empty()) return;
+    const double kv = begin * table_.kv_seconds_per_context_token;
+    table_.pair_seconds =
+        std::max(0.0, (Median(differences) - kv) / begin / chunk_);
+  }
+
+  // What a column of the widest chunk costs beyond the widths of decoding: two
+  // times far apart, as each may have met a busy moment. Without a chunk, what
+  // the last widths did.
+  void AddPrefillRate(cost::StepTable* table) const {
+    const auto& columns = table->columns;
+    const size_t last = columns.size() - 1;
+    if (last == 0) {
+      table->prefill_seconds_per_token = table->seconds[0] / columns[0];
+      return;
+    }
+    size_t before = last - 1;
+    while (chunk_ > 0 && before > 0 && columns[before] > kWidest) --before;
+    table->prefill_seconds_per_token =
+        std::max(0.0, (table->seconds[last] - table->seconds[before]) /
+                          (columns[last] - columns[before]));
   }
 
   model::Forward& forward_;
@@ -270,8 +301,8 @@ class Measurement {
   std::map<int, std::vector<double>> samples_;  // columns -> whole steps
   std::map<int, double> cost_;  // columns -> seconds of a sample, the slowest
   cost::StepTable table_;
-  int chunk_ = 0;
-  double chunk_seconds_ = 0;
+  int context_ = 0;  // tokens in pages that have numbers
+  int chunk_ = 0;    // the widest that was run
 };
 
 }  // namespace

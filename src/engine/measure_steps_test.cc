@@ -95,12 +95,18 @@ TEST(MeasureStepsTest, TheWindowStandsForAllLayersAndTheHeadForItself) {
   const MeasuredSteps steps = Measure(&forward);
   EXPECT_EQ(steps.window, 3) << "64 MiB of 32 MiB layers, and the last";
   EXPECT_NEAR(steps.whole_ratio, 1, 1e-9);
-  ASSERT_EQ(steps.table.columns,
-            (std::vector<int>{1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32}));
+  ASSERT_EQ(steps.table.columns, (std::vector<int>{1, 2, 3, 4, 5, 6, 8, 12, 16,
+                                                   24, 32, 64, 128, 256, 512}));
   for (const int n : steps.table.columns) {
-    EXPECT_NEAR(steps.table.Seconds(n, 0), 0.025 + 2e-4 * n, 1e-9) << n;
+    // A prompt's columns have each other as context.
+    const double pairs = n <= 32 ? 0 : 0.5 * n * (n - 1);
+    EXPECT_NEAR(steps.table.Seconds(n, 0), 0.025 + 2e-4 * n + 2e-7 * pairs,
+                1e-9)
+        << n;
   }
   EXPECT_NEAR(steps.table.kv_seconds_per_context_token, 2e-7, 1e-12);
+  // Without the context's own share.
+  EXPECT_NEAR(steps.table.pair_seconds, 2e-7, 2e-7 / 512 * 1.01);
 }
 
 TEST(MeasureStepsTest, ThePrefillRateIsThatOfAWideStep) {
@@ -170,8 +176,8 @@ TEST(MeasureStepsTest, ASmallModelIsMeasuredWholeAndAtOnce) {
   };
   const MeasuredSteps steps = Measure(&forward);
   EXPECT_EQ(steps.window, 4);
-  EXPECT_EQ(steps.table.columns.size(), 11u);
-  EXPECT_LT(steps.seconds, 0.2);
+  EXPECT_EQ(steps.table.columns.size(), 15u);
+  EXPECT_LT(steps.seconds, 0.35) << "that is six prompts of 512 tokens";
 }
 
 TEST(MeasureStepsTest, NothingIsAskedThatTheModelCannotDo) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "base/median.h"
 
 namespace aio::eval {
 namespace {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/median.h"
 #include "base/random.h"
 
 namespace aio::eval {
@@ -16,16 +17,6 @@ constexpr int kResamples = 10000;
 // What shared machines can show at all.
 constexpr int kPairsMin = 20;
 constexpr double kDifferenceMin = 0.05;
-
-double MedianInPlace(std::vector<double>* values) {
-  const size_t half = values->size() / 2;
-  std::nth_element(values->begin(), values->begin() + half, values->end());
-  const double upper = (*values)[half];
-  if (values->size() % 2 == 1) return upper;
-  const double lower =
-      *std::max_element(values->begin(), values->begin() + half);
-  return lower + (upper - lower) / 2;
-}
 
 }  // namespace
 
@@ -50,12 +41,6 @@ Interval WilsonOfShare95(double share, int total) {
   return {low, high};
 }
 
-double Median(std::span<const double> values) {
-  if (values.empty()) return 0;
-  std::vector<double> copy(values.begin(), values.end());
-  return MedianInPlace(&copy);
-}
-
 Interval BootstrapMedian95(std::span<const double> values, uint64_t seed) {
   if (values.empty()) return {0, 0};
   std::vector<double> medians(kResamples);
@@ -65,7 +50,7 @@ Interval BootstrapMedian95(std::span<const double> values, uint64_t seed) {
       const double unit = RandomUnit(seed, r, i);
       sample[i] = values[static_cast<size_t>(unit * values.size())];
     }
-    medians[r] = MedianInPlace(&sample);
+    medians[r] = MedianInPlace(sample);
   }
   std::sort(medians.begin(), medians.end());
   const auto at = [&](double share) {

@@ -24,10 +24,6 @@ Interval Wilson95(int right, int total);
 // asked several times each. REQUIRES: 0 <= share <= 1.
 Interval WilsonOfShare95(double share, int total);
 
-// The middle value; of an even count the mean of the two in the middle. 0 for
-// none.
-double Median(std::span<const double> values);
-
 // The 95 % interval of the median by the percentile bootstrap (Efron 1979),
 // 10000 resamples drawn by `seed`. Pairs that were measured one after the other
 // enter as one value each, their ratio. {0, 0} for none.

@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include "base/median.h"
+
 namespace aio::eval {
 namespace {
 

@@ -65,6 +65,9 @@ class Forward {
   // columns have 4; with any other it is weight_bytes().
   virtual bool nested() const { return false; }
   virtual int64_t coarse_weight_bytes() const { return weight_bytes(); }
+  int64_t WeightBytes(bool coarse) const {
+    return coarse ? coarse_weight_bytes() : weight_bytes();
+  }
 
   // Copies the KV of one page into another; never during a step. A sequence
   // that shares part of a page with another goes on in its own copy.

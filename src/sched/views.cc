@@ -31,6 +31,19 @@ bool OrderByView(std::span<const core::View> views,
   return coarse;
 }
 
+cost::StepSize SizeOf(const StepPlan& plan, std::span<const Part> parts) {
+  cost::StepSize size = {.columns = plan.columns};
+  size.coarse = std::ranges::none_of(parts, &Part::fine);
+  for (const Slice& slice : plan.slices) {
+    if (slice.known() > 1) {
+      size.Add(slice.begin, slice.count);
+    } else {
+      size.context_tokens += slice.begin + slice.count;
+    }
+  }
+  return size;
+}
+
 WeightShares::WeightShares(int64_t weight_bytes, int64_t coarse_bytes,
                            const StepPlan& plan, std::span<const Part> parts)
     : coarse_(static_cast<double>(coarse_bytes)),

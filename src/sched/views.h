@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/view.h"
+#include "cost/step_cost.h"
 #include "sched/scheduler.h"
 
 namespace aio::sched {
@@ -32,6 +33,9 @@ struct Part {
 bool OrderByView(std::span<const core::View> views,
                  const std::function<int(SequenceId)>& view_of, StepPlan* plan,
                  std::vector<Part>* parts);
+
+// What a step takes depends on this. Drafts count as sequences of one column.
+cost::StepSize SizeOf(const StepPlan& plan, std::span<const Part> parts);
 
 // What a step reads of the weights, shared out: what 4 bits need to all columns
 // alike, the rest to those that have 8.

@@ -142,6 +142,16 @@ constexpr Architecture kArchitectures[] = {
     {"llama-3.1-8b", 32, 4096, 14336, 32, 8, 128, 128256},
 };
 
+// [P] HumanEval, GSM8K and C-Eval, in shares.
+struct Accuracy {
+  std::string_view model;
+  double code, math, qa;
+};
+constexpr Accuracy kAccuracies[] = {
+    {"openpangu-1b", 0.6768, 0.7392, 0.6320},
+    {"openpangu-7b", 0.6280, 0.8302, 0.7889},
+};
+
 constexpr int kColumnsMost = 16384;
 
 PrefillRate RateOf(const Profile& profile, const ModelShape& shape) {
@@ -225,15 +235,29 @@ std::vector<std::string_view> ProfileNames() {
   return names;
 }
 
+std::optional<core::QualityTable::mapped_type> PublishedQuality(
+    std::string_view model) {
+  const auto found = std::ranges::find(kAccuracies, model, &Accuracy::model);
+  if (found == std::end(kAccuracies)) return std::nullopt;
+  core::QualityTable::mapped_type out;
+  const auto set = [&](core::Label label, double value) {
+    out[static_cast<size_t>(label)] = core::Quality{.value = value};
+  };
+  set(core::Label::kCode, found->code);
+  set(core::Label::kMath, found->math);
+  set(core::Label::kQa, found->qa);
+  return out;
+}
+
 int64_t WeightBytes(const Profile& profile, const ModelShape& shape) {
   return static_cast<int64_t>(static_cast<double>(shape.matrix_params) *
                               profile.matrix_bytes) +
          2 * shape.head_params;
 }
 
-StepCost CostOf(const Profile& profile, const ModelShape& shape) {
+cost::StepCost CostOf(const Profile& profile, const ModelShape& shape) {
   const PrefillRate rate = RateOf(profile, shape);
-  StepCost cost;
+  cost::StepCost cost;
   cost.table.columns = Columns(profile);
   for (const int n : cost.table.columns) {
     cost.table.seconds.push_back(StepSeconds(profile, shape, rate, n));
@@ -242,9 +266,8 @@ StepCost CostOf(const Profile& profile, const ModelShape& shape) {
       static_cast<double>(shape.kv_bytes_per_token) / profile.bandwidth;
   cost.table.prefill_seconds_per_token = rate.seconds_per_token;
   cost.host_seconds = shape.layers * profile.host_seconds_per_layer;
-  // A prompt alone has half of all pairs of its tokens, a chunk all with those
-  // before it.
-  cost.pair_seconds = 2 * rate.seconds_per_pair;
+  // A prompt has half of all pairs of its tokens.
+  cost.table.pair_seconds = 2 * rate.seconds_per_pair;
   cost.sizes.assign(profile.sizes.begin(), profile.sizes.end());
   return cost;
 }

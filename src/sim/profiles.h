@@ -22,7 +22,8 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/step_cost.h"
+#include "core/quality.h"
+#include "cost/step_cost.h"
 
 namespace aio::sim {
 
@@ -78,8 +79,6 @@ struct Profile {
   int columns_max = 0;
   // What a cold model's first step takes longer; for SimModel.
   double first_step_seconds = 0;
-  // Held against this project's own measurements on that device: none is.
-  bool calibrated = false;
   std::string_view assumptions;  // what has no source, for reports
 };
 
@@ -87,10 +86,14 @@ struct Profile {
 const Profile* FindProfile(std::string_view name);
 std::vector<std::string_view> ProfileNames();
 
+// How often a model is right by intent, as somebody has published it.
+std::optional<core::QualityTable::mapped_type> PublishedQuality(
+    std::string_view model);
+
 // What a step of one column reads.
 int64_t WeightBytes(const Profile& profile, const ModelShape& shape);
 // The table goes to 16,384 columns in one step, the longest prompt of which a
 // measurement is known. It has the host floor in it, as a measured one would.
-StepCost CostOf(const Profile& profile, const ModelShape& shape);
+cost::StepCost CostOf(const Profile& profile, const ModelShape& shape);
 
 }  // namespace aio::sim

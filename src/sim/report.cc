@@ -68,6 +68,45 @@ std::string Line(const std::array<std::string, 12>& cells) {
   return out + "\n";
 }
 
+// Of all devices, the worst; nothing if one of them was never compared.
+std::optional<FigureErrors> ErrorsOf(const Report& report) {
+  FigureErrors out;
+  for (const DeviceRow& device : report.devices) {
+    if (!device.errors) return std::nullopt;
+    for (const auto figure :
+         {&FigureErrors::tokens_per_second, &FigureErrors::total,
+          &FigureErrors::ttft_p50, &FigureErrors::ttft_p99,
+          &FigureErrors::tpot_p50}) {
+      out.*figure = std::max(out.*figure, (*device.errors).*figure);
+    }
+  }
+  return out;
+}
+
+// What stands under the figures of all.
+std::string ErrorLine(const Report& report) {
+  const auto errors = ErrorsOf(report);
+  if (!errors) {
+    const std::string no = "uncalibrated";
+    return Line({"off by", "", "", "", "", "?", no, no, "?", "?", "", ""});
+  }
+  const auto text = [](double share) {
+    return fmt::format("{:.0f}%", 100 * share);
+  };
+  return Line({"off by up to", "", "", "", "", text(errors->tokens_per_second),
+               text(errors->ttft_p50) + "/?/" + text(errors->ttft_p99),
+               text(errors->tpot_p50) + "/?/?", "?", "?", "", ""});
+}
+
+json::value ToJson(const std::optional<FigureErrors>& errors) {
+  if (!errors) return nullptr;
+  return json::object{{"tokens_per_second", errors->tokens_per_second},
+                      {"total_mean", errors->total},
+                      {"ttft_p50", errors->ttft_p50},
+                      {"ttft_p99", errors->ttft_p99},
+                      {"tpot_p50", errors->tpot_p50}};
+}
+
 std::string TimeText(double seconds) {
   return seconds < 0.1   ? fmt::format("{:.1f}ms", 1e3 * seconds)
          : seconds < 100 ? fmt::format("{:.2f}s", seconds)
@@ -91,6 +130,16 @@ std::string LineOf(const ReportRow& row) {
 
 }  // namespace
 
+std::string CalibratedText(const DeviceRow& device) {
+  if (!device.errors) return "uncalibrated";
+  const FigureErrors& e = *device.errors;
+  return fmt::format(
+      "calibrated: off by up to {:.0f} % in tokens/s, {:.0f} % in TTFT p50 and "
+      "{:.0f} % in its p99, {:.0f} % in TPOT p50",
+      100 * e.tokens_per_second, 100 * e.ttft_p50, 100 * e.ttft_p99,
+      100 * e.tpot_p50);
+}
+
 Spread SpreadOf(std::vector<double> values) {
   Spread out;
   out.count = static_cast<int64_t>(values.size());
@@ -113,6 +162,7 @@ std::string ReportTable(const Report& report) {
                "bytes/tok", "quality"});
   for (const ReportRow& row : report.variants) out += LineOf(row);
   out += LineOf(report.all);
+  out += ErrorLine(report);
   for (const DeviceRow& d : report.devices) {
     out += fmt::format(
         "device {}: {} busy, {} steps of {:.1f} columns, {} paused, {}\n",
@@ -120,8 +170,17 @@ std::string ReportTable(const Report& report) {
         d.steps == 0
             ? 0.0
             : static_cast<double>(d.columns) / static_cast<double>(d.steps),
-        d.paused,
-        d.calibrated ? "calibrated: off by up to " + d.errors : "uncalibrated");
+        d.paused, CalibratedText(d));
+  }
+  if (report.model_probes > 0) {
+    out += fmt::format("model probe: asked of {} of {} requests\n",
+                       report.model_probes, report.all.requests);
+  }
+  if (report.all.drafted_tokens > 0) {
+    out += fmt::format("drafts: {} tokens, {} of them accepted\n",
+                       report.all.drafted_tokens,
+                       Percent(static_cast<double>(report.all.accepted_tokens) /
+                               static_cast<double>(report.all.drafted_tokens)));
   }
   if (report.ceiling > 0) {
     out += fmt::format(
@@ -138,8 +197,8 @@ json::object ReportJson(const Report& report) {
   for (const ReportRow& row : report.variants) variants.push_back(ToJson(row));
   for (const DeviceRow& d : report.devices) {
     devices.push_back(json::object{{"name", d.name},
-                                   {"calibrated", d.calibrated},
-                                   {"errors", d.errors},
+                                   {"calibrated", d.errors.has_value()},
+                                   {"errors", ToJson(d.errors)},
                                    {"busy_seconds", d.busy_seconds},
                                    {"utilisation", d.utilisation},
                                    {"steps", d.steps},
@@ -154,6 +213,7 @@ json::object ReportJson(const Report& report) {
           {"seed", report.seed},
           {"seconds", report.seconds},
           {"events", report.events},
+          {"model_probes", report.model_probes},
           {"all", ToJson(report.all)},
           {"variants", std::move(variants)},
           {"devices", std::move(devices)},

@@ -9,6 +9,7 @@
 #include <array>
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,10 +39,15 @@ struct ReportRow {
   double quality = -1;  // expected, of the finished; -1: not known
 };
 
+// How far simulated figures were from measured ones, as shares without a sign.
+struct FigureErrors {
+  double tokens_per_second = 0, total = 0, ttft_p50 = 0, ttft_p99 = 0,
+         tpot_p50 = 0;
+};
+
 struct DeviceRow {
   std::string name;
-  bool calibrated = false;
-  std::string errors;  // of the figures, if calibrated
+  std::optional<FigureErrors> errors;  // absent: uncalibrated
   double busy_seconds = 0, utilisation = 0;
   int64_t steps = 0, columns = 0, paused = 0;
 };
@@ -51,6 +57,7 @@ struct Report {
   uint64_t seed = 0;
   double seconds = 0;  // virtual, to the last answer
   int64_t events = 0;
+  int64_t model_probes = 0;  // asked
   ReportRow all;
   std::vector<ReportRow> variants;
   std::vector<DeviceRow> devices;
@@ -59,6 +66,8 @@ struct Report {
   std::vector<std::string> notes;
 };
 
+// "uncalibrated", or how far its figures were from measured ones.
+std::string CalibratedText(const DeviceRow& device);
 std::string ReportTable(const Report& report);
 boost::json::object ReportJson(const Report& report);
 // A page of its own, nothing loaded from elsewhere.

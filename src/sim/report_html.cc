@@ -111,9 +111,7 @@ std::string ReportHtml(const std::vector<Report>& reports) {
         report.seed);
     for (const DeviceRow& d : report.devices) {
       out += fmt::format(" Device {}: {:.1f} % busy, {}.", Escaped(d.name),
-                         100 * d.utilisation,
-                         d.calibrated ? "calibrated: off by up to " + d.errors
-                                      : "uncalibrated");
+                         100 * d.utilisation, CalibratedText(d));
     }
     if (report.ceiling > 0) {
       out += fmt::format(

@@ -47,12 +47,14 @@ void SimBackend::AddModel(SimModel model, Metrics* metrics) {
   m->work.resize(variants.size());
   m->queueing.resize(variants.size());
   m->admissions.resize(variants.size());
+  if (!model.known.fine && !model.known.coarse) {
+    model.known = {model.cost.table, model.cost.coarse};
+  }
   model.speculation.read_seconds_max = Seconds(options_.slice);
   m->speculation = std::make_unique<sched::Speculation>(
-      model.speculation, std::move(variants),
-      sched::StepTables{model.cost.table, model.cost.coarse}, metrics);
+      model.speculation, std::move(variants), model.known, metrics);
   model.sched.step_table =
-      model.cost.coarse ? *model.cost.coarse : model.cost.table;
+      model.known.coarse ? model.known.coarse : model.known.fine;
   m->scheduler = std::make_unique<sched::Scheduler>(model.sched);
   m->first_step_seconds = model.first_step_seconds;
   m->model = std::move(model);
@@ -67,10 +69,10 @@ void SimBackend::FindDraftModels() {
     const bool coarse = draft->views[view] != core::View::k8;
     m->draft_salt = draft->views[view];
     m->guests = std::make_unique<Guests>(this, m.get(), draft, coarse);
-    const StepCost& cost = draft->model.cost;
+    const sched::StepTables& known = draft->model.known;
     m->draft_model = std::make_unique<sched::DraftModel>(
         m->guests.get(), draft->scheduler.get(),
-        coarse && cost.coarse ? *cost.coarse : cost.table);
+        coarse ? known.coarse : known.fine);
     m->speculation->SetDraftModel(m->draft_model.get(),
                                   [draft = draft] { return !draft->stepping; });
   }

@@ -23,12 +23,12 @@
 #include "base/metrics.h"
 #include "core/backend.h"
 #include "core/view.h"
+#include "cost/step_cost.h"
 #include "sched/scheduler.h"
 #include "sched/speculation.h"
 #include "sched/turns.h"
 #include "sched/views.h"
 #include "sim/sim_request.h"
-#include "sim/step_cost.h"
 
 namespace aio::sim {
 
@@ -41,8 +41,12 @@ struct SimView {
 
 struct SimModel {
   std::vector<SimView> views;  // at least one
-  StepCost cost;
-  sched::Options sched;  // its step table is taken from `cost`
+  cost::StepCost cost;
+  sched::Options sched;
+  // What scheduler and drafts go by, which may differ from what steps take;
+  // empty: the tables of `cost`. Takes the place of the one in `sched`.
+  sched::StepTables known;
+  int layers = 0;  // turns end between them; 0: anywhere
   int context_tokens_max = 32768;
   int64_t weight_bytes = 0;  // of a step with columns of 8 bits
   int64_t coarse_weight_bytes = 0;
@@ -119,6 +123,7 @@ class SimBackend : public core::Backend {
   void Wake();
   void BeginSlice();
   void BeginStep(Model* m);
+  void TimeStep(Model* m);
   void EndSlice(Model* m, Duration took);
   void Harvest(Model* m);
   void Account(Model* m, const sched::StepPlan& plan);

@@ -55,7 +55,7 @@ struct SimBackend::Model {
   bool stepping = false;
   sched::StepPlan plan;
   std::vector<sched::Part> parts;
-  Duration left{};
+  Duration left{}, turn{};   // turns of so long
   double guest_seconds = 0;  // of a draft model, for this step
 };
 

@@ -11,14 +11,13 @@ namespace aio::sim {
 
 // A step of the draft model for all of its parts.
 std::vector<int32_t> SimBackend::Guests::Run(std::span<const Part> parts) {
-  StepSize step = {.columns = 0};
+  cost::StepSize step = {.columns = 0};
   step.coarse = coarse_;
   std::vector<int32_t> next;
   for (const Part& part : parts) {
     step.columns += part.end - part.begin;
     step.Add(part.begin, part.end - part.begin);
     if (!part.draws) continue;
-    ++step.rows;
     const auto it = owner_.requests_.find(part.id);
     if (it == owner_.requests_.end()) {
       next.push_back(0);
@@ -54,7 +53,7 @@ void SimBackend::BeginSlice() {
   Model* m = models_[next].get();
   if (!m->stepping) BeginStep(m);
   running_ = true;
-  const Duration took = std::min(m->left, options_.slice);
+  const Duration took = std::min(m->left, m->turn);
   executor_->PostAt(executor_->Now() + took,
                     [this, m, took, alive = std::weak_ptr(alive_)] {
                       if (!alive.expired()) EndSlice(m, took);
@@ -88,22 +87,23 @@ void SimBackend::BeginStep(Model* m) {
   work_.paused += m->plan.paused;
   m->stepping = true;
   if (m->plan.slices.empty()) {
-    m->left = Duration(0);
+    m->left = m->turn = Duration(0);
     return;
   }
-  StepSize step = {.columns = m->plan.columns};
-  step.coarse = coarse;
-  for (const sched::Slice& slice : m->plan.slices) {
-    step.rows += slice.logits ? 1 + slice.drafts : 0;
-    if (slice.known() > 1) {
-      step.Add(slice.begin, slice.count);
-    } else {
-      step.context_tokens += slice.begin + slice.count;
-    }
-  }
-  const double seconds = m->guest_seconds + m->model.cost.Seconds(step) +
-                         std::exchange(m->first_step_seconds, 0);
+  TimeStep(m);
+}
+
+// A turn goes on to the end of the layer in which its slice of time is over.
+void SimBackend::TimeStep(Model* m) {
+  const double seconds =
+      m->guest_seconds +
+      m->model.cost.Seconds(sched::SizeOf(m->plan, m->parts)) +
+      std::exchange(m->first_step_seconds, 0);
   m->left = FromSeconds(seconds / speed_);
+  m->turn = options_.slice;
+  if (m->model.layers == 0) return;
+  const Duration layer = std::max(Duration(1), m->left / m->model.layers);
+  m->turn = (options_.slice + layer - Duration(1)) / layer * layer;
 }
 
 void SimBackend::EndSlice(Model* m, Duration took) {

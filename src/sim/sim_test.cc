@@ -152,18 +152,16 @@ TEST_F(SimBackendTest, ASecondRequestJoinsAtTheNextStep) {
   EXPECT_NEAR(b->at[1], 0.039, 1e-9);
 }
 
-TEST_F(SimBackendTest, AStepHasAFloorAndAPriceForContextAndRows) {
+TEST_F(SimBackendTest, AStepHasAFloorAndAPriceForContext) {
   SimModel model = ModelOf("m", 0.001, 0);
   model.cost.table.kv_seconds_per_context_token = 1e-5;
   model.cost.host_seconds = 0.02;
-  model.cost.step_seconds = 0.003;
-  model.cost.row_seconds = 0.0005;
   Make({model}, {.request_seconds = 0.1});
   const auto a = Start(Ask("a", 100, 2));
   Run();
   // Contexts of 100 and 101 tokens.
-  EXPECT_NEAR(a->at[0], 0.1 + 0.0235 + 0.00100, 1e-8);
-  EXPECT_NEAR(a->at[1] - a->at[0], 0.0235 + 0.00101, 1e-8);
+  EXPECT_NEAR(a->at[0], 0.1 + 0.02 + 0.00100, 1e-8);
+  EXPECT_NEAR(a->at[1] - a->at[0], 0.02 + 0.00101, 1e-8);
 }
 
 TEST_F(SimBackendTest, DecodingIsPaddedToTheCapturedSizes) {
@@ -477,9 +475,85 @@ TEST(ClientsTest, MayGoAsSoonAsAllRequestsHaveEnded) {
   EXPECT_EQ(rows[1].requests, 10);
 }
 
+// A text probe that never knows: all goes to the large one, unless a model that
+// does is asked, which the small one pays for.
+TEST(SimulationTest, TheModelProbeIsAskedWhereTheTextProbeIsUnsure) {
+  SimulationOptions o = TwoModels();
+  o.workload = {};
+  o.workload.kinds = {Kind{}, Kind{}};
+  o.workload.kinds[0].intent = core::Label::kCode;
+  o.workload.kinds[0].share = 3;
+  o.workload.rate = 0.5;
+  o.workload.requests = 200;
+  o.text_probe = {{1, 0.3, 0.3}};
+  const auto blind = Simulate(o);
+  ASSERT_TRUE(blind) << blind.error().message;
+  EXPECT_EQ(blind->variants[0].requests, 0);
+  EXPECT_EQ(blind->model_probes, 0);
+  o.model_probe = SimModelProbe{.variant = "small", .bins = {{1, 0.98, 1}}};
+  const auto seen = Simulate(o);
+  ASSERT_TRUE(seen) << seen.error().message;
+  EXPECT_EQ(seen->model_probes, 200);
+  EXPECT_NEAR(seen->variants[0].share, 0.75, 0.08);
+  EXPECT_EQ(seen->all.finished, 200);
+  o.model_probe->variant = "none";
+  EXPECT_EQ(Simulate(o).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST(SimulationTest, FiguresCarryTheErrorsOfTheirDevice) {
+  SimulationOptions o = TwoModels();
+  o.workload.requests = 20;
+  EXPECT_NE(ReportTable(*Simulate(o)).find("uncalibrated"), std::string::npos);
+  o.devices[0].errors = FigureErrors{.tokens_per_second = 0.02,
+                                     .total = 0.03,
+                                     .ttft_p50 = 0.04,
+                                     .ttft_p99 = 0.05,
+                                     .tpot_p50 = 0.06};
+  const std::string table = ReportTable(*Simulate(o));
+  EXPECT_NE(table.find("off by up to"), std::string::npos);
+  EXPECT_NE(table.find(" 2% "), std::string::npos);
+  EXPECT_NE(table.find(" 4%/?/5% "), std::string::npos);
+  EXPECT_NE(table.find(" 6%/?/? "), std::string::npos);
+  EXPECT_EQ(table.find("uncalibrated"), std::string::npos);
+}
+
+// A turn of 80 ms ends with the layer that is under way then: of 4 layers of
+// 50 ms, the second.
+TEST_F(SimBackendTest, ATurnEndsBetweenLayers) {
+  SimModel large = ModelOf("large", 0.200, 0);
+  large.layers = 4;
+  Make({ModelOf("m", 0.010, 0), large});
+  Start(Ask("l", 1, 1), "large");
+  std::shared_ptr<Answer> small;
+  events_.PostAt(Time() + std::chrono::milliseconds(1),
+                 [&] { small = Start(Ask("s", 1, 1), "m"); });
+  Run();
+  EXPECT_NEAR(small->at[0], 0.110, 1e-9);
+}
+
+// What the scheduler goes by may be wrong; what steps take is not.
+TEST_F(SimBackendTest, TheSchedulerMayKnowOtherTables) {
+  SimModel model = ModelOf("m", 0.010, 0.001);
+  const auto first_token = [&](const std::optional<cost::StepTable>& known) {
+    model.known = {known, {}};
+    Make({model});
+    Start(Ask("a", 1, 50));
+    std::shared_ptr<Answer> b;
+    events_.PostAt(events_.Now() + std::chrono::milliseconds(25),
+                   [&] { b = Start(Ask("b", 64, 1)); });
+    const Time begin = events_.Now();
+    Run();
+    return b->at[0] - Seconds(begin - Time());
+  };
+  // If columns are said to be free, all come at once, in the step that begins
+  // at 30 ms and takes 74; else few beside one that decodes.
+  EXPECT_NEAR(first_token(Table(0.010, 0)), 0.104, 1e-9);
+  EXPECT_GT(first_token({}), 0.15);
+}
+
 TEST(SimulationTest, TheCeilingIsTheHarmonicMeanOfTheSteps) {
-  const StepCost small = {.table = Table(0.0114, 0)};
-  const StepCost large = {.table = Table(0.0159, 0)};
+  const cost::StepCost small = {.table = Table(0.0114, 0)};
+  const cost::StepCost large = {.table = Table(0.0159, 0)};
   // The 1.24x of 70/30 traffic where 7B costs 1.39x of 1B.
   EXPECT_NEAR(RoutingCeiling(small, large, 0.7, 1), 1.247, 0.001);
   EXPECT_EQ(RoutingCeiling(small, large, 0, 1), 1);

@@ -26,7 +26,9 @@ class Run {
   Result<void> AddViews(SimModel* model,
                         std::map<std::string, core::Variant>* made);
   Result<void> AddDevices();
-  core::Intent Sense(const core::Request& request);
+  void AddModelProbe();
+  core::Label TruthOf(const core::Request& request) const;
+  uint64_t SeedOf(const core::Request& request) const;
   void AddFaults();
   void AddDeviceRows(Report* report) const;
   void AddWork(ReportRow* row, double seconds) const;
@@ -40,6 +42,7 @@ class Run {
   orchestrator::Parts parts_;
   std::optional<orchestrator::Orchestrator> orchestrator_;
   std::optional<Clients> clients_;
+  int64_t asked_ = 0;  // the model probe
 };
 
 Error NoVariant(const std::string& what) {
@@ -78,8 +81,14 @@ Result<void> Run::AddDevices() {
     for (SimModel& model : device.models) {
       RETURN_IF_ERROR(AddViews(&model, &made));
     }
+    SimBackend::Options options = device.options;
+    if (options_.model_probe && !options.scores) {
+      options.scores = [](const SimRequest&, const auto& labels) {
+        return std::vector<float>(labels.size());
+      };
+    }
     backends_.push_back(std::make_shared<SimBackend>(
-        device.models, device.options, &events_, &metrics_));
+        device.models, std::move(options), &events_, &metrics_));
   }
   for (const std::string& name : options_.variants) {
     const auto it = made.find(name);
@@ -105,8 +114,20 @@ Result<void> Run::Build() {
   parts_.metrics = &metrics_;
   parts_.quality = options_.quality;
   parts_.random_seed = options_.seed;
-  parts_.text_probe = [this](const core::Request& r) { return Sense(r); };
+  parts_.text_probe = [this](const core::Request& r) {
+    core::Intent said = Sensed(options_.text_probe, TruthOf(r), SeedOf(r));
+    said.source = core::IntentSource::kText;
+    return said;
+  };
   orchestrator::Options limits;
+  if (options_.model_probe) {
+    if (device_of_.count(options_.model_probe->variant) == 0) {
+      return NoVariant("no variant '" + options_.model_probe->variant +
+                       "' to be the model probe");
+    }
+    AddModelProbe();
+    limits.probe_deadline = options_.model_probe->deadline;
+  }
   limits.requests_max = options_.requests_max;
   limits.peek_deadline = Duration(0);
   orchestrator_.emplace(parts_, limits);
@@ -136,22 +157,43 @@ void Run::AddFaults() {
   }
 }
 
-// Right as often as the probe is; wrong, it is as sure of another intent.
-core::Intent Run::Sense(const core::Request& request) {
-  core::Intent intent;
-  intent.source = core::IntentSource::kText;
+core::Label Run::TruthOf(const core::Request& request) const {
+  return clients_->IntentOf(request.id);
+}
+
+// The same for a turn of a conversation, whoever is asked and when.
+uint64_t Run::SeedOf(const core::Request& request) const {
   const auto& sim = static_cast<const SimRequest&>(request);
-  auto label = static_cast<size_t>(clients_->IntentOf(request.id));
-  const auto turn = static_cast<uint64_t>(sim.turn);
-  if (RandomUnit(options_.seed, sim.conversation, turn) >=
-      options_.probe_right) {
-    const uint64_t other =
-        RandomBits(options_.seed, sim.conversation ^ 1, turn);
-    label = (label + 1 + other % (core::kLabels - 1)) % core::kLabels;
-  }
-  intent.probabilities.fill((1 - options_.probe_sure) / (core::kLabels - 1));
-  intent.probabilities[label] = options_.probe_sure;
-  return intent;
+  return RandomBits(options_.seed, sim.conversation,
+                    static_cast<uint64_t>(sim.turn));
+}
+
+// As probe/model_probe.h asks a backend; of its answer only the price is real.
+void Run::AddModelProbe() {
+  const SimModelProbe& probe = *options_.model_probe;
+  SimBackend* backend = backends_[device_of_.at(probe.variant)].get();
+  parts_.model_probe_variant = probe.variant;
+  parts_.model_probe = [this, backend](
+                           std::shared_ptr<const core::Request> request,
+                           std::shared_ptr<const core::Prepared>, Time deadline,
+                           orchestrator::ModelProbeDone done) {
+    ++asked_;
+    core::ScoreRequest score;
+    score.request = request;
+    score.variant = options_.model_probe->variant;
+    score.labels.assign(core::kLabelNames.begin(), core::kLabelNames.end());
+    score.tokens_max = options_.model_probe->tokens_max;
+    const core::Label truth = TruthOf(*request);
+    const uint64_t seed = Mix(SeedOf(*request));
+    backend->Score(
+        std::move(score), deadline,
+        [this, truth, seed, done](const Result<core::Scores>& scores) {
+          if (!scores) return done(scores.error());
+          core::Intent said = Sensed(options_.model_probe->bins, truth, seed);
+          said.source = core::IntentSource::kModel;
+          done(said);
+        });
+  };
 }
 
 Report Run::Go() {
@@ -164,6 +206,7 @@ Report Run::Go() {
   report.seed = options_.seed;
   report.events = static_cast<int64_t>(events_.posted());
   report.seconds = clients_->seconds();
+  report.model_probes = asked_;
   report.variants = clients_->Rows();
   report.all = std::move(report.variants.back());
   report.variants.pop_back();
@@ -199,7 +242,6 @@ void Run::AddDeviceRows(Report* report) const {
     const SimBackend::Work& work = backends_[d]->work();
     DeviceRow row;
     row.name = options_.devices[d].name;
-    row.calibrated = options_.devices[d].calibrated;
     row.errors = options_.devices[d].errors;
     row.busy_seconds = work.busy_seconds;
     row.steps = work.steps;
@@ -238,9 +280,9 @@ void Run::AddCeiling(Report* report) const {
 
 }  // namespace
 
-double RoutingCeiling(const StepCost& small, const StepCost& large,
+double RoutingCeiling(const cost::StepCost& small, const cost::StepCost& large,
                       double share, int columns) {
-  const StepSize step = {.columns = columns, .rows = columns};
+  const cost::StepSize step = {.columns = columns};
   const double s = small.Seconds(step), l = large.Seconds(step);
   return l / (share * s + (1 - share) * l);
 }

@@ -11,12 +11,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "core/quality.h"
 #include "sim/report.h"
+#include "sim/sensing.h"
 #include "sim/sim_backend.h"
 #include "sim/workload.h"
 
@@ -26,9 +28,9 @@ struct SimDevice {
   std::string name;
   std::vector<SimModel> models;
   SimBackend::Options options;
-  // Whether its figures come from a machine that they were compared with.
-  bool calibrated = false;
-  std::string errors;  // how far they were from it, if it is calibrated
+  // How far its figures were from those of the machine itself; absent: they
+  // were never compared.
+  std::optional<FigureErrors> errors;
 };
 
 // Something that happens to a device.
@@ -40,6 +42,14 @@ struct Fault {
   double speed = 1;  // of kSpeed
 };
 
+// A prefill of `variant`, which pays for it, and what it says.
+struct SimModelProbe {
+  std::string variant;
+  int tokens_max = 256;  // longer prompts: head and tail
+  Duration deadline{};   // 0: none
+  std::vector<ProbeBin> bins = ModelProbeBins();
+};
+
 struct SimulationOptions {
   std::vector<SimDevice> devices;
   std::vector<std::string> variants;  // in the order of the orchestrator
@@ -49,10 +59,9 @@ struct SimulationOptions {
   WorkloadOptions workload;
   std::vector<Fault> faults;
   int requests_max = 1 << 20;  // in flight; past it 429
-  // How often the text probe names the right intent, and how sure it says it
-  // is. The defaults are ours on prompts of its own sources (docs/probe.md).
-  double probe_right = 0.93;
-  double probe_sure = 0.9;
+  std::vector<ProbeBin> text_probe = TextProbeBins();
+  // Asked where the policy wants it; absent: there is none.
+  std::optional<SimModelProbe> model_probe;
   uint64_t seed = 1;
   // Called now and then with the requests that have ended.
   std::function<void(int done)> progress;
@@ -64,7 +73,7 @@ Result<Report> Simulate(SimulationOptions options);
 // What sending `share` of the requests to the smaller of two models can gain at
 // most in tokens a second over the larger alone, where each step of `columns`
 // sequences takes what their tables say: 1.24 is 24 %.
-double RoutingCeiling(const StepCost& small, const StepCost& large,
+double RoutingCeiling(const cost::StepCost& small, const cost::StepCost& large,
                       double share, int columns);
 
 }  // namespace aio::sim

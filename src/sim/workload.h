@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Who asks what and when, for a simulation: kinds of requests with their
-// lengths and intents, drawn by a seed, or a published trace with its own
-// lengths and bursts; arriving at a rate, as the trace has it, or whenever one
-// of so many clients has its answer.
+// lengths and intents, drawn by a seed, a published trace with its own lengths
+// and bursts, or texts that were recorded; arriving at a rate, as the trace has
+// it, or whenever one of so many clients has its answer.
 //
 // Thread safety: none. The same options give the same requests.
 #pragma once
@@ -50,6 +50,14 @@ struct WorkloadOptions {
   };
   std::vector<TraceLine> trace;
   core::Label trace_intent = core::Label::kChat;
+  // Instead of both: texts with their answers, one drawn for each request.
+  // Lookup finds in them what it would.
+  struct Recorded {
+    core::Label intent = core::Label::kChat;
+    std::vector<int32_t> tokens;
+    int prompt = 1;  // of them; some follow
+  };
+  std::vector<Recorded> recorded;
   int requests = 1000;
   // How they arrive: `clients` at once, each asking again when it has its
   // answer; else at `rate` a second, Poisson; else by the trace, `speed` times
@@ -68,8 +76,8 @@ struct WorkloadOptions {
   bool spelled = false;
 };
 
-// chat | code | mixed | code-centric | knowledge-centric. kNotFound names the
-// nearest.
+// chat | code | mixed | code-centric | knowledge-centric | paper-code.
+// kNotFound names the nearest.
 Result<WorkloadOptions> NamedWorkload(std::string_view name);
 std::vector<std::string> WorkloadNames();
 
@@ -105,6 +113,7 @@ class Workload {
   int Draw(const Lengths& lengths);
   int Divided(double tokens) const;
   Arrival FromTrace(const WorkloadOptions::TraceLine& line);
+  Arrival FromRecorded();
   Arrival FromKinds();
   std::optional<Time> NextTime();
 

@@ -13,6 +13,29 @@
 namespace aio::sim {
 namespace {
 
+TEST(WorkloadTest, RecordedTextsAreSaidAsTheyWere) {
+  WorkloadOptions o;
+  o.recorded = {{core::Label::kCode, {7, 8, 9, 10, 11}, 3},
+                {core::Label::kQa, {1, 2}, 1}};
+  o.requests = 200;
+  o.rate = 1;
+  Workload workload(o);
+  int code = 0;
+  while (const auto arrival = workload.Next()) {
+    const SimRequest& r = *arrival->request;
+    if (arrival->intent == core::Label::kQa) {
+      EXPECT_EQ(r.Prompt(), std::vector<int32_t>{1});
+      continue;
+    }
+    ++code;
+    EXPECT_EQ(r.Prompt(), (std::vector<int32_t>{7, 8, 9}));
+    ASSERT_EQ(r.OutputLength(0), 2);
+    EXPECT_EQ(r.TokenAt(3), 10);
+    EXPECT_EQ(r.TokenAt(4), 11);
+  }
+  EXPECT_NEAR(code, 100, 30);
+}
+
 TEST(WorkloadTest, MediansSharesAndRatesAreThoseAskedFor) {
   WorkloadOptions o;
   Kind chat, code;

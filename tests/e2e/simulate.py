@@ -84,6 +84,23 @@ class Simulate(unittest.TestCase):
         done = run(*DEVICE, "-w", trace, code=2)
         self.assertIn("line 2: not TIMESTAMP,", done.stderr)
 
+    def test_lookup_finds_in_texts_what_is_there(self):
+        texts = self.folder / "t.jsonl"
+        line = "the cat sat on the mat and the dog sat on the log. "
+        texts.write_text(json.dumps({"kind": "rewrite", "prompt": 9 * line,
+                                     "output": 3 * line}) + "\n")
+        report = json.loads(run("simulate", "--config", CONFIG, "-w", texts,
+                                "-n", 5, "--policy", "static:small",
+                                "--json").stdout)["reports"][0]["all"]
+        self.assertEqual(report["finished"], 5)
+        self.assertGreater(report["accepted_tokens"],
+                           0.5 * report["output_tokens"])
+        texts.write_text('{"kind": "rewrite"}\n')
+        done = run("simulate", "--config", CONFIG, "-w", texts, code=2)
+        self.assertIn("t.jsonl:1: no string 'prompt'", done.stderr)
+        done = run(*DEVICE, "-w", texts, code=2)
+        self.assertIn("--tokenizer", done.stderr)
+
     def test_wrong_words_are_told_the_nearest(self):
         for arguments, words in (
                 (["--device", "h20"], "did you mean 'h200'?"),
@@ -102,6 +119,8 @@ class Simulate(unittest.TestCase):
         self.assertEqual([r["workload"] for r in said["rows"]],
                          ["steady chat", "bursty code", "mixed"])
         for row in said["rows"]:
+            self.assertGreater(sum(s["steps"] for s in row["steps"].values()),
+                               20)
             for figure in row["figures"].values():
                 self.assertGreater(figure["real"], 0)
                 self.assertAlmostEqual(
@@ -111,8 +130,12 @@ class Simulate(unittest.TestCase):
         report = json.loads(run("simulate", "--config", CONFIG, "-n", 20,
                                 "--json").stdout)["reports"][0]
         self.assertTrue(report["devices"][0]["calibrated"])
-        self.assertRegex(report["devices"][0]["errors"],
-                         r"tokens/s \d+ %, TTFT p50 \d+ % and p99 \d+ %")
+        worst = max(abs(row["figures"]["TTFT p50"]["error"])
+                    for row in said["rows"])
+        self.assertAlmostEqual(report["devices"][0]["errors"]["ttft_p50"],
+                               worst, places=4)
+        table = run("simulate", "--config", CONFIG, "-n", 20).stdout
+        self.assertRegex(table, r"off by up to +\d+% +\d+%/\?/\d+% ")
 
 
 unittest.main(argv=sys.argv[:1])

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cost/step_fit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "base/median.h"
+
+namespace aio::cost {
+namespace {
+
+constexpr size_t kEnough = 3;  // steps of a width: two may both be unlucky
+
+// Of a width that lies between those of `factors`, which is not empty.
+double FactorAt(const std::map<int, double>& factors, int columns) {
+  const auto next = factors.lower_bound(columns);
+  if (next == factors.end()) return factors.rbegin()->second;
+  if (next == factors.begin() || next->first == columns) return next->second;
+  const auto before = std::prev(next);
+  const double share =
+      std::log(static_cast<double>(columns) / before->first) /
+      std::log(static_cast<double>(next->first) / before->first);
+  return before->second + share * (next->second - before->second);
+}
+
+void Correct(const std::map<int, std::vector<double>>& ratios,
+             StepTable* table) {
+  std::map<int, double> factors;
+  for (const auto& [columns, seen] : ratios) {
+    if (seen.size() >= kEnough) factors[columns] = Median(seen);
+  }
+  if (factors.empty()) return;
+  StepTable out = *table;
+  out.columns.clear();
+  out.seconds.clear();
+  std::vector<int> widths = table->columns;
+  for (const auto& [columns, factor] : factors) widths.push_back(columns);
+  std::ranges::sort(widths);
+  widths.erase(std::unique(widths.begin(), widths.end()), widths.end());
+  for (const int n : widths) {
+    out.columns.push_back(n);
+    out.seconds.push_back(table->Seconds(n, 0) * FactorAt(factors, n));
+  }
+  out.prefill_seconds_per_token *= factors.rbegin()->second;
+  if (auto checked = Checked(std::move(out))) *table = *std::move(checked);
+}
+
+}  // namespace
+
+StepErrors ErrorsOf(const StepCost& cost, std::span<const TimedStep> steps) {
+  std::vector<double> ratios, off;
+  for (const TimedStep& step : steps) {
+    const double said = cost.Seconds(step.size);
+    if (said <= 0) continue;
+    ratios.push_back(step.seconds / said);
+    off.push_back(std::abs(ratios.back() - 1));
+  }
+  if (ratios.empty()) return {};
+  return {static_cast<int64_t>(ratios.size()), Median(ratios), Median(off)};
+}
+
+StepCost Corrected(StepCost cost, std::span<const TimedStep> steps) {
+  std::map<int, std::vector<double>> fine, coarse;
+  for (const TimedStep& step : steps) {
+    const double said = cost.Seconds(step.size);
+    if (said <= 0) continue;
+    auto& ratios = step.size.coarse && cost.coarse ? coarse : fine;
+    ratios[step.size.columns].push_back(step.seconds / said);
+  }
+  Correct(fine, &cost.table);
+  if (cost.coarse) Correct(coarse, &*cost.coarse);
+  return cost;
+}
+
+}  // namespace aio::cost

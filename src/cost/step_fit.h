@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Step costs held against steps that were run, and put right by them.
+//
+// Thread safety: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "cost/step_cost.h"
+
+namespace aio::cost {
+
+struct TimedStep {
+  StepSize size;
+  double seconds = 0;
+};
+
+// Of steps, each as seconds over what was said.
+struct StepErrors {
+  int64_t steps = 0;
+  double ratio = 1;  // median: above 1, steps take longer than said
+  double off = 0;    // median of how far the ratio is from 1, either way
+};
+StepErrors ErrorsOf(const StepCost& cost, std::span<const TimedStep> steps);
+
+// `cost` whose tables say what these steps took: at each width that enough
+// steps had, the median of how much longer they took; between such widths by a
+// line over the logarithm, beyond them as the nearest. Floors, context and
+// pairs stay. Without such a width, `cost`.
+StepCost Corrected(StepCost cost, std::span<const TimedStep> steps);
+
+}  // namespace aio::cost
