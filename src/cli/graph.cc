@@ -102,6 +102,16 @@ Result<DeviceModels> LoadModels(const std::string& name,
   return out;
 }
 
+std::optional<cost::StepCost> StepCostOf(const engine::Model& model) {
+  const auto& fine = model.sched.step_table;
+  const auto& coarse = model.coarse_step_table;
+  if (!fine && !coarse) return std::nullopt;
+  cost::StepCost steps;
+  steps.table = fine ? *fine : *coarse;
+  steps.coarse = coarse;
+  return steps;
+}
+
 Graph::Graph()
     : workers_(1),
       strand_(io_.get_executor()),
@@ -150,6 +160,7 @@ Result<void> Graph::AddDevice(const std::string& name,
                      &metrics_);
     }
   }
+  AddCosts(loaded);
   engine::Options options;
   options.device = name;
   options.on_run = [pool] { pool->PinCaller(); };
@@ -161,6 +172,24 @@ Result<void> Graph::AddDevice(const std::string& name,
     variants_.push_back(std::move(variant));
   }
   return {};
+}
+
+// What the models' steps take, for prices; those that were not measured have
+// none.
+void Graph::AddCosts(const LoadedDevice& loaded) {
+  const size_t device = parts_.costs.devices.size();
+  auto& models = parts_.costs.devices.emplace_back();
+  for (const auto& resident : loaded.residents) {
+    const engine::Model& model = resident.model;
+    auto steps = StepCostOf(model);
+    if (!steps) continue;
+    for (const engine::ModelView& view : model.views) {
+      costs_[view.variant] = {device, models.size(),
+                              view.view != core::View::k8};
+    }
+    models.push_back({*std::move(steps), model.sched.sequences_max,
+                      model.forward->columns_max(), model.sched.slowdown_max});
+  }
 }
 
 Result<void> Graph::AddUpstreams(const config::Config& config) {
@@ -209,6 +238,11 @@ Result<void> Graph::AddOrchestrator(const config::Config& config) {
   parts_.metrics = &metrics_;
   parts_.variants = variants_;
   parts_.quality = config.policy.quality;
+  for (const core::Variant& variant : variants_) {
+    const auto known = costs_.find(variant.name);
+    parts_.costs.variants.push_back(
+        known == costs_.end() ? std::nullopt : std::optional(known->second));
+  }
   RETURN_IF_ERROR(AddProbes(config, &parts_));
   options_.requests_max = config.server.requests_max;
   options_.probe_deadline = config.probe.deadline;
@@ -301,6 +335,8 @@ policy::Options PolicyOptions(const config::Policy& config,
   options.large = config.large;
   options.entropy_max = config.entropy_max;
   options.context_tokens_max = config.context_tokens_max;
+  options.quality_floor = config.quality_floor;
+  options.objective = config.objective;
   return options;
 }
 

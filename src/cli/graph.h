@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ struct DeviceModels {
 };
 Result<DeviceModels> LoadModels(const std::string& name,
                                 const config::Config& config, const Say& say);
+
+// What its steps take, as far as they were measured at load.
+std::optional<cost::StepCost> StepCostOf(const engine::Model& model);
 
 class Graph {
  public:
@@ -80,6 +84,7 @@ class Graph {
 
   Result<void> AddDevice(const std::string& name, const config::Config& config,
                          const OnStep& on_step, const Say& say);
+  void AddCosts(const LoadedDevice& loaded);
   Result<void> AddUpstreams(const config::Config& config);
   void OrderVariants(const config::Config& config);
   Result<void> AddOrchestrator(const config::Config& config);
@@ -98,6 +103,7 @@ class Graph {
   std::vector<core::Variant> variants_;
   std::shared_ptr<probe::ModelProbe> model_probe_;  // null: none
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> decision_log_;
+  std::map<std::string, orchestrator::VariantCost> costs_;  // known ones
   policy::Options rule_;
   orchestrator::Parts parts_;  // of every orchestrator of this graph
   orchestrator::Options options_;

@@ -52,6 +52,7 @@ Result<void> Graph::AddProbes(const config::Config& config,
     model_probe_ = *made;
   }
   parts->model_probe_variant = config.probe.model;
+  parts->model_probe_tokens_max = config.probe.tokens_max;
   parts->model_probe = [probe = model_probe_](auto request, auto prepared,
                                               Time deadline, auto done) {
     probe->Ask(std::move(request), std::move(prepared), deadline,

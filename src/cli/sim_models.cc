@@ -33,8 +33,8 @@ Error NoSuch(const std::string& what, const std::string& name,
 }  // namespace
 
 Result<sim::SimModel> SimModelOf(const engine::Model& model) {
-  const auto& coarse = model.coarse_step_table;
-  if (!model.sched.step_table && !coarse) {
+  const auto steps = StepCostOf(model);
+  if (!steps) {
     return Error{ErrorCode::kUnavailable,
                  fmt::format("the steps of '{}' have not been measured; is "
                              "step_table off?",
@@ -46,9 +46,8 @@ Result<sim::SimModel> SimModelOf(const engine::Model& model) {
   for (const engine::ModelView& view : model.views) {
     out.views.push_back({view.variant, view.view, 0, view.speculation});
   }
-  out.cost.table = model.sched.step_table ? *model.sched.step_table : *coarse;
-  out.cost.coarse = coarse;
-  out.known = {model.sched.step_table, coarse};
+  out.cost = *steps;
+  out.known = {model.sched.step_table, model.coarse_step_table};
   out.layers = forward.layers();
   out.sched = model.sched;
   out.sched.pages = forward.pages();

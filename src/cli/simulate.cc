@@ -170,6 +170,8 @@ Result<SimSetup> SetupOf(const Flags& flags, sim::SimulationOptions* options,
   options->quality = config.policy.quality;
   options->small = config.policy.small;
   options->large = config.policy.large;
+  options->quality_floor = config.policy.quality_floor;
+  options->objective = config.policy.objective;
   options->requests_max = config.server.requests_max;
   *policies = {config.policy.kind};
   if (!config.probe.model.empty()) {

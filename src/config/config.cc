@@ -136,6 +136,8 @@ Policy ReadPolicy(Section s) {
   s.String("small", &policy.small);
   s.String("large", &policy.large);
   s.Number("entropy_max", 0, 10, &policy.entropy_max);
+  s.Number("quality_floor", 0, 1, &policy.quality_floor);
+  s.String("objective", &policy.objective);
   s.Count("context_tokens_max", 1, &policy.context_tokens_max);
   s.Path("quality_table", &policy.quality_table);
   s.Finish();

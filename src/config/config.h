@@ -116,11 +116,15 @@ struct Probe {
 };
 
 struct Policy {
-  std::string kind = "paper";  // paper | random | static:<variant>
+  // marginal | paper | random | static:<variant>
+  std::string kind = "paper";
   std::string small;  // empty: the variant with the fewest bytes per token
   std::string large;  // empty: the one with the most
   double entropy_max = 0.45;  // nats, over code / math / other
   int context_tokens_max = 2048;
+  // Of marginal: relative to the best variant for what a request wants.
+  double quality_floor = 0.97;
+  std::string objective = "tradeoff";  // latency | throughput | tradeoff
   // A JSON file as `aio eval --quality-table` writes it, read with the config;
   // empty: none, and no expected quality is known.
   std::string quality_table;

@@ -5,6 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+
+#include "cost/price.h"
 
 namespace aio::cost {
 
@@ -17,6 +20,8 @@ struct Estimate {
   double seconds_per_token = 0;  // decode, learned; 0: nothing known yet
   double seconds = 0;            // expected, alone
   int64_t bytes_read = 0;        // weights once per decode step
+  // Now, with what is running; absent: nobody asked, or steps are not known.
+  std::optional<Price> price = {};
 };
 
 }  // namespace aio::cost

@@ -14,10 +14,13 @@ void Answer::Done(Result<core::Done> done) {
 }
 
 Attempt::Attempt(std::shared_ptr<Answer> answer, core::Served served,
-                 const Executor* executor, std::function<void(End)> ended)
+                 const Executor* executor,
+                 std::shared_ptr<std::atomic<int>> said,
+                 std::function<void(End)> ended)
     : answer_(std::move(answer)),
       served_(std::move(served)),
       executor_(executor),
+      said_(std::move(said)),
       ended_(std::move(ended)) {}
 
 Attempt::~Attempt() {
@@ -41,6 +44,7 @@ void Attempt::Begin() {
 void Attempt::OnDelta(core::Delta delta) {
   if (!ended_) return;
   if (!first_) first_ = executor_->Now();
+  said_->fetch_add(1, std::memory_order_relaxed);
   Begin();
   answer_->Delta(std::move(delta));
 }

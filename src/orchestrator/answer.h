@@ -8,6 +8,7 @@
 // orchestrator's executor, handed over by a posted task, never by both at once.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -51,8 +52,10 @@ class Attempt final : public core::Sink {
  public:
   // `served` is what the orchestrator knows of Served; `ended` is called once,
   // from whichever thread the backend ends on.
+  // `said` counts the deltas.
   Attempt(std::shared_ptr<Answer> answer, core::Served served,
-          const Executor* executor, std::function<void(End)> ended);
+          const Executor* executor, std::shared_ptr<std::atomic<int>> said,
+          std::function<void(End)> ended);
   // A backend that lets go of its sink without a word has failed.
   ~Attempt() override;
 
@@ -66,6 +69,7 @@ class Attempt final : public core::Sink {
   std::shared_ptr<Answer> answer_;
   core::Served served_;
   const Executor* executor_;
+  const std::shared_ptr<std::atomic<int>> said_;
   std::function<void(End)> ended_;  // null once called
   std::optional<Time> first_;
   bool begun_ = false;  // the client has seen OnStart

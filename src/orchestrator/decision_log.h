@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One JSON line per request: every input of its decisions and how it ended.
-// Numbers that a policy computes with are written as hexadecimal floats
-// ("0x1.8p-1"), so a decision can be replayed bit for bit. No prompt, no
-// answer.
+// One JSON line per request: every input of its decisions
+// (orchestrator/decision_json.h) and how it ended. No prompt, no answer.
 //
 // Thread safety: pure functions.
 #pragma once
@@ -29,8 +27,5 @@ struct LogEntry {
 };
 
 std::string DecisionLine(const LogEntry& entry);
-
-// "0x1.8p-1"; inf and nan as such.
-std::string HexFloat(double x);
 
 }  // namespace aio::orchestrator

@@ -19,6 +19,7 @@
 #include "cost/learner.h"
 #include "orchestrator/flight.h"
 #include "orchestrator/ledger.h"
+#include "orchestrator/loads.h"
 #include "orchestrator/orchestrator.h"
 
 namespace aio::orchestrator {
@@ -59,6 +60,9 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
 
   // Decide.
   void Choose(const FlightPtr& flight);
+  void AddQuality(policy::Candidate* candidate,
+                  const core::Intent& intent) const;
+  void AddPrices(policy::Input* input) const;
   policy::Decision Decide(const Flight& flight,
                           const policy::Input& input) const;
   void Explain(const FlightPtr& flight, const policy::Input& input,
@@ -72,7 +76,8 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void DropProbe(const Flight& flight);
 
   // Run and learn.
-  void Start(const FlightPtr& flight, const policy::Decision& decision);
+  void Start(const FlightPtr& flight, const policy::Input& input,
+             const policy::Decision& decision);
   void Ended(const FlightPtr& flight, const End& end);
   core::Outcome Learn(const Flight& flight, const End& end);
   void Refuse(const FlightPtr& flight, Error error);
@@ -90,6 +95,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   int probe_variant_ = -1;  // whose Prepared the model probe takes
   cost::Learner learner_;
   Ledger ledger_;
+  Loads loads_;
   uint64_t count_ = 0;                     // flights so far
   std::map<uint64_t, FlightPtr> flights_;  // by number
   std::map<std::string, uint64_t> by_id_;  // request id -> number

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/orchestrator.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/nearest.h"
@@ -47,9 +48,10 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   policy::Input input =
       Candidates(parts_.variants, learner_, &ledger_, flight.get());
   for (policy::Candidate& c : input.candidates) {
-    c.quality = core::ExpectedQuality(parts_.quality, c.variant, input.intent);
+    AddQuality(&c, input.intent);
   }
   input.can_ask = CanAsk(*flight);
+  AddPrices(&input);
   const policy::Decision decision = Decide(*flight, input);
   if (parts_.decision_log && !flight->explained) {
     flight->rounds.push_back({input, decision});
@@ -59,7 +61,44 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   if (decision.candidate < 0) {
     return Refuse(flight, WhyNone(parts_.variants, *flight));
   }
-  Start(flight, decision);
+  Start(flight, input, decision);
+}
+
+void Orchestrator::Impl::AddQuality(policy::Candidate* candidate,
+                                    const core::Intent& intent) const {
+  candidate->quality =
+      core::ExpectedQuality(parts_.quality, candidate->variant, intent);
+  const auto row = parts_.quality.find(candidate->variant);
+  if (row == parts_.quality.end()) return;
+  for (size_t label = 0; label < core::kLabels; ++label) {
+    if (!row->second[label]) continue;
+    candidate->quality_of[label] = row->second[label]->value;
+  }
+}
+
+// Of those that may be chosen, if the policy looks at it.
+void Orchestrator::Impl::AddPrices(policy::Input* input) const {
+  if (!parts_.policy->prices()) return;
+  const Time now = parts_.executor->Now();
+  for (size_t i = 0; i < input->candidates.size(); ++i) {
+    policy::Candidate& c = input->candidates[i];
+    if (!c.unfit.empty() || !loads_.Knows(i)) continue;
+    c.estimate.price = loads_.PriceOf(i, c.estimate, now);
+  }
+  const auto probe = static_cast<size_t>(std::max(0, probe_variant_));
+  if (!input->can_ask || probe_variant_ < 0 || !loads_.Knows(probe)) return;
+  // One token behind the prompt, or behind as much of it as is read.
+  cost::Estimate estimate = input->candidates[probe].estimate;
+  policy::AskPrice ask;
+  ask.candidate = probe_variant_;
+  ask.reused = estimate.prompt_tokens <= parts_.model_probe_tokens_max;
+  if (!ask.reused) {
+    estimate.prompt_tokens = parts_.model_probe_tokens_max;
+    estimate.cached_tokens = 0;
+  }
+  estimate.output_tokens = 1;
+  ask.price = loads_.PriceOf(probe, estimate, now);
+  input->ask = ask;
 }
 
 // ---- Admit and sense --------------------------------------------------------
@@ -143,7 +182,8 @@ Orchestrator::Impl::Impl(Parts parts, Options options)
       options_(std::move(options)),
       probe_variant_(IndexOf(parts_.variants, parts_.model_probe_variant)),
       learner_(Names(parts_.variants)),
-      ledger_(parts_.variants.size()) {
+      ledger_(parts_.variants.size()),
+      loads_(&parts_.costs) {
   CHECK(parts_.executor != nullptr && parts_.metrics != nullptr);
   CHECK(parts_.policy != nullptr && !parts_.variants.empty());
 }

@@ -29,6 +29,7 @@
 #include "core/intent.h"
 #include "core/quality.h"
 #include "core/request.h"
+#include "cost/step_cost.h"
 #include "policy/policy.h"
 
 namespace aio::orchestrator {
@@ -59,15 +60,35 @@ using ModelProbe =
                        std::shared_ptr<const core::Prepared> prepared,
                        Time deadline, ModelProbeDone done)>;
 
+// What steps take on the devices that variants run on; those of unknown steps
+// are estimated from what requests took.
+struct ModelCost {
+  cost::StepCost steps;
+  int sequences_max = 32;
+  int columns_max = 512;
+  double slowdown_max = 1.5;  // sched::Options
+};
+struct VariantCost {
+  size_t device = 0;
+  size_t model = 0;     // of the device's: variants may be views of one
+  bool coarse = false;  // reads 4 bits
+};
+struct Costs {
+  std::vector<std::vector<ModelCost>> devices;       // [device][model]
+  std::vector<std::optional<VariantCost>> variants;  // [variant]; or empty
+};
+
 struct Parts {
   Executor* executor = nullptr;
   Metrics* metrics = nullptr;
   std::vector<core::Variant> variants;  // config order; not empty
   std::shared_ptr<const policy::Policy> policy;
-  core::QualityTable quality;       // may be empty
-  TextProbe text_probe;             // may be empty
-  ModelProbe model_probe;           // may be empty
-  std::string model_probe_variant;  // whose Prepared the probe takes
+  core::QualityTable quality;        // may be empty
+  Costs costs;                       // may be empty
+  TextProbe text_probe;              // may be empty
+  ModelProbe model_probe;            // may be empty
+  std::string model_probe_variant;   // whose Prepared the probe takes
+  int model_probe_tokens_max = 256;  // longer prompts: head and tail
   // One JSON line per request; may be empty.
   std::function<void(std::string)> decision_log;
   uint64_t random_seed = 0;  // of the decisions and of missing sampling seeds

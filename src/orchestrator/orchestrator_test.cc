@@ -6,7 +6,7 @@
 #include <set>
 
 #include "core/echo_backend.h"
-#include "orchestrator/decision_log.h"
+#include "orchestrator/decision_json.h"
 #include "orchestrator/orchestrator_fixture.h"
 
 namespace aio::orchestrator {
@@ -439,31 +439,17 @@ TEST_F(ProbeTest, ADecisionIsReplayedBitForBitFromItsLine) {
   EXPECT_EQ(line.at("probe").as_string(), "model");
   const auto& rounds = line.at("rounds").as_array();
   ASSERT_EQ(rounds.size(), 3u);  // ask, large, and small after it failed
-  const auto number = [](const boost::json::value& v) {
-    return std::strtod(v.as_string().c_str(), nullptr);
-  };
   for (const auto& value : rounds) {
-    const auto& round = value.as_object();
-    policy::Input input;
-    input.random = number(round.at("random"));
-    input.can_ask = round.at("can_ask").as_bool();
-    const auto& p = round.at("intent").at("probabilities").as_array();
-    for (size_t i = 0; i < core::kLabels; ++i) {
-      input.intent.probabilities[i] = number(p[i]);
-    }
-    for (const auto& c : round.at("candidates").as_array()) {
-      policy::Candidate candidate;
-      candidate.variant = c.at("variant").as_string();
-      candidate.unfit = c.at("unfit").as_string();
-      candidate.bytes_per_token = c.at("bytes_per_token").as_int64();
-      candidate.estimate.context_tokens =
-          static_cast<int>(c.at("estimate").at("context_tokens").as_int64());
-      input.candidates.push_back(candidate);
-    }
-    const policy::Decision again = parts_.policy->Decide(input);
-    EXPECT_EQ(again.ask, round.at("ask").as_bool());
-    EXPECT_EQ(again.candidate, round.at("candidate").as_int64());
-    EXPECT_EQ(again.reason, round.at("reason").as_string());
+    const auto kept = InputOf(value.at("input").as_object());
+    const auto decided = DecisionOf(value.at("decision").as_object());
+    ASSERT_TRUE(kept) << kept.error().message;
+    ASSERT_TRUE(decided) << decided.error().message;
+    const policy::Decision again = parts_.policy->Decide((*kept)->input);
+    EXPECT_EQ(again.ask, decided->ask);
+    EXPECT_EQ(again.candidate, decided->candidate);
+    EXPECT_EQ(again.reason, decided->reason);
+    // And all of it is there.
+    EXPECT_EQ(ToJson((*kept)->input), value.at("input"));
   }
   EXPECT_EQ(line.at("outcome").at("variant").as_string(), "small");
   EXPECT_EQ(line.at("outcome").at("attempts").as_int64(), 2);

@@ -196,6 +196,7 @@ void Orchestrator::Impl::DropProbe(const Flight& flight) {
 // ---- Run --------------------------------------------------------------------
 
 void Orchestrator::Impl::Start(const FlightPtr& flight,
+                               const policy::Input& input,
                                const policy::Decision& decision) {
   const int variant = decision.candidate;
   const std::string& name = parts_.variants[variant].name;
@@ -215,6 +216,9 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   flight->reason = decision.reason;
   flight->started = parts_.executor->Now();
   ledger_.Reserve(variant, flight->number, backend(variant).View(name));
+  const auto said = std::make_shared<std::atomic<int>>(0);
+  loads_.Sent(variant, flight->number, input.candidates[variant].estimate, said,
+              flight->started);
 
   core::Served served{name,
                       decision.strategy,
@@ -225,7 +229,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
                       flight->probing,
                       parts_.variants[variant].deterministic};
   auto attempt = std::make_shared<Attempt>(
-      flight->answer, std::move(served), parts_.executor,
+      flight->answer, std::move(served), parts_.executor, said,
       [weak = weak_from_this(), flight](End end) {
         const std::shared_ptr<Impl> self = weak.lock();
         if (!self) {
@@ -286,6 +290,7 @@ core::Outcome Orchestrator::Impl::Learn(const Flight& flight, const End& end) {
         "aio_ttft_seconds", "From arrival to the first token",
         Seconds(*end.first - flight.begun), {{"variant", name}});
   }
+  loads_.Ended(flight.number);
   ledger_.Release(flight.variant, flight.number,
                   backend(flight.variant).View(name));
   learner_.Learn(outcome);

@@ -2,6 +2,7 @@
 #include "policy/policies.h"
 
 #include "base/nearest.h"
+#include "policy/marginal.h"
 #include "policy/paper.h"
 #include "policy/random.h"
 #include "policy/static.h"
@@ -62,6 +63,40 @@ Result<std::shared_ptr<const Policy>> MakePaper(const Options& options) {
       std::make_shared<PaperPolicy>(std::move(paper)));
 }
 
+Result<MarginalPolicy::Weights> WeightsOf(const std::string& objective) {
+  // A user feels own and others' seconds, a device its own.
+  if (objective == "latency") return MarginalPolicy::Weights{0, 1, 1};
+  if (objective == "throughput") return MarginalPolicy::Weights{1, 0, 0};
+  if (objective == "tradeoff") return MarginalPolicy::Weights{1, 1, 1};
+  // For comparisons: what each term is worth.
+  if (objective == "own") return MarginalPolicy::Weights{0, 1, 0};
+  if (objective == "own+system") return MarginalPolicy::Weights{1, 1, 0};
+  return Wrong("policy.objective",
+               "policy.objective: '" + objective +
+                   "' is none of latency, throughput, tradeoff");
+}
+
+// "marginal", or "marginal:own" for another objective.
+Result<std::shared_ptr<const Policy>> MakeMarginal(std::string_view kind,
+                                                   const Options& options) {
+  MarginalPolicy::Options marginal;
+  marginal.name = kind;
+  const size_t colon = kind.find(':');
+  ASSIGN_OR_RETURN(marginal.weights,
+                   WeightsOf(colon == std::string_view::npos
+                                 ? options.objective
+                                 : std::string(kind.substr(colon + 1))));
+  // Written so that a NaN fails too.
+  if (!(options.quality_floor >= 0 && options.quality_floor <= 1)) {
+    return Wrong("policy.quality_floor",
+                 "policy.quality_floor must be between 0 and 1");
+  }
+  marginal.quality_floor = options.quality_floor;
+  ASSIGN_OR_RETURN(marginal.fallback, MakePaper(options));
+  return std::shared_ptr<const Policy>(
+      std::make_shared<MarginalPolicy>(std::move(marginal)));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Policy>> Make(std::string_view kind,
@@ -71,6 +106,9 @@ Result<std::shared_ptr<const Policy>> Make(std::string_view kind,
     return Wrong("variants", "a policy needs at least one variant");
   }
   if (kind == "paper") return MakePaper(options);
+  if (kind == "marginal" || kind.substr(0, 9) == "marginal:") {
+    return MakeMarginal(kind, options);
+  }
   if (kind == "random") {
     return std::shared_ptr<const Policy>(std::make_shared<RandomPolicy>());
   }
@@ -82,7 +120,7 @@ Result<std::shared_ptr<const Policy>> Make(std::string_view kind,
         std::make_shared<StaticPolicy>(std::move(name)));
   }
   return Wrong("policy.kind", "policy.kind: '" + std::string(kind) +
-                                  "' is none of paper, random, "
+                                  "' is none of marginal, paper, random, "
                                   "static:<variant>");
 }
 

@@ -4,6 +4,8 @@
 //
 //   static:<variant>  always that one
 //   random            any that fits, evenly; the baseline of a comparison
+//   marginal          the variant that is good enough and costs least now
+//                     (policy/marginal.h)
 //   paper             the rule of A-IO (arXiv 2604.09752): code, a context of
 //                     at most 2K tokens and a certain intent go to the small
 //                     variant; everything else goes to the large one
@@ -36,7 +38,9 @@ struct Options {
   // said where the size of one of several is unknown, as with an upstream.
   std::string small;
   std::string large;
-  double entropy_max = 0.45;  // nats, over code / math / other; the paper's
+  double entropy_max = 0.45;    // nats, over code / math / other; the paper's
+  double quality_floor = 0.97;  // of marginal, relative to the best
+  std::string objective = "tradeoff";  // of it: latency, throughput, tradeoff
   int context_tokens_max = 2048;
 };
 

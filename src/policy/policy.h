@@ -5,6 +5,7 @@
 // can be replayed from its log line and the simulator runs the same object.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,13 +32,24 @@ struct Candidate {
   // Expected for this request: the sum over labels of p * Q(variant, label);
   // absent without a quality table that knows it (core/quality.h).
   std::optional<double> quality;
+  // The same if the request were surely of that label.
+  std::array<std::optional<double>, core::kLabels> quality_of = {};
+};
+
+// What asking the model probe would take, now.
+struct AskPrice {
+  // Of the variant that is asked, for the part of the prompt it reads.
+  cost::Price price;
+  int candidate = -1;   // that variant
+  bool reused = false;  // an answer of that variant finds the prompt computed
 };
 
 struct Input {
   std::vector<Candidate> candidates;  // in config order
   core::Intent intent;
   bool can_ask = false;  // the model probe is configured and not yet asked
-  double random = 0;     // in [0, 1), drawn for this request
+  std::optional<AskPrice> ask;  // absent: not known
+  double random = 0;            // in [0, 1), drawn for this request
 };
 
 struct Decision {
@@ -52,6 +64,8 @@ class Policy {
  public:
   virtual ~Policy() = default;
   virtual std::string_view name() const = 0;
+  // Whether it looks at Estimate::price.
+  virtual bool prices() const { return false; }
   virtual Decision Decide(const Input& input) const = 0;
 };
 

@@ -129,12 +129,12 @@ void Clients::Count(Tally* tally, const Asked& asked,
   ReportRow& row = tally->row;
   ++row.requests;
   // A delta may be more than one token, and a token no delta.
-  row.output_tokens += done ? done->usage.completion_tokens : asked.tokens;
+  const int tokens = done ? done->usage.completion_tokens : asked.tokens;
+  row.output_tokens += tokens;
   if (asked.first) {
     tally->ttft.push_back(Seconds(*asked.first - asked.at));
-    if (asked.tokens > 1) {
-      tally->tpot.push_back(Seconds(asked.last - *asked.first) /
-                            (asked.tokens - 1));
+    if (done && tokens > 1) {
+      tally->tpot.push_back(Seconds(asked.last - *asked.first) / (tokens - 1));
     }
   }
   if (!done) {

@@ -75,11 +75,30 @@ Result<void> Run::AddViews(SimModel* model,
   return {};
 }
 
+// What the orchestrator knows of a model's steps, as the scheduler.
+orchestrator::ModelCost CostOf(const SimModel& model) {
+  orchestrator::ModelCost cost;
+  cost.steps = model.cost;
+  if (model.known.fine) cost.steps.table = *model.known.fine;
+  if (model.known.coarse) cost.steps.coarse = model.known.coarse;
+  cost.sequences_max = model.sched.sequences_max;
+  cost.columns_max = model.sched.columns_max;
+  cost.slowdown_max = model.sched.slowdown_max;
+  return cost;
+}
+
 Result<void> Run::AddDevices() {
   std::map<std::string, core::Variant> made;
+  std::map<std::string, orchestrator::VariantCost> costs;
   for (SimDevice& device : options_.devices) {
+    auto& models = parts_.costs.devices.emplace_back();
     for (SimModel& model : device.models) {
       RETURN_IF_ERROR(AddViews(&model, &made));
+      for (const SimView& view : model.views) {
+        costs[view.variant] = {backends_.size(), models.size(),
+                               view.view != core::View::k8};
+      }
+      models.push_back(CostOf(model));
     }
     SimBackend::Options options = device.options;
     if (options_.model_probe && !options.scores) {
@@ -97,6 +116,7 @@ Result<void> Run::AddDevices() {
     }
     it->second.backend = backends_[device_of_[name]];
     parts_.variants.push_back(it->second);
+    parts_.costs.variants.push_back(costs.at(name));
   }
   return {};
 }
@@ -109,6 +129,8 @@ Result<void> Run::Build() {
   }
   rule.small = options_.small;
   rule.large = options_.large;
+  rule.quality_floor = options_.quality_floor;
+  rule.objective = options_.objective;
   ASSIGN_OR_RETURN(parts_.policy, policy::Make(options_.policy, rule));
   parts_.executor = &events_;
   parts_.metrics = &metrics_;
@@ -173,6 +195,7 @@ void Run::AddModelProbe() {
   const SimModelProbe& probe = *options_.model_probe;
   SimBackend* backend = backends_[device_of_.at(probe.variant)].get();
   parts_.model_probe_variant = probe.variant;
+  parts_.model_probe_tokens_max = probe.tokens_max;
   parts_.model_probe = [this, backend](
                            std::shared_ptr<const core::Request> request,
                            std::shared_ptr<const core::Prepared>, Time deadline,

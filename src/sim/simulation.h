@@ -55,6 +55,8 @@ struct SimulationOptions {
   std::vector<std::string> variants;  // in the order of the orchestrator
   std::string policy = "paper";
   std::string small, large;  // of the policy; empty: by bytes
+  double quality_floor = 0.97;
+  std::string objective = "tradeoff";
   core::QualityTable quality;
   WorkloadOptions workload;
   std::vector<Fault> faults;

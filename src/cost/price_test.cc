@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cost/price.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+
+namespace aio::cost {
+namespace {
+
+// 9 ms and 1 ms a column; times `slower`.
+StepCost Linear(double slower = 1) {
+  StepCost cost;
+  cost.table.columns = {1, 512};
+  cost.table.seconds = {0.010 * slower, 0.521 * slower};
+  cost.table.prefill_seconds_per_token = 0.001 * slower;
+  return cost;
+}
+
+ModelLoad On(const StepCost& steps, std::vector<Load> loads = {}) {
+  ModelLoad model;
+  model.steps = &steps;
+  model.loads = std::move(loads);
+  return model;
+}
+
+// 100 tokens of prompt and 11 of answer, the first of which the prompt gives.
+constexpr Ask kAsk = {.new_tokens = 100, .output_tokens = 11};
+
+TEST(PriceTest, WhoIsAlonePaysForAll) {
+  const StepCost steps = Linear();
+  const std::vector<ModelLoad> device = {On(steps)};
+  const Price p = PriceOf(device, kAsk);
+  EXPECT_NEAR(p.prefill, 0.109, 1e-12);
+  EXPECT_NEAR(p.step, 0.010, 1e-12);
+  EXPECT_NEAR(p.steps, 10, 1e-12);
+  EXPECT_NEAR(p.system(), 0.209, 1e-12);
+  EXPECT_NEAR(p.ttft, 0.109, 1e-12);
+  EXPECT_NEAR(p.own(), 0.209, 1e-12);
+  EXPECT_EQ(p.others, 0);
+  EXPECT_EQ(p.queue, 0);
+}
+
+// The prompt rides on 8 columns beside each step of the other: 12 steps of 18
+// ms and one of 14 instead of 10 each. A token more is one column.
+TEST(PriceTest, WhoJoinsPaysForItsColumns) {
+  const StepCost steps = Linear();
+  const std::vector<ModelLoad> device = {On(steps, {{.tokens_left = 100}})};
+  const Price p = PriceOf(device, kAsk);
+  EXPECT_NEAR(p.prefill, 100 / 7.0 * 0.007, 1e-12);
+  EXPECT_NEAR(p.step, 0.001, 1e-12);
+  EXPECT_NEAR(p.ttft, 100 / 7.0 * 0.017, 1e-12);
+  EXPECT_NEAR(p.step_own, 0.011, 1e-12);
+  EXPECT_NEAR(p.others, p.prefill + 10 * 0.001, 1e-12);
+}
+
+// Half of its steps it has company, the other half none.
+TEST(PriceTest, WhoOutlivesTheOthersPaysForTheRest) {
+  const StepCost steps = Linear();
+  const std::vector<ModelLoad> device = {On(steps, {{.tokens_left = 5}})};
+  const Price p = PriceOf(device, {.new_tokens = 1, .output_tokens = 11});
+  EXPECT_NEAR(p.step, 0.5 * 0.001 + 0.5 * 0.010, 1e-12);
+  EXPECT_NEAR(p.step_own, 0.5 * 0.011 + 0.5 * 0.010, 1e-12);
+  EXPECT_NEAR(p.others, p.prefill + 5 * p.step, 1e-12);
+}
+
+// Small wakes beside a large model that has long to go: half of the device.
+TEST(PriceTest, ModelsShareTheDevice) {
+  const StepCost small = Linear(), large = Linear(5);
+  const std::vector<ModelLoad> device = {On(small),
+                                         On(large, {{.tokens_left = 1000}})};
+  const Price p = PriceOf(device, kAsk);
+  EXPECT_NEAR(p.system(), 0.209, 1e-12);
+  EXPECT_NEAR(p.own(), 2 * 0.209, 1e-12);
+  EXPECT_NEAR(p.others, 0.109 + 10 * 0.010, 1e-12);
+}
+
+TEST(PriceTest, WakingIsSharedByThoseExpectedToJoin) {
+  const StepCost steps = Linear();
+  std::vector<ModelLoad> device = {On(steps)};
+  device[0].arrivals_per_second = 20;
+  // A life of 100 ms: one joiner is expected, half way.
+  const double share = 1 - std::exp(-1.0);
+  EXPECT_NEAR(PriceOf(device, kAsk).step, 0.010 * share, 1e-12);
+}
+
+// After 5 steps of 17 ms and 35 columns the rest is computed alone.
+TEST(PriceTest, APromptRidesAsLongAsThereAreSteps) {
+  const StepCost steps = Linear();
+  const std::vector<ModelLoad> device = {On(steps, {{.tokens_left = 5}})};
+  const Price p = PriceOf(device, kAsk);
+  EXPECT_NEAR(p.ttft, 5 * 0.017 + 0.65 * 0.109, 1e-12);
+  EXPECT_NEAR(p.prefill, 35 * 0.001 + 0.65 * 0.109, 1e-12);
+}
+
+TEST(PriceTest, WhoFindsNoPlaceWaitsForOne) {
+  const StepCost steps = Linear();
+  std::vector<ModelLoad> device = {
+      On(steps, {{.tokens_left = 50}, {.tokens_left = 20}})};
+  device[0].sequences_max = 2;
+  const Price p = PriceOf(device, kAsk);
+  EXPECT_NEAR(p.queue, 20 * 0.012, 1e-12);
+  device[0].loads.push_back({.tokens_left = 100});  // before us
+  EXPECT_NEAR(PriceOf(device, kAsk).queue, 50 * 0.012, 1e-12);
+}
+
+TEST(PriceTest, PromptsBeforeOursComeFirst) {
+  const StepCost steps = Linear();
+  const std::vector<ModelLoad> device = {
+      On(steps, {{.tokens_left = 10, .prefill_seconds = 0.3}})};
+  const Price p = PriceOf(device, kAsk);
+  EXPECT_NEAR(p.queue, 0.3, 1e-12);
+  EXPECT_NEAR(p.ttft, 0.3 + 0.109, 1e-12) << "nobody decodes yet";
+}
+
+TEST(PriceTest, ACachedPrefixCostsNothingButItsContext) {
+  StepCost steps = Linear();
+  steps.table.kv_seconds_per_context_token = 1e-6;
+  const std::vector<ModelLoad> device = {On(steps)};
+  Ask ask = kAsk;
+  ask.cached_tokens = 1000;
+  const Price p = PriceOf(device, ask);
+  EXPECT_NEAR(p.prefill, 0.109 + 1100e-6, 1e-9);
+  EXPECT_NEAR(p.step, 0.010 + 1105e-6, 1e-9);
+}
+
+// The difference that each makes, in the order they come: together the step.
+TEST(PriceTest, TheChargesOfABatchSumToItsStep) {
+  StepCost steps;
+  steps.table.columns = {1, 2, 3, 4, 8, 9, 16};
+  steps.table.seconds = {0.10, 0.104, 0.11, 0.111, 0.13, 0.2, 0.21};
+  std::vector<ModelLoad> device = {On(steps)};
+  double sum = 0;
+  for (int n = 1; n <= 16; ++n) {
+    sum += PriceOf(device, kAsk).step;
+    EXPECT_NEAR(sum, steps.table.Seconds(n, 0), 1e-12) << n;
+    device[0].loads.push_back({.tokens_left = 1e6});
+  }
+}
+
+// Whatever the tables and whoever is there.
+TEST(PriceTest, OneMoreRequestNeverMakesOursQuicker) {
+  uint64_t draws = 0;
+  const auto random = [&](double most) {
+    return most * RandomUnit(7, 0, draws++);
+  };
+  for (int round = 0; round < 2000; ++round) {
+    SCOPED_TRACE(round);
+    StepCost costs[2];
+    for (StepCost& cost : costs) {
+      double at = 0.001 + random(0.1);
+      for (const int n : {1, 2, 4, 8, 16, 64, 512}) {
+        cost.table.columns.push_back(n);
+        cost.table.seconds.push_back(at);
+        at += random(0.05);
+      }
+      cost.table.prefill_seconds_per_token = random(0.01);
+    }
+    std::vector<ModelLoad> device = {On(costs[0]), On(costs[1])};
+    const Ask ask = {.new_tokens = 1 + static_cast<int>(random(600)),
+                     .output_tokens = 1 + random(300)};
+    double last = 0;
+    for (int n = 0; n < 12; ++n) {
+      const Price p = PriceOf(device, ask);
+      EXPECT_GE(p.own(), last * (1 - 1e-9)) << n;
+      EXPECT_GE(p.system(), 0);
+      EXPECT_GE(p.others, 0);
+      last = p.own();
+      device[random(1) < 0.5 ? 0 : 1].loads.push_back(
+          {.tokens_left = 1 + random(300)});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace aio::cost

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/loads.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/check.h"
+
+namespace aio::orchestrator {
+namespace {
+
+// Arrivals are forgotten after about so many seconds: a few lives of a request
+// on a slow device.
+constexpr double kMemorySeconds = 60;
+// Who has said more than was expected goes on: lengths have long tails.
+constexpr double kTail = 0.25;
+
+}  // namespace
+
+Loads::Loads(const Costs* costs) : costs_(*costs) {
+  for (const auto& device : costs_.devices) {
+    arrivals_.emplace_back(device.size());
+  }
+}
+
+bool Loads::Knows(size_t variant) const {
+  return variant < costs_.variants.size() && costs_.variants[variant];
+}
+
+double Loads::RateOf(size_t device, size_t model, Time now) const {
+  const Arrivals& a = arrivals_[device][model];
+  return a.weight * std::exp(-Seconds(now - a.at) / kMemorySeconds) /
+         kMemorySeconds;
+}
+
+std::vector<cost::ModelLoad> Loads::DeviceNow(size_t device, Time now) const {
+  std::vector<cost::ModelLoad> models;
+  for (size_t m = 0; m < costs_.devices[device].size(); ++m) {
+    const ModelCost& known = costs_.devices[device][m];
+    cost::ModelLoad load;
+    load.steps = &known.steps;
+    load.sequences_max = known.sequences_max;
+    load.columns_max = known.columns_max;
+    load.slowdown_max = known.slowdown_max;
+    load.arrivals_per_second = RateOf(device, m, now);
+    models.push_back(std::move(load));
+  }
+  for (const auto& [number, entry] : sent_) {
+    if (entry.at.device != device) continue;
+    const double said = entry.said->load(std::memory_order_relaxed);
+    cost::Load load;
+    load.tokens_left =
+        std::max({1.0, entry.tokens - said, kTail * entry.tokens});
+    load.context_tokens = entry.prompt_tokens + said;
+    load.prefill_seconds = said > 0 ? 0 : entry.prefill_seconds;
+    models[entry.at.model].loads.push_back(load);
+  }
+  return models;
+}
+
+cost::Price Loads::PriceOf(size_t variant, const cost::Estimate& estimate,
+                           Time now) const {
+  CHECK(Knows(variant));
+  const VariantCost& at = *costs_.variants[variant];
+  cost::Ask ask;
+  ask.model = at.model;
+  ask.coarse = at.coarse;
+  ask.cached_tokens = estimate.cached_tokens;
+  ask.new_tokens = std::max(1, estimate.prompt_tokens - estimate.cached_tokens);
+  ask.output_tokens = std::max(1.0, estimate.output_tokens);
+  const auto device = DeviceNow(at.device, now);
+  return cost::PriceOf(device, ask);
+}
+
+void Loads::Sent(size_t variant, uint64_t request,
+                 const cost::Estimate& estimate,
+                 std::shared_ptr<const std::atomic<int>> said, Time now) {
+  if (!Knows(variant)) return;
+  Entry entry;
+  entry.at = *costs_.variants[variant];
+  entry.tokens = std::max(1.0, estimate.output_tokens);
+  entry.prompt_tokens = estimate.prompt_tokens;
+  const ModelCost& known = costs_.devices[entry.at.device][entry.at.model];
+  cost::ModelLoad model;
+  model.steps = &known.steps;
+  model.columns_max = known.columns_max;
+  entry.prefill_seconds = cost::PrefillSeconds(
+      model, entry.at.coarse, estimate.cached_tokens,
+      std::max(1, estimate.prompt_tokens - estimate.cached_tokens));
+  entry.said = std::move(said);
+  Arrivals& a = arrivals_[entry.at.device][entry.at.model];
+  a.weight = a.weight * std::exp(-Seconds(now - a.at) / kMemorySeconds) + 1;
+  a.at = now;
+  sent_[request] = std::move(entry);
+}
+
+void Loads::Ended(uint64_t request) { sent_.erase(request); }
+
+}  // namespace aio::orchestrator

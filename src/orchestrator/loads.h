@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who is on which model of which device right now, for prices (cost/price.h):
+// what this orchestrator has sent and not seen end. A request counts from the
+// moment it is sent, so a burst does not herd.
+//
+// Thread safety: none; used on the orchestrator's executor only. `said` of an
+// entry may be raised by any thread.
+// Cost: a price looks at all requests of its device.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/executor.h"
+#include "cost/estimate.h"
+#include "cost/price.h"
+#include "orchestrator/orchestrator.h"
+
+namespace aio::orchestrator {
+
+class Loads {
+ public:
+  // `costs` must outlive it.
+  explicit Loads(const Costs* costs);
+
+  // Whether the steps of that variant are known.
+  bool Knows(size_t variant) const;
+  // REQUIRES: Knows(variant).
+  cost::Price PriceOf(size_t variant, const cost::Estimate& estimate,
+                      Time now) const;
+
+  // A request of those tokens is on its way to `variant`; `said` counts the
+  // tokens that have come back.
+  void Sent(size_t variant, uint64_t request, const cost::Estimate& estimate,
+            std::shared_ptr<const std::atomic<int>> said, Time now);
+  void Ended(uint64_t request);
+
+ private:
+  struct Entry {
+    VariantCost at;
+    double tokens = 1;  // of its answer, expected
+    double prompt_tokens = 0;
+    double prefill_seconds = 0;
+    std::shared_ptr<const std::atomic<int>> said;
+  };
+  // A rate that forgets.
+  struct Arrivals {
+    double weight = 0;
+    Time at{};
+  };
+
+  double RateOf(size_t device, size_t model, Time now) const;
+  std::vector<cost::ModelLoad> DeviceNow(size_t device, Time now) const;
+
+  const Costs& costs_;
+  std::map<uint64_t, Entry> sent_;               // by request, oldest first
+  std::vector<std::vector<Arrivals>> arrivals_;  // [device][model]
+};
+
+}  // namespace aio::orchestrator

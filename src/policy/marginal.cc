@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/marginal.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "policy/choice.h"
+
+namespace aio::policy {
+namespace {
+
+using Quality = std::optional<double>;
+
+const Quality& QualityOf(const Candidate& c, std::optional<size_t> label) {
+  return label ? c.quality_of[*label] : c.quality;
+}
+
+// The best that a fit candidate is expected to reach.
+Quality BestQuality(const Input& input, std::optional<size_t> label) {
+  Quality best;
+  for (const Candidate& c : input.candidates) {
+    const Quality& quality = QualityOf(c, label);
+    if (!c.unfit.empty() || !quality) continue;
+    best = std::max(best.value_or(*quality), *quality);
+  }
+  return best;
+}
+
+}  // namespace
+
+double MarginalPolicy::CostOf(const cost::Price& price) const {
+  const Weights& w = options_.weights;
+  return w.system * price.system() + w.own * price.own() +
+         w.others * price.others;
+}
+
+// Of a variant whose steps nobody knows, what requests have taken so far.
+double MarginalPolicy::CostOf(const Candidate& candidate) const {
+  const cost::Estimate& e = candidate.estimate;
+  if (e.price) return CostOf(*e.price);
+  return (options_.weights.system + options_.weights.own) * e.seconds;
+}
+
+int MarginalPolicy::Cheapest(const Input& input,
+                             std::optional<size_t> label) const {
+  const Quality best = BestQuality(input, label);
+  if (!best) return -1;
+  int chosen = -1;
+  double cost = 0;
+  for (size_t i = 0; i < input.candidates.size(); ++i) {
+    const Candidate& c = input.candidates[i];
+    const Quality& quality = QualityOf(c, label);
+    if (!c.unfit.empty() || !quality ||
+        *quality < options_.quality_floor * *best) {
+      continue;
+    }
+    const double mine = CostOf(c);
+    if (chosen >= 0 && mine >= cost) continue;
+    chosen = static_cast<int>(i);
+    cost = mine;
+  }
+  return chosen;
+}
+
+// Of each label, weighted by its probability: what its own choice costs less,
+// and, where it is better, what asking wrong answers again would cost.
+double MarginalPolicy::ValueOfKnowing(const Input& input, int chosen) const {
+  const Candidate& now = input.candidates[static_cast<size_t>(chosen)];
+  double value = 0;
+  for (size_t label = 0; label < core::kLabels; ++label) {
+    const int other = Cheapest(input, label);
+    if (other < 0 || other == chosen) continue;
+    const Candidate& then = input.candidates[static_cast<size_t>(other)];
+    double saved = CostOf(now) - CostOf(then);
+    if (saved < 0) {  // it costs more, to be right more often
+      const double better =
+          *then.quality_of[label] - now.quality_of[label].value_or(0);
+      saved = std::max(0.0, better) * CostOf(then);
+    }
+    value += input.intent.probabilities[label] * saved;
+  }
+  return value;
+}
+
+bool MarginalPolicy::WorthAsking(const Input& input, int chosen) const {
+  if (!input.can_ask || !input.ask) return false;
+  // What was computed for the probe is a part of that variant's answer.
+  const bool free = input.ask->reused && input.ask->candidate == chosen;
+  return !free && ValueOfKnowing(input, chosen) > CostOf(input.ask->price);
+}
+
+Decision MarginalPolicy::Decide(const Input& input) const {
+  const int chosen = Cheapest(input, std::nullopt);
+  if (chosen < 0) {
+    Decision decision = options_.fallback->Decide(input);
+    decision.reason = "no_quality_table: " + decision.reason;
+    return decision;
+  }
+  if (WorthAsking(input, chosen)) {
+    Decision decision =
+        Choose(input, chosen, "worth asking the model", "may be chosen yet");
+    decision.ask = true;
+    decision.candidate = -1;
+    return decision;
+  }
+  const Candidate& c = input.candidates[static_cast<size_t>(chosen)];
+  std::string reason = "quality " + Short(*c.quality) + " of " +
+                       Short(*BestQuality(input, std::nullopt)) + ", costs " +
+                       Short(CostOf(c)) + " s";
+  if (c.estimate.price) {
+    const cost::Price& p = *c.estimate.price;
+    reason += " (device " + Short(p.system()) + ", own " + Short(p.own()) +
+              ", others " + Short(p.others) + ")";
+  }
+  return Choose(input, chosen, std::move(reason),
+                "costs more, or is not good enough");
+}
+
+}  // namespace aio::policy

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The variant that is good enough and costs least now: what the request adds to
+// the device's work, what it takes itself, and what it makes the others wait
+// (cost/price.h, docs/cost_model.md).
+//
+// Good enough is relative: at least `quality_floor` of the best that a fit
+// variant is expected to reach for this intent. Without a quality table that
+// knows a fit variant nothing can be said of that: then it is `paper`, and says
+// no_quality_table.
+//
+// The model probe is asked where knowing the intent is expected to save more
+// than asking takes: by label, what the choice for it would save, or spare in
+// answers that must be asked again elsewhere.
+//
+// Thread safety: const and stateless.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "policy/policy.h"
+
+namespace aio::policy {
+
+class MarginalPolicy : public Policy {
+ public:
+  // Of seconds: of the device for the request, of its own, and of all others.
+  struct Weights {
+    double system = 1, own = 1, others = 1;
+  };
+  struct Options {
+    std::string name = "marginal";
+    double quality_floor = 0.97;
+    Weights weights;
+    std::shared_ptr<const Policy> fallback;  // REQUIRED
+  };
+  explicit MarginalPolicy(Options options) : options_(std::move(options)) {}
+
+  std::string_view name() const override { return options_.name; }
+  bool prices() const override { return true; }
+  Decision Decide(const Input& input) const override;
+
+ private:
+  // One that is good enough, for `label` or for what is known; -1: none.
+  int Cheapest(const Input& input, std::optional<size_t> label) const;
+  double CostOf(const Candidate& candidate) const;
+  double CostOf(const cost::Price& price) const;
+  double ValueOfKnowing(const Input& input, int chosen) const;
+  bool WorthAsking(const Input& input, int chosen) const;
+
+  const Options options_;
+};
+
+}  // namespace aio::policy

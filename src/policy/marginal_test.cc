@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/marginal.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "policy/policies.h"
+
+namespace aio::policy {
+namespace {
+
+using core::Label;
+
+std::shared_ptr<const Policy> Named(std::string_view kind,
+                                    double quality_floor = 0.97) {
+  Options o;
+  o.variants = {{"small", 100}, {"large", 700}};
+  o.quality_floor = quality_floor;
+  auto made = Make(kind, o);
+  EXPECT_TRUE(made) << made.error().message;
+  return *made;
+}
+
+cost::Price PriceOf(double system, double own, double others) {
+  cost::Price p;
+  p.prefill = system;
+  p.ttft = own;
+  p.others = others;
+  return p;
+}
+
+Candidate Of(std::string_view name, double quality, double system, double own,
+             double others) {
+  Candidate c;
+  c.variant = name;
+  c.bytes_per_token = name == "small" ? 100 : 700;
+  c.estimate.context_tokens = 100;
+  c.estimate.price = PriceOf(system, own, others);
+  c.quality = quality;
+  return c;
+}
+
+// Small is worse by 2 %, and by 10 % for code.
+Input Two() {
+  Input input;
+  input.candidates = {Of("small", 0.49, 1, 2, 3), Of("large", 0.50, 2, 4, 1)};
+  input.intent.probabilities = {};
+  input.intent.probabilities[static_cast<size_t>(Label::kQa)] = 1;
+  return input;
+}
+
+TEST(MarginalTest, TakesTheCheapestOfThoseGoodEnough) {
+  Input input = Two();
+  const Decision d = Named("marginal")->Decide(input);
+  EXPECT_EQ(d.candidate, 0) << "6 s against 7";
+  EXPECT_FALSE(d.ask);
+  EXPECT_EQ(d.reason,
+            "quality 0.490 of 0.500, costs 6.000 s (device 1.000, own 2.000, "
+            "others 3.000)");
+  input.candidates[0].quality = 0.48;  // 0.96 of the best
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 1);
+  EXPECT_EQ(Named("marginal", 0.9)->Decide(input).candidate, 0);
+}
+
+TEST(MarginalTest, ObjectivesWeighTheSameSeconds) {
+  const Input input = Two();
+  EXPECT_EQ(Named("marginal:throughput")->Decide(input).candidate, 0);
+  EXPECT_EQ(Named("marginal:own")->Decide(input).candidate, 0);
+  EXPECT_EQ(Named("marginal:latency")->Decide(input).candidate, 0)
+      << "5 s each: the first of equals";
+  Input other = input;
+  other.candidates[0].estimate.price->others = 3.1;
+  EXPECT_EQ(Named("marginal:latency")->Decide(other).candidate, 1);
+  EXPECT_EQ(Named("marginal")->Decide(other).candidate, 0);
+}
+
+TEST(MarginalTest, NeverTakesTheUnfit) {
+  Input input = Two();
+  input.candidates[0].unfit = "unhealthy";
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 1);
+  input.candidates[1].unfit = "unhealthy";
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, -1);
+}
+
+// What is unfit sets no standard either.
+TEST(MarginalTest, TheBestIsOfThoseThatCanAnswer) {
+  Input input = Two();
+  input.candidates.push_back(Of("huge", 0.9, 9, 9, 9));
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 2);
+  input.candidates[2].unfit = "context 5120 > 512";
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 0);
+}
+
+TEST(MarginalTest, WithoutATableItIsThePapersRuleAndSaysSo) {
+  Input input = Two();
+  for (Candidate& c : input.candidates) c.quality = std::nullopt;
+  const Decision paper = Named("paper")->Decide(input);
+  const Decision d = Named("marginal")->Decide(input);
+  EXPECT_EQ(d.candidate, paper.candidate);
+  EXPECT_EQ(d.reason, "no_quality_table: " + paper.reason);
+}
+
+TEST(MarginalTest, AVariantOfUnknownStepsCostsWhatRequestsTook) {
+  Input input = Two();
+  input.candidates[0].estimate.price = std::nullopt;
+  input.candidates[0].estimate.seconds = 4;  // of the device, and own
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 1) << "8 s against 7";
+  input.candidates[0].estimate.seconds = 3;
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 0);
+}
+
+// Half code, where small is good enough and saves 6 s of 7; half questions,
+// where it is not. Not knowing, large answers.
+Input Unsure() {
+  Input input = Two();
+  input.candidates[0] = Of("small", 0.4, 0.5, 0.5, 0);
+  const auto code = static_cast<size_t>(Label::kCode);
+  const auto qa = static_cast<size_t>(Label::kQa);
+  input.candidates[0].quality_of[code] = 0.5;
+  input.candidates[0].quality_of[qa] = 0.3;
+  input.candidates[1].quality_of[code] = 0.5;
+  input.candidates[1].quality_of[qa] = 0.5;
+  input.intent.probabilities[code] = input.intent.probabilities[qa] = 0.5;
+  input.can_ask = true;
+  input.ask = AskPrice{.price = PriceOf(1, 1, 0.9), .candidate = 0};
+  return input;
+}
+
+TEST(MarginalTest, AsksWhereKnowingSavesMoreThanAsking) {
+  Input input = Unsure();
+  const Decision d = Named("marginal")->Decide(input);
+  EXPECT_TRUE(d.ask) << "saves 0.5 * 6 s for 2.9";
+  EXPECT_EQ(d.candidate, -1);
+  input.ask->price.others = 1.1;
+  EXPECT_FALSE(Named("marginal")->Decide(input).ask);
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 1);
+}
+
+TEST(MarginalTest, DoesNotAskWhatItCannotOrNeedNotKnow) {
+  Input input = Unsure();
+  input.can_ask = false;
+  EXPECT_FALSE(Named("marginal")->Decide(input).ask);
+  input.can_ask = true;
+  input.ask = std::nullopt;
+  EXPECT_FALSE(Named("marginal")->Decide(input).ask);
+  input = Unsure();
+  // Good enough for both, and cheaper: no label changes it.
+  input.candidates[0].quality = 0.5;
+  input.candidates[0].quality_of[static_cast<size_t>(Label::kQa)] = 0.5;
+  EXPECT_FALSE(Named("marginal")->Decide(input).ask);
+}
+
+TEST(MarginalTest, KindsAndKeysAreChecked) {
+  Options o;
+  o.variants = {{"small", 100}, {"large", 700}};
+  EXPECT_EQ(Make("marginal:speed", o).error().param, "policy.objective");
+  o.objective = "speed";
+  EXPECT_EQ(Make("marginal", o).error().param, "policy.objective");
+  o.objective = "latency";
+  o.quality_floor = 1.5;
+  EXPECT_EQ(Make("marginal", o).error().param, "policy.quality_floor");
+}
+
+}  // namespace
+}  // namespace aio::policy
