@@ -164,11 +164,21 @@ class Validator {
       const std::string name = policy.kind.substr(kStatic.size());
       if (name.empty()) Fail({"policy", "kind"}, "static: names no variant");
       CheckName({"policy", "kind"}, name);
-    } else if (policy.kind != "paper" && policy.kind != "random") {
+    } else if (policy.kind != "marginal" && policy.kind != "paper" &&
+               policy.kind != "random") {
       Fail({"policy", "kind"},
            "unknown policy '" + policy.kind + "'" +
-               DidYouMean(policy.kind, {"paper", "random", "static:"}) +
-               " (paper, random, static:<variant>)");
+               DidYouMean(policy.kind,
+                          {"marginal", "paper", "random", "static:"}) +
+               " (marginal, paper, random, static:<variant>)");
+    }
+    const std::vector<std::string> objectives = {"latency", "throughput",
+                                                 "tradeoff"};
+    if (std::ranges::find(objectives, policy.objective) == objectives.end()) {
+      Fail({"policy", "objective"},
+           "unknown objective '" + policy.objective + "'" +
+               DidYouMean(policy.objective, objectives) +
+               " (latency, throughput, tradeoff)");
     }
   }
 
