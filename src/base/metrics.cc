@@ -49,6 +49,19 @@ prometheus::Histogram* Metrics::Seconds(const std::string& name,
               .Add(labels, kBounds);
 }
 
+prometheus::Histogram* Metrics::Ratio(const std::string& name,
+                                      const std::string& help,
+                                      const Labels& labels) {
+  static const prometheus::Histogram::BucketBoundaries kBounds = {
+      0.25, 0.5, 0.67, 0.8,  0.85, 0.9, 0.95, 1,
+      1.05, 1.1, 1.15, 1.25, 1.5,  2,   4};
+  return &prometheus::BuildHistogram()
+              .Name(name)
+              .Help(help)
+              .Register(*registry_)
+              .Add(labels, kBounds);
+}
+
 void Metrics::Add(const std::string& name, const std::string& help,
                   double value, const Labels& labels) {
   Counter(name, help, labels)->Increment(value);

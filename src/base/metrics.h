@@ -42,6 +42,10 @@ class Metrics {
                                  const std::string& help,
                                  const Labels& labels = {});
 
+  // Bucket bounds around 1: what was measured over what was said.
+  prometheus::Histogram* Ratio(const std::string& name, const std::string& help,
+                               const Labels& labels = {});
+
   void Add(const std::string& name, const std::string& help, double value,
            const Labels& labels = {});
   void Set(const std::string& name, const std::string& help, double value,

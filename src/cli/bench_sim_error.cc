@@ -425,8 +425,8 @@ void PrintRow(const Row& row) {
   }
   for (const auto& [model, e] : row.steps) {
     std::cout << fmt::format(
-        "{:<14}{} steps of {} took {:.2f} of what they were said to, {:.0f} % "
-        "off (medians)\n",
+        "{:<14}{} steps of {} took {:.2f} of what they were said to, a step is "
+        "off by {:.0f} % (median)\n",
         row.workload, e.steps, model, e.ratio, 100 * e.off);
   }
   std::cout.flush();

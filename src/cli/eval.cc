@@ -383,7 +383,8 @@ void AddEval(CLI::App& app, int* exit_code) {
                     "a,b: pin each of these; default: every variant")
           ->delimiter(',');
   c->add_option("--policy", flags->policy,
-                "Route by this policy instead: paper, random, static:NAME")
+                "Route by this policy instead: marginal, paper, random, "
+                "static:NAME")
       ->excludes(variants);
   c->add_option("--url", flags->url,
                 "Ask the server at http://HOST:PORT/v1 instead; --variants are "

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/json/serialize.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <random>
@@ -14,6 +15,7 @@
 #include "base/affinity.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "cli/decision_rule.h"
 #include "upstream/openai_backend.h"
 
 namespace aio::cli {
@@ -115,8 +117,7 @@ std::optional<cost::StepCost> StepCostOf(const engine::Model& model) {
 Graph::Graph()
     : workers_(1),
       strand_(io_.get_executor()),
-      worker_(workers_.get_executor()),
-      decision_log_(nullptr, std::fclose) {}
+      worker_(workers_.get_executor()) {}
 
 // Backends first: their callbacks use everything else. Engines stop before
 // anybody lets go of them, as their last callbacks may still hold them.
@@ -267,22 +268,13 @@ Result<std::unique_ptr<orchestrator::Orchestrator>> Graph::WithPolicy(
 Result<void> Graph::AddDecisionLog(const config::Config& config,
                                    orchestrator::Parts* parts) {
   if (config.log.decisions.empty()) return {};
-  decision_log_.reset(std::fopen(config.log.decisions.c_str(), "ae"));
-  if (decision_log_ == nullptr) {
-    return Error{ErrorCode::kInvalidArgument,
-                 "log.decisions: cannot write " + config.log.decisions,
-                 "log.decisions"};
-  }
-  // Runs on the orchestrator's strand only. A full disk costs the line, is
-  // counted, and nothing else.
-  auto* lost = metrics_.Counter("aio_decision_log_lost_total",
-                                "Decision-log lines that could not be written");
-  parts->decision_log = [file = decision_log_.get(), lost](std::string line) {
-    line += '\n';
-    const bool written =
-        std::fwrite(line.data(), 1, line.size(), file) == line.size() &&
-        std::fflush(file) == 0;
-    if (!written) lost->Increment();
+  DecisionFile::Options options;
+  options.path = config.log.decisions;
+  options.head = boost::json::serialize(HeadOf({config.policy.kind, rule_}));
+  ASSIGN_OR_RETURN(decision_file_,
+                   DecisionFile::Open(std::move(options), &metrics_));
+  parts->decision_log = [file = decision_file_.get()](std::string line) {
+    file->Write(std::move(line));
   };
   return {};
 }

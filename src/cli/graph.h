@@ -11,7 +11,6 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <cstdio>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,6 +22,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "cli/decision_file.h"
 #include "cli/load_device.h"
 #include "config/config.h"
 #include "core/backend.h"
@@ -102,7 +102,7 @@ class Graph {
   std::vector<std::unique_ptr<ThreadPool>> pools_;  // one per device
   std::vector<core::Variant> variants_;
   std::shared_ptr<probe::ModelProbe> model_probe_;  // null: none
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> decision_log_;
+  std::unique_ptr<DecisionFile> decision_file_;  // null: none
   std::map<std::string, orchestrator::VariantCost> costs_;  // known ones
   policy::Options rule_;
   orchestrator::Parts parts_;  // of every orchestrator of this graph

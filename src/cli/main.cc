@@ -67,6 +67,7 @@ int main(int argc, char** argv) {
   aio::cli::AddSimulate(app, &exit_code);
   aio::cli::AddChat(app, &exit_code);
   aio::cli::AddGenerate(app, &exit_code);
+  aio::cli::AddReplay(app, &exit_code);
   aio::cli::AddRoute(app, &exit_code);
   aio::cli::AddEval(app, &exit_code);
   aio::cli::AddBench(app, &exit_code);

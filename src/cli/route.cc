@@ -45,15 +45,24 @@ std::string Table(const orchestrator::Explanation& e) {
     }
     text += "\n";
   }
-  text += fmt::format("\n{:<12} {:>7} {:>8} {:>9} {:>10} {:>8}  {}\n",
-                      "variant", "prompt", "output", "seconds", "MB read",
-                      "quality", "why");
+  text +=
+      fmt::format("\n{:<12} {:>7} {:>8} {:>9} {:>10} {:>8}  {}\n", "variant",
+                  "prompt", "output", "seconds", "MB read", "quality", "why");
   for (const auto& c : e.candidates) {
     text += fmt::format(
         "{:<12} {:>7} {:>8.0f} {:>9.3f} {:>10.1f} {:>8}  {}\n", c.variant,
         c.estimate.prompt_tokens, c.estimate.output_tokens, c.estimate.seconds,
         static_cast<double>(c.estimate.bytes_read) / 1e6,
         c.quality ? fmt::format("{:.3f}", *c.quality) : "-", c.why);
+  }
+  for (const auto& c : e.candidates) {
+    if (!c.estimate.price) continue;
+    const cost::Price& p = *c.estimate.price;
+    text += fmt::format(
+        "{}{:<12} now: device {:.3f} s, own {:.3f} s (first token {:.3f} s, "
+        "then {:.1f} ms each), others wait {:.3f} s\n",
+        &c == &e.candidates.front() ? "\n" : "", c.variant, p.system(), p.own(),
+        p.ttft, 1e3 * p.token, p.others);
   }
   return text;
 }

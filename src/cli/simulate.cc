@@ -7,10 +7,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +20,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/decision_rule.h"
 #include "cli/progress.h"
 #include "cli/recorded_texts.h"
 #include "cli/sim_models.h"
@@ -45,6 +48,7 @@ struct Flags {
   uint64_t seed = 1;
   bool as_json = false;
   std::string html;
+  std::string decisions;
 };
 
 Result<std::string> ReadFile(const std::string& path) {
@@ -194,6 +198,10 @@ Result<std::vector<sim::Report>> Reports(const Flags& flags) {
   options.variants = std::move(setup.variants);
   options.seed = flags.seed;
   Progress progress(0, flags.requests * static_cast<int>(policies.size()));
+  std::optional<std::ofstream> decisions;
+  if (!flags.decisions.empty()) {
+    decisions.emplace(flags.decisions, std::ios::binary);
+  }
   std::vector<sim::Report> reports;
   for (const std::string& policy : policies) {
     options.policy = policy;
@@ -201,11 +209,24 @@ Result<std::vector<sim::Report>> Reports(const Flags& flags) {
     options.progress = [&](int done) {
       progress.Reach(before + done, "requests");
     };
+    if (decisions) {
+      *decisions << boost::json::serialize(
+                        HeadOf({policy, sim::RuleOf(options)}))
+                 << "\n";
+      options.decision_log = [&](const std::string& line) {
+        *decisions << line << "\n";
+      };
+    }
     ASSIGN_OR_RETURN(sim::Report report, sim::Simulate(options));
     if (const auto* profile = sim::FindProfile(flags.device)) {
       report.notes.push_back("assumed: " + std::string(profile->assumptions));
     }
     reports.push_back(std::move(report));
+  }
+  if (decisions) decisions->close();
+  if (decisions && !*decisions) {
+    return Error{ErrorCode::kUnavailable, "cannot write " + flags.decisions,
+                 "decisions"};
   }
   return reports;
 }
@@ -294,12 +315,16 @@ void AddSimulate(CLI::App& app, int* exit_code) {
       ->check(CLI::PositiveNumber);
   c->add_option("--divide", flags->divide, "All lengths, for slow machines")
       ->check(CLI::Range(1.0, 1024.0));
-  c->add_option("--policy", flags->policies,
-                "paper, random, static:VARIANT; several: one report each; "
-                "default: the config's")
+  c->add_option(
+       "--policy", flags->policies,
+       "marginal, paper, random, static:VARIANT; several: one report each; "
+       "default: the config's")
       ->delimiter(',');
   c->add_option("--seed", flags->seed)->capture_default_str();
   c->add_flag("--json", flags->as_json, "The reports as JSON");
+  c->add_option("--decisions", flags->decisions,
+                "Every decision with all its inputs, to this file, for `aio "
+                "replay`");
   c->add_option("--html", flags->html, "A page with pictures, to this file");
   c->callback([flags, exit_code] { *exit_code = Simulate(*flags); });
 }

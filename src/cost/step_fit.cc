@@ -13,6 +13,15 @@ namespace aio::cost {
 namespace {
 
 constexpr size_t kEnough = 3;  // steps of a width: two may both be unlucky
+// A step that took longer than so many medians was stopped by something else.
+constexpr double kStalled = 4;
+
+double Mean(const std::vector<double>& values) {
+  const double most = kStalled * Median(values);
+  double sum = 0;
+  for (const double v : values) sum += std::min(v, most);
+  return sum / static_cast<double>(values.size());
+}
 
 // Of a width that lies between those of `factors`, which is not empty.
 double FactorAt(const std::map<int, double>& factors, int columns) {
@@ -30,7 +39,7 @@ void Correct(const std::map<int, std::vector<double>>& ratios,
              StepTable* table) {
   std::map<int, double> factors;
   for (const auto& [columns, seen] : ratios) {
-    if (seen.size() >= kEnough) factors[columns] = Median(seen);
+    if (seen.size() >= kEnough) factors[columns] = Mean(seen);
   }
   if (factors.empty()) return;
   StepTable out = *table;
@@ -51,15 +60,17 @@ void Correct(const std::map<int, std::vector<double>>& ratios,
 }  // namespace
 
 StepErrors ErrorsOf(const StepCost& cost, std::span<const TimedStep> steps) {
-  std::vector<double> ratios, off;
+  double took = 0, all = 0;
+  std::vector<double> off;
   for (const TimedStep& step : steps) {
     const double said = cost.Seconds(step.size);
     if (said <= 0) continue;
-    ratios.push_back(step.seconds / said);
-    off.push_back(std::abs(ratios.back() - 1));
+    took += step.seconds;
+    all += said;
+    off.push_back(std::abs(step.seconds / said - 1));
   }
-  if (ratios.empty()) return {};
-  return {static_cast<int64_t>(ratios.size()), Median(ratios), Median(off)};
+  if (off.empty()) return {};
+  return {static_cast<int64_t>(off.size()), took / all, Median(off)};
 }
 
 StepCost Corrected(StepCost cost, std::span<const TimedStep> steps) {

@@ -17,18 +17,18 @@ struct TimedStep {
   double seconds = 0;
 };
 
-// Of steps, each as seconds over what was said.
 struct StepErrors {
   int64_t steps = 0;
-  double ratio = 1;  // median: above 1, steps take longer than said
-  double off = 0;    // median of how far the ratio is from 1, either way
+  double ratio = 1;  // all their seconds over all that was said
+  double off = 0;    // median of how far a step is from what was said, a share
 };
 StepErrors ErrorsOf(const StepCost& cost, std::span<const TimedStep> steps);
 
 // `cost` whose tables say what these steps took: at each width that enough
-// steps had, the median of how much longer they took; between such widths by a
-// line over the logarithm, beyond them as the nearest. Floors, context and
-// pairs stay. Without such a width, `cost`.
+// steps had, the mean of how much longer they took (not the median: a queue
+// feels the slow ones too); between such widths by a line over the logarithm,
+// beyond them as the nearest. Floors, context and pairs stay. Without such a
+// width, `cost`.
 StepCost Corrected(StepCost cost, std::span<const TimedStep> steps);
 
 }  // namespace aio::cost

@@ -97,6 +97,7 @@ void Fields(Visit&& visit, auto& i, const policy::Input*) {
   visit("random", i.random);
   visit("can_ask", i.can_ask);
   visit("ask", i.ask);
+  visit("quality_floor", i.quality_floor);
   visit("probabilities", i.intent.probabilities);
 }
 

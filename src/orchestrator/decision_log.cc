@@ -47,6 +47,7 @@ std::string DecisionLine(const LogEntry& entry) {
       {"begun_ns", flight.begun.time_since_epoch().count()},
       {"policy", Text(entry.policy)},
       {"pinned", flight.pinned >= 0},
+      {"strategy_named", flight.request->hints.strategy.has_value()},
       {"probe", Text(Name(flight.probe))},
       {"probe_ns", flight.probing.count()},
       {"seed", flight.seed},

@@ -77,9 +77,10 @@ struct Flight {
 
   int variant = -1;  // that runs, or ran last
   int attempts = 0;
-  Time started{};             // of the attempt
-  std::string reason;         // of the decision that runs
-  std::vector<Round> rounds;  // kept only if there is a decision log
+  Time started{};                   // of the attempt
+  std::string reason;               // of the decision that runs
+  std::optional<cost::Price> said;  // of the attempt, if it was priced
+  std::vector<Round> rounds;        // kept only if there is a decision log
 
   Flight() = default;
   // An explanation nobody gave is a cancelled one; an Answer sees to itself.

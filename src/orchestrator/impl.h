@@ -80,6 +80,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
              const policy::Decision& decision);
   void Ended(const FlightPtr& flight, const End& end);
   core::Outcome Learn(const Flight& flight, const End& end);
+  void LearnPrice(const Flight& flight, const core::Outcome& outcome);
   void Refuse(const FlightPtr& flight, Error error);
   void Finish(const FlightPtr& flight, const core::Outcome& outcome,
               std::optional<ErrorCode> error);

@@ -18,7 +18,8 @@ constexpr double kTail = 0.25;
 
 }  // namespace
 
-Loads::Loads(const Costs* costs) : costs_(*costs) {
+Loads::Loads(const Costs* costs)
+    : costs_(*costs), residuals_(costs_.variants.size()) {
   for (const auto& device : costs_.devices) {
     arrivals_.emplace_back(device.size());
   }
@@ -70,7 +71,31 @@ cost::Price Loads::PriceOf(size_t variant, const cost::Estimate& estimate,
   ask.new_tokens = std::max(1, estimate.prompt_tokens - estimate.cached_tokens);
   ask.output_tokens = std::max(1.0, estimate.output_tokens);
   const auto device = DeviceNow(at.device, now);
-  return cost::PriceOf(device, ask);
+  cost::Price price = cost::PriceOf(device, ask);
+  const double ttft = residuals_[variant].ttft.Factor();
+  const double token = residuals_[variant].token.Factor();
+  const double before = price.system();
+  for (double* seconds : {&price.prefill, &price.queue, &price.ttft}) {
+    *seconds *= ttft;
+  }
+  for (double* seconds : {&price.step, &price.step_own, &price.token}) {
+    *seconds *= token;
+  }
+  // What is felt by others is the device's time.
+  if (before > 0) price.others *= price.system() / before;
+  return price;
+}
+
+void Loads::Learn(size_t variant, const cost::Price& said, double ttft,
+                  double token) {
+  if (!Knows(variant)) return;
+  residuals_[variant].ttft.Learn(said.ttft, ttft);
+  residuals_[variant].token.Learn(said.token, token);
+}
+
+bool Loads::drifted(size_t variant) const {
+  return Knows(variant) && (residuals_[variant].ttft.drifted() ||
+                            residuals_[variant].token.drifted());
 }
 
 void Loads::Sent(size_t variant, uint64_t request,

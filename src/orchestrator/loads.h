@@ -20,6 +20,7 @@
 #include "base/executor.h"
 #include "cost/estimate.h"
 #include "cost/price.h"
+#include "cost/residual.h"
 #include "orchestrator/orchestrator.h"
 
 namespace aio::orchestrator {
@@ -35,6 +36,13 @@ class Loads {
   cost::Price PriceOf(size_t variant, const cost::Estimate& estimate,
                       Time now) const;
 
+  // How a request went of which `said` was said. Times per token are of one
+  // choice.
+  void Learn(size_t variant, const cost::Price& said, double ttft,
+             double token);
+  // Prices of that variant are wrong by more than is corrected.
+  bool drifted(size_t variant) const;
+
   // A request of those tokens is on its way to `variant`; `said` counts the
   // tokens that have come back.
   void Sent(size_t variant, uint64_t request, const cost::Estimate& estimate,
@@ -49,6 +57,10 @@ class Loads {
     double prefill_seconds = 0;
     std::shared_ptr<const std::atomic<int>> said;
   };
+  // Of a variant: its time to the first token, and between tokens.
+  struct Residuals {
+    cost::Residual ttft, token;
+  };
   // A rate that forgets.
   struct Arrivals {
     double weight = 0;
@@ -61,6 +73,7 @@ class Loads {
   const Costs& costs_;
   std::map<uint64_t, Entry> sent_;               // by request, oldest first
   std::vector<std::vector<Arrivals>> arrivals_;  // [device][model]
+  std::vector<Residuals> residuals_;             // [variant]
 };
 
 }  // namespace aio::orchestrator

@@ -51,6 +51,7 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
     AddQuality(&c, input.intent);
   }
   input.can_ask = CanAsk(*flight);
+  input.quality_floor = flight->request->hints.quality;
   AddPrices(&input);
   const policy::Decision decision = Decide(*flight, input);
   if (parts_.decision_log && !flight->explained) {

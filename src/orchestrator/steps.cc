@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The steps that Handle and Choose (orchestrator.cc) are made of.
+#include <prometheus/histogram.h>
+
 #include <utility>
 
 #include "base/log.h"
@@ -216,6 +218,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   flight->reason = decision.reason;
   flight->started = parts_.executor->Now();
   ledger_.Reserve(variant, flight->number, backend(variant).View(name));
+  flight->said = input.candidates[variant].estimate.price;
   const auto said = std::make_shared<std::atomic<int>>(0);
   loads_.Sent(variant, flight->number, input.candidates[variant].estimate, said,
               flight->started);
@@ -291,10 +294,44 @@ core::Outcome Orchestrator::Impl::Learn(const Flight& flight, const End& end) {
         Seconds(*end.first - flight.begun), {{"variant", name}});
   }
   loads_.Ended(flight.number);
+  if (!outcome.error && flight.said) LearnPrice(flight, outcome);
   ledger_.Release(flight.variant, flight.number,
                   backend(flight.variant).View(name));
   learner_.Learn(outcome);
   return outcome;
+}
+
+// What was said of its times against what they were, for all to see.
+void Orchestrator::Impl::LearnPrice(const Flight& flight,
+                                    const core::Outcome& outcome) {
+  const double ttft = Seconds(outcome.to_first_token);
+  const double tokens =
+      static_cast<double>(outcome.usage.completion_tokens) / outcome.choices;
+  const double token =
+      tokens > 1 ? (Seconds(outcome.total) - ttft) / (tokens - 1) : 0;
+  const auto variant = static_cast<size_t>(flight.variant);
+  const Labels labels = {{"variant", outcome.variant}};
+  const auto observe = [&](const char* name, const char* help, double said,
+                           double took) {
+    if (said <= 0 || took <= 0) return;
+    parts_.metrics->Ratio(name, help, labels)->Observe(took / said);
+  };
+  observe("aio_forecast_ttft_ratio",
+          "Time to the first token over what was said when it was decided",
+          flight.said->ttft, ttft);
+  observe("aio_forecast_tpot_ratio",
+          "Time per token over what was said when it was decided",
+          flight.said->token, token);
+  const bool before = loads_.drifted(variant);
+  loads_.Learn(variant, *flight.said, ttft, token);
+  const bool after = loads_.drifted(variant);
+  parts_.metrics->Set("aio_forecast_drifted",
+                      "1: times are off by more than is corrected", after,
+                      labels);
+  if (before || !after) return;
+  Log(LogLevel::kWarning,
+      "times are off by more than is corrected: measure anew",
+      {{"variant", outcome.variant}});
 }
 
 // Ends a flight that no attempt has ended.

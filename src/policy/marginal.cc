@@ -45,15 +45,14 @@ int MarginalPolicy::Cheapest(const Input& input,
                              std::optional<size_t> label) const {
   const Quality best = BestQuality(input, label);
   if (!best) return -1;
+  const double least =
+      input.quality_floor.value_or(options_.quality_floor) * *best;
   int chosen = -1;
   double cost = 0;
   for (size_t i = 0; i < input.candidates.size(); ++i) {
     const Candidate& c = input.candidates[i];
     const Quality& quality = QualityOf(c, label);
-    if (!c.unfit.empty() || !quality ||
-        *quality < options_.quality_floor * *best) {
-      continue;
-    }
+    if (!c.unfit.empty() || !quality || *quality < least) continue;
     const double mine = CostOf(c);
     if (chosen >= 0 && mine >= cost) continue;
     chosen = static_cast<int>(i);

@@ -61,6 +61,10 @@ TEST(MarginalTest, TakesTheCheapestOfThoseGoodEnough) {
   input.candidates[0].quality = 0.48;  // 0.96 of the best
   EXPECT_EQ(Named("marginal")->Decide(input).candidate, 1);
   EXPECT_EQ(Named("marginal", 0.9)->Decide(input).candidate, 0);
+  input.quality_floor = 0.95;  // the request's own goes first
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 0);
+  input.quality_floor = 0.99;
+  EXPECT_EQ(Named("marginal", 0.9)->Decide(input).candidate, 1);
 }
 
 TEST(MarginalTest, ObjectivesWeighTheSameSeconds) {

@@ -48,8 +48,9 @@ struct Input {
   std::vector<Candidate> candidates;  // in config order
   core::Intent intent;
   bool can_ask = false;  // the model probe is configured and not yet asked
-  std::optional<AskPrice> ask;  // absent: not known
-  double random = 0;            // in [0, 1), drawn for this request
+  std::optional<AskPrice> ask;          // absent: not known
+  double random = 0;                    // in [0, 1), drawn for this request
+  std::optional<double> quality_floor;  // the request's own
 };
 
 struct Decision {

@@ -48,6 +48,17 @@ void AppendIntent(const core::Intent& intent, std::string* out) {
   *out += "}";
 }
 
+void AppendPrice(const cost::Price& price, std::string* out) {
+  AppendName("price", out);
+  *out += "{";
+  AppendNumber("device_seconds", price.system(), out);
+  AppendNumber("own_seconds", price.own(), out);
+  AppendNumber("others_seconds", price.others, out);
+  AppendNumber("ttft_seconds", price.ttft, out);
+  AppendNumber("tpot_seconds", price.token, out);
+  *out += "}";
+}
+
 void AppendEstimate(const cost::Estimate& estimate, std::string* out) {
   AppendName("estimate", out);
   *out += "{";
@@ -59,6 +70,7 @@ void AppendEstimate(const cost::Estimate& estimate, std::string* out) {
   AppendNumber("prefill_seconds", estimate.prefill_seconds, out);
   AppendNumber("seconds_per_token", estimate.seconds_per_token, out);
   AppendCount("bytes_read", estimate.bytes_read, out);
+  if (estimate.price) AppendPrice(*estimate.price, out);
   *out += "}";
 }
 

@@ -123,15 +123,9 @@ Result<void> Run::AddDevices() {
 
 Result<void> Run::Build() {
   RETURN_IF_ERROR(AddDevices());
-  policy::Options rule;
-  for (const core::Variant& v : parts_.variants) {
-    rule.variants.push_back({v.name, v.bytes_per_token});
-  }
-  rule.small = options_.small;
-  rule.large = options_.large;
-  rule.quality_floor = options_.quality_floor;
-  rule.objective = options_.objective;
-  ASSIGN_OR_RETURN(parts_.policy, policy::Make(options_.policy, rule));
+  ASSIGN_OR_RETURN(parts_.policy,
+                   policy::Make(options_.policy, RuleOf(options_)));
+  parts_.decision_log = options_.decision_log;
   parts_.executor = &events_;
   parts_.metrics = &metrics_;
   parts_.quality = options_.quality;
@@ -302,6 +296,26 @@ void Run::AddCeiling(Report* report) const {
 }
 
 }  // namespace
+
+policy::Options RuleOf(const SimulationOptions& options) {
+  std::map<std::string, int64_t> bytes;
+  for (const SimDevice& device : options.devices) {
+    for (const SimModel& model : device.models) {
+      for (const SimView& view : model.views) {
+        bytes[view.variant] = VariantOf(model, view).bytes_per_token;
+      }
+    }
+  }
+  policy::Options rule;
+  for (const std::string& name : options.variants) {
+    rule.variants.push_back({name, bytes[name]});
+  }
+  rule.small = options.small;
+  rule.large = options.large;
+  rule.quality_floor = options.quality_floor;
+  rule.objective = options.objective;
+  return rule;
+}
 
 double RoutingCeiling(const cost::StepCost& small, const cost::StepCost& large,
                       double share, int columns) {

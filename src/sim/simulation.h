@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "core/quality.h"
+#include "policy/policies.h"
 #include "sim/report.h"
 #include "sim/sensing.h"
 #include "sim/sim_backend.h"
@@ -65,9 +66,14 @@ struct SimulationOptions {
   // Asked where the policy wants it; absent: there is none.
   std::optional<SimModelProbe> model_probe;
   uint64_t seed = 1;
+  // One JSON line per request (orchestrator/decision_log.h); may be empty.
+  std::function<void(std::string)> decision_log;
   // Called now and then with the requests that have ended.
   std::function<void(int done)> progress;
 };
+
+// What its policy is made with.
+policy::Options RuleOf(const SimulationOptions& options);
 
 // kInvalidArgument for a policy or variants that are not there.
 Result<Report> Simulate(SimulationOptions options);

@@ -84,6 +84,31 @@ class Simulate(unittest.TestCase):
         done = run(*DEVICE, "-w", trace, code=2)
         self.assertIn("line 2: not TIMESTAMP,", done.stderr)
 
+    def test_every_decision_can_be_replayed(self):
+        log = self.folder / "d.jsonl"
+        run(*DEVICE, "-w", "code-centric", "--clients", 16, "-n", 10000,
+            "--policy", "marginal", "--decisions", log)
+        said = json.loads(run("replay", log, "--json").stdout)
+        self.assertEqual(said["requests"], 10000)
+        self.assertEqual(said["decisions"], 10000)
+        self.assertEqual(said["same"], 10000)
+        other = json.loads(run("replay", log, "--set",
+                               "policy.quality_floor=0.5", "--json").stdout)
+        self.assertLess(other["same"], 10000)
+        self.assertLess(other["after"]["device_seconds"],
+                        other["before"]["device_seconds"])
+        done = run("replay", log, "--set", "policy.floor=1", code=2)
+        self.assertIn("quality_floor", done.stderr)
+        # What was decided is no longer what the rule says.
+        text = log.read_text().splitlines()
+        text[1] = text[1].replace('"candidate":0', '"candidate":1')
+        text[2] = text[2].replace('"candidate":1', '"candidate":0')
+        log.write_text("\n".join(text[:3]) + "\n")
+        run("replay", log, code=1)
+        log.write_text(text[0] + "\n" + text[1][:50] + "\n" + text[2] + "\n")
+        done = run("replay", log, code=1)
+        self.assertIn("d.jsonl:2: no JSON object", done.stderr)
+
     def test_lookup_finds_in_texts_what_is_there(self):
         texts = self.folder / "t.jsonl"
         line = "the cat sat on the mat and the dog sat on the log. "

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What requests under way do to the price of the next.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+
+#include "orchestrator/orchestrator_fixture.h"
+
+namespace aio::orchestrator {
+namespace {
+
+// 9 ms and 1 ms a column, times `slower`.
+ModelCost Linear(double slower) {
+  ModelCost cost;
+  cost.steps.table.columns = {1, 512};
+  cost.steps.table.seconds = {0.010 * slower, 0.521 * slower};
+  cost.steps.table.prefill_seconds_per_token = 0.001 * slower;
+  return cost;
+}
+
+class PricesTest : public OrchestratorTest {
+ protected:
+  // Equally good.
+  void Know(const std::string& variant) {
+    for (auto& quality : parts_.quality[variant]) {
+      quality = core::Quality{.value = 0.5};
+    }
+  }
+  void Use(const std::string& kind) {
+    policy::Options o;
+    for (const auto& v : parts_.variants) {
+      o.variants.push_back({v.name, v.bytes_per_token});
+      Know(v.name);
+    }
+    parts_.policy = *policy::Make(kind, o);
+    orchestrator_.emplace(parts_, options_);
+  }
+  const cost::Price& PriceOf(const Explanation& e, size_t candidate) {
+    return *e.candidates.at(candidate).estimate.price;
+  }
+};
+
+// Both models on one device.
+class OneDeviceTest : public PricesTest {
+ protected:
+  OneDeviceTest() {
+    parts_.costs.devices = {{Linear(1), Linear(5)}};
+    parts_.costs.variants = {VariantCost{0, 0}, VariantCost{0, 1}};
+  }
+};
+
+TEST_F(OneDeviceTest, ARequestCountsFromTheMomentItIsSent) {
+  Use("marginal");
+  const auto idle = Route(Ask("r0"));
+  ASSERT_TRUE(idle);
+  EXPECT_EQ(PriceOf(*idle, 0).others, 0);
+  EXPECT_EQ(idle->variant, "small");
+  const auto sink = Handle(Ask("a"));  // the backend has said nothing yet
+  const auto busy = Route(Ask("r1"));
+  ASSERT_TRUE(busy);
+  EXPECT_GT(PriceOf(*busy, 0).others, 0);
+  EXPECT_LT(PriceOf(*busy, 0).step, PriceOf(*idle, 0).step) << "it joins";
+  EXPECT_GT(PriceOf(*busy, 1).own(), PriceOf(*idle, 1).own()) << "it shares";
+  backend_->runs.at(0).Finish();
+  executor_.Run();
+  const auto after = Route(Ask("r2"));
+  ASSERT_TRUE(after);
+  EXPECT_EQ(PriceOf(*after, 0).others, 0);
+}
+
+TEST_F(OneDeviceTest, NothingIsPricedThatCannotBeChosen) {
+  Use("marginal");
+  backend_->views["small"].healthy = false;
+  const auto e = Route(Ask("r"));
+  ASSERT_TRUE(e);
+  EXPECT_FALSE(e->candidates[0].estimate.price);
+  EXPECT_EQ(e->variant, "large");
+}
+
+TEST_F(OneDeviceTest, APolicyThatDoesNotLookIsNotTold) {
+  Use("paper");
+  const auto e = Route(Ask("r"));
+  ASSERT_TRUE(e);
+  EXPECT_FALSE(e->candidates[0].estimate.price);
+}
+
+// What is said of a request's times is held against them.
+TEST_F(OneDeviceTest, ForecastsAreHeldAgainstWhatCame) {
+  Use("marginal");
+  const auto sink = Handle(Ask("a"));
+  executor_.Advance(1s);
+  backend_->runs.at(0).Say("x");
+  executor_.Run();
+  executor_.Advance(1s);
+  backend_->runs.at(0).Finish();
+  executor_.Run();
+  Exports("aio_forecast_ttft_ratio_count{variant=\"small\"} 1");
+  EXPECT_NE(metrics_.Export().find("aio_forecast_drifted{variant=\"small\"}"),
+            std::string::npos);
+}
+
+// Two replicas on devices of their own: a burst is shared out evenly.
+TEST_F(PricesTest, IdenticalReplicasDifferByAtMostOneTile) {
+  parts_.variants.clear();
+  Host("a", backend_, 4096, 100);
+  Host("b", backend_, 4096, 100);
+  parts_.costs.devices = {{Linear(1)}, {Linear(1)}};
+  parts_.costs.variants = {VariantCost{0, 0}, VariantCost{1, 0}};
+  Use("marginal:latency");
+  std::vector<std::shared_ptr<CheckingSink>> sinks;
+  for (int i = 0; i < 40; ++i) {
+    sinks.push_back(Handle(Ask("r" + std::to_string(i))));
+    std::array<int, 2> sent{};
+    for (const auto& run : backend_->runs) ++sent[run.plan.variant == "b"];
+    EXPECT_LE(std::abs(sent[0] - sent[1]), 8) << i;
+  }
+  for (auto& run : backend_->runs) run.Finish();
+  executor_.Run();
+}
+
+// The prompt of a model probe is priced on its variant, with who is there.
+TEST_F(OneDeviceTest, AskingHasAPriceToo) {
+  UseModelProbe();
+  Use("marginal");
+  // Large is right twice as often at questions, small as good at code, and
+  // nobody knows which it is.
+  text_ = Says(core::Label::kCode, 0.5);
+  for (auto& q : parts_.quality["small"]) q->value = 0.2;
+  parts_.quality["small"][static_cast<size_t>(core::Label::kCode)]->value = 0.5;
+  orchestrator_.emplace(parts_, options_);
+  const auto sink = Handle(Ask("a"));
+  ASSERT_EQ(probes_.size(), 1u) << "it was worth asking";
+  probes_[0](Says(core::Label::kCode, 0.99));
+  executor_.Run();
+  ASSERT_EQ(backend_->runs.size(), 1u);
+  EXPECT_EQ(backend_->runs[0].plan.variant, "small");
+  backend_->runs[0].Finish();
+  executor_.Run();
+}
+
+}  // namespace
+}  // namespace aio::orchestrator
