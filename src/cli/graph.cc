@@ -249,6 +249,9 @@ Result<void> Graph::AddOrchestrator(const config::Config& config) {
   options_.probe_deadline = config.probe.deadline;
   orchestrator::Parts parts = parts_;
   ASSIGN_OR_RETURN(parts.policy, policy::Make(config.policy.kind, rule_));
+  if (!config.policy.shadow.empty()) {
+    ASSIGN_OR_RETURN(parts.shadow, policy::Make(config.policy.shadow, rule_));
+  }
   parts.random_seed = RandomSeed();
   RETURN_IF_ERROR(AddDecisionLog(config, &parts));
   orchestrator_ =

@@ -133,6 +133,7 @@ Probe ReadProbe(Section s) {
 Policy ReadPolicy(Section s) {
   Policy policy;
   s.String("kind", &policy.kind);
+  s.String("shadow", &policy.shadow);
   s.String("small", &policy.small);
   s.String("large", &policy.large);
   s.Number("entropy_max", 0, 10, &policy.entropy_max);

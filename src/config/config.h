@@ -118,6 +118,7 @@ struct Probe {
 struct Policy {
   // marginal | paper | random | static:<variant>
   std::string kind = "paper";
+  std::string shadow;  // decides beside it and changes nothing; empty: none
   std::string small;  // empty: the variant with the fewest bytes per token
   std::string large;  // empty: the one with the most
   double entropy_max = 0.45;  // nats, over code / math / other

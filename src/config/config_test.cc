@@ -81,7 +81,7 @@ variants:
 probe: { text: p.ftz, model: z, tokens_max: 99, deadline: 1s, suffix: "C:",
          temperature: 1.7, prior: false,
          labels: { code: " code", math: " math" } }
-policy: { kind: "static:a", small: z, large: a, entropy_max: 0.3,
+policy: { kind: "static:a", shadow: paper, small: z, large: a, entropy_max: 0.3,
           context_tokens_max: 100, quality_floor: 0.9, objective: latency }
 log: { level: debug, prompts: true, decisions: out/d.jsonl }
 )");
@@ -126,6 +126,7 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_DOUBLE_EQ(config.policy.entropy_max, 0.3);
   EXPECT_DOUBLE_EQ(config.policy.quality_floor, 0.9);
   EXPECT_EQ(config.policy.objective, "latency");
+  EXPECT_EQ(config.policy.shadow, "paper");
   EXPECT_EQ(config.log.decisions, "/etc/aio/out/d.jsonl");
 }
 

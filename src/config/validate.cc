@@ -156,22 +156,25 @@ class Validator {
     }
   }
 
+  void CheckKind(const std::string& key, const std::string& kind) {
+    if (kind.starts_with(kStatic)) {
+      const std::string name = kind.substr(kStatic.size());
+      if (name.empty()) Fail({"policy", key}, "static: names no variant");
+      CheckName({"policy", key}, name);
+    } else if (kind != "marginal" && kind != "paper" && kind != "random") {
+      Fail({"policy", key},
+           "unknown policy '" + kind + "'" +
+               DidYouMean(kind, {"marginal", "paper", "random", "static:"}) +
+               " (marginal, paper, random, static:<variant>)");
+    }
+  }
+
   void CheckPolicy() {
     const Policy& policy = config_->policy;
     CheckName({"policy", "small"}, policy.small);
     CheckName({"policy", "large"}, policy.large);
-    if (policy.kind.starts_with(kStatic)) {
-      const std::string name = policy.kind.substr(kStatic.size());
-      if (name.empty()) Fail({"policy", "kind"}, "static: names no variant");
-      CheckName({"policy", "kind"}, name);
-    } else if (policy.kind != "marginal" && policy.kind != "paper" &&
-               policy.kind != "random") {
-      Fail({"policy", "kind"},
-           "unknown policy '" + policy.kind + "'" +
-               DidYouMean(policy.kind,
-                          {"marginal", "paper", "random", "static:"}) +
-               " (marginal, paper, random, static:<variant>)");
-    }
+    CheckKind("kind", policy.kind);
+    if (!policy.shadow.empty()) CheckKind("shadow", policy.shadow);
     const std::vector<std::string> objectives = {"latency", "throughput",
                                                  "tradeoff"};
     if (std::ranges::find(objectives, policy.objective) == objectives.end()) {

@@ -182,6 +182,18 @@ double Shared(std::span<const ModelLoad> device, const Ask& ask,
   return shared;
 }
 
+// Until what is under way has ended, half of it on average: a step of our
+// model, a turn of each other one.
+double UntilFree(std::span<const ModelLoad> device, const Ask& ask) {
+  double seconds = 0;
+  for (size_t u = 0; u < device.size(); ++u) {
+    if (device[u].loads.empty()) continue;
+    const double step = Batch(device[u], {.model = u}).StepNow();
+    seconds += u == ask.model ? step : std::min(step, device[u].slice_seconds);
+  }
+  return 0.5 * seconds;
+}
+
 // For each other request of the device, the steps it has in common with us; its
 // steps counted in ours.
 double StepsShared(std::span<const ModelLoad> device, const Ask& ask,
@@ -231,10 +243,11 @@ Price PriceOf(std::span<const ModelLoad> device, const Ask& ask) {
   const Batch::Life life = batch.Over(steps, between);
   price.step = life.more;
   const double wait = batch.backlog() + life.with * batch.StepsToWait();
-  price.queue = Shared(device, ask, wait);
-  price.ttft = Shared(device, ask, wait + prompt.with);
+  const double free = UntilFree(device, ask);
+  price.queue = free + Shared(device, ask, wait);
+  price.ttft = free + Shared(device, ask, wait + prompt.with);
   const double all =
-      Shared(device, ask, wait + prompt.with + price.steps * life.with);
+      free + Shared(device, ask, wait + prompt.with + price.steps * life.with);
   if (price.steps > 0) price.step_own = (all - price.ttft) / price.steps;
   price.token = price.step_own / ask.tokens_per_step;
   size_t others = 0;

@@ -35,6 +35,7 @@ struct ModelLoad {
   int sequences_max = 32;           // at once; others wait
   int columns_max = 512;            // of a step
   double slowdown_max = 1.5;        // of steps that prompts ride on
+  double slice_seconds = 0.08;      // of a turn of the device
   std::vector<Load> loads;          // oldest first
   // Requests that come to it, as of late: who joins a model that was idle
   // shares what waking it costs.

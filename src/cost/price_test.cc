@@ -53,7 +53,8 @@ TEST(PriceTest, WhoJoinsPaysForItsColumns) {
   const Price p = PriceOf(device, kAsk);
   EXPECT_NEAR(p.prefill, 100 / 7.0 * 0.007, 1e-12);
   EXPECT_NEAR(p.step, 0.001, 1e-12);
-  EXPECT_NEAR(p.ttft, 100 / 7.0 * 0.017, 1e-12);
+  EXPECT_NEAR(p.queue, 0.5 * 0.010, 1e-12) << "the step under way";
+  EXPECT_NEAR(p.ttft, p.queue + 100 / 7.0 * 0.017, 1e-12);
   EXPECT_NEAR(p.step_own, 0.011, 1e-12);
   EXPECT_NEAR(p.others, p.prefill + 10 * 0.001, 1e-12);
 }
@@ -75,7 +76,8 @@ TEST(PriceTest, ModelsShareTheDevice) {
                                          On(large, {{.tokens_left = 1000}})};
   const Price p = PriceOf(device, kAsk);
   EXPECT_NEAR(p.system(), 0.209, 1e-12);
-  EXPECT_NEAR(p.own(), 2 * 0.209, 1e-12);
+  EXPECT_NEAR(p.queue, 0.5 * 0.050, 1e-12);
+  EXPECT_NEAR(p.own(), p.queue + 2 * 0.209, 1e-12);
   EXPECT_NEAR(p.others, 0.109 + 10 * 0.010, 1e-12);
 }
 
@@ -93,7 +95,7 @@ TEST(PriceTest, APromptRidesAsLongAsThereAreSteps) {
   const StepCost steps = Linear();
   const std::vector<ModelLoad> device = {On(steps, {{.tokens_left = 5}})};
   const Price p = PriceOf(device, kAsk);
-  EXPECT_NEAR(p.ttft, 5 * 0.017 + 0.65 * 0.109, 1e-12);
+  EXPECT_NEAR(p.ttft, p.queue + 5 * 0.017 + 0.65 * 0.109, 1e-12);
   EXPECT_NEAR(p.prefill, 35 * 0.001 + 0.65 * 0.109, 1e-12);
 }
 
@@ -103,9 +105,10 @@ TEST(PriceTest, WhoFindsNoPlaceWaitsForOne) {
       On(steps, {{.tokens_left = 50}, {.tokens_left = 20}})};
   device[0].sequences_max = 2;
   const Price p = PriceOf(device, kAsk);
-  EXPECT_NEAR(p.queue, 20 * 0.012, 1e-12);
+  const double under_way = 0.5 * 0.011;
+  EXPECT_NEAR(p.queue, under_way + 20 * 0.012, 1e-12);
   device[0].loads.push_back({.tokens_left = 100});  // before us
-  EXPECT_NEAR(PriceOf(device, kAsk).queue, 50 * 0.012, 1e-12);
+  EXPECT_NEAR(PriceOf(device, kAsk).queue, under_way + 50 * 0.012, 1e-12);
 }
 
 TEST(PriceTest, PromptsBeforeOursComeFirst) {
@@ -113,8 +116,8 @@ TEST(PriceTest, PromptsBeforeOursComeFirst) {
   const std::vector<ModelLoad> device = {
       On(steps, {{.tokens_left = 10, .prefill_seconds = 0.3}})};
   const Price p = PriceOf(device, kAsk);
-  EXPECT_NEAR(p.queue, 0.3, 1e-12);
-  EXPECT_NEAR(p.ttft, 0.3 + 0.109, 1e-12) << "nobody decodes yet";
+  EXPECT_NEAR(p.queue, 0.5 * 0.010 + 0.3, 1e-12);
+  EXPECT_NEAR(p.ttft, p.queue + 0.109, 1e-12) << "nobody decodes yet";
 }
 
 TEST(PriceTest, ACachedPrefixCostsNothingButItsContext) {

@@ -35,11 +35,26 @@ double FactorAt(const std::map<int, double>& factors, int columns) {
   return before->second + share * (next->second - before->second);
 }
 
-void Correct(const std::map<int, std::vector<double>>& ratios,
-             StepTable* table) {
+// Steps of about one width.
+struct Seen {
+  std::vector<double> ratios;
+  int64_t columns = 0;  // of all of them
+};
+
+// Each width of decoding for itself; prompts are of any width, so those within
+// half an octave count together.
+int KeyOf(int columns) {
+  if (columns <= 8) return columns;
+  return 8 + static_cast<int>(std::lround(2 * std::log2(columns / 8.0)));
+}
+
+void Correct(const std::map<int, Seen>& all, StepTable* table) {
   std::map<int, double> factors;
-  for (const auto& [columns, seen] : ratios) {
-    if (seen.size() >= kEnough) factors[columns] = Mean(seen);
+  for (const auto& [key, seen] : all) {
+    const auto steps = static_cast<int64_t>(seen.ratios.size());
+    if (seen.ratios.size() < kEnough) continue;
+    factors[static_cast<int>((seen.columns + steps / 2) / steps)] =
+        Mean(seen.ratios);
   }
   if (factors.empty()) return;
   StepTable out = *table;
@@ -74,12 +89,14 @@ StepErrors ErrorsOf(const StepCost& cost, std::span<const TimedStep> steps) {
 }
 
 StepCost Corrected(StepCost cost, std::span<const TimedStep> steps) {
-  std::map<int, std::vector<double>> fine, coarse;
+  std::map<int, Seen> fine, coarse;
   for (const TimedStep& step : steps) {
     const double said = cost.Seconds(step.size);
     if (said <= 0) continue;
-    auto& ratios = step.size.coarse && cost.coarse ? coarse : fine;
-    ratios[step.size.columns].push_back(step.seconds / said);
+    auto& all = step.size.coarse && cost.coarse ? coarse : fine;
+    Seen& seen = all[KeyOf(step.size.columns)];
+    seen.ratios.push_back(step.seconds / said);
+    seen.columns += step.size.columns;
   }
   Correct(fine, &cost.table);
   if (cost.coarse) Correct(coarse, &*cost.coarse);

@@ -24,8 +24,8 @@ struct StepErrors {
 };
 StepErrors ErrorsOf(const StepCost& cost, std::span<const TimedStep> steps);
 
-// `cost` whose tables say what these steps took: at each width that enough
-// steps had, the mean of how much longer they took (not the median: a queue
+// `cost` whose tables say what these steps took: at each width (of prompts, half
+// octave) that enough steps had, the mean of how much longer they took (not the median: a queue
 // feels the slow ones too); between such widths by a line over the logarithm,
 // beyond them as the nearest. Floors, context and pairs stay. Without such a
 // width, `cost`.

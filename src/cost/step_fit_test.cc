@@ -94,6 +94,18 @@ TEST(StepFitTest, TheMeanCountsAndNotTheMedian) {
               1e-9);
 }
 
+// 90, 100 and 110 columns are one width, 100.
+TEST(StepFitTest, PromptsOfAboutOneWidthCountTogether) {
+  const StepCost said = Some();
+  std::vector<TimedStep> steps;
+  for (const int columns : {90, 100, 110}) {
+    const StepSize size = Decode(columns, 0);
+    steps.push_back({size, 1.2 * said.Seconds(size)});
+  }
+  const StepCost cost = Corrected(said, steps);
+  EXPECT_NEAR(cost.Seconds(Decode(100, 0)), 1.2 * 0.110, 1e-9);
+}
+
 TEST(StepFitTest, TwoStepsOfAWidthAreNotEnough) {
   const StepCost said = Some();
   const std::vector<TimedStep> steps = {{Decode(1, 0), 1}, {Decode(1, 0), 1}};

@@ -63,6 +63,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void AddQuality(policy::Candidate* candidate,
                   const core::Intent& intent) const;
   void AddPrices(policy::Input* input) const;
+  void CountExpected(const policy::Input& input, int chosen) const;
   policy::Decision Decide(const Flight& flight,
                           const policy::Input& input) const;
   void Explain(const FlightPtr& flight, const policy::Input& input,

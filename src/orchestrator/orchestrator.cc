@@ -62,6 +62,7 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   if (decision.candidate < 0) {
     return Refuse(flight, WhyNone(parts_.variants, *flight));
   }
+  if (flight->attempts == 0) CountExpected(input, decision.candidate);
   Start(flight, input, decision);
 }
 
@@ -79,7 +80,8 @@ void Orchestrator::Impl::AddQuality(policy::Candidate* candidate,
 
 // Of those that may be chosen, if the policy looks at it.
 void Orchestrator::Impl::AddPrices(policy::Input* input) const {
-  if (!parts_.policy->prices()) return;
+  const bool shadow = parts_.shadow && parts_.shadow->prices();
+  if (!parts_.policy->prices() && !shadow) return;
   const Time now = parts_.executor->Now();
   for (size_t i = 0; i < input->candidates.size(); ++i) {
     policy::Candidate& c = input->candidates[i];

@@ -83,6 +83,8 @@ struct Parts {
   Metrics* metrics = nullptr;
   std::vector<core::Variant> variants;  // config order; not empty
   std::shared_ptr<const policy::Policy> policy;
+  // Decides beside it, for aio_expected_*_total; null: none.
+  std::shared_ptr<const policy::Policy> shadow;
   core::QualityTable quality;        // may be empty
   Costs costs;                       // may be empty
   TextProbe text_probe;              // may be empty

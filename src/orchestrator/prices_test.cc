@@ -86,6 +86,32 @@ TEST_F(OneDeviceTest, APolicyThatDoesNotLookIsNotTold) {
   EXPECT_FALSE(e->candidates[0].estimate.price);
 }
 
+// Two requests to the small one; the shadow would have sent them to the large.
+TEST_F(OneDeviceTest, AShadowIsCountedAndChangesNothing) {
+  policy::Options o;
+  o.variants = {{"small", 100}, {"large", 700}};
+  parts_.shadow = *policy::Make("static:large", o);
+  Use("marginal");
+  const auto a = Handle(Ask("a"));
+  const auto b = Handle(Ask("b"));
+  ASSERT_EQ(backend_->runs.size(), 2u);
+  for (auto& run : backend_->runs) {
+    EXPECT_EQ(run.plan.variant, "small");
+    run.Finish();
+  }
+  executor_.Run();
+  Exports("aio_shadow_total{live=\"small\",shadow=\"large\"} 2");
+  const auto total = [&](const std::string& by) {
+    const std::string text = metrics_.Export();
+    const std::string name =
+        "aio_expected_device_seconds_total{by=\"" + by + "\"} ";
+    return std::stod(text.substr(text.find(name) + name.size()));
+  };
+  EXPECT_GT(total("live"), 0);
+  EXPECT_GT(total("shadow"), 3 * total("live"));
+  EXPECT_EQ(total("shadow"), total("largest"));
+}
+
 // What is said of a request's times is held against them.
 TEST_F(OneDeviceTest, ForecastsAreHeldAgainstWhatCame) {
   Use("marginal");

@@ -9,6 +9,7 @@
 #include "orchestrator/candidates.h"
 #include "orchestrator/decision_log.h"
 #include "orchestrator/impl.h"
+#include "policy/choice.h"
 
 namespace aio::orchestrator {
 namespace {
@@ -104,6 +105,42 @@ policy::Decision Orchestrator::Impl::Decide(const Flight& flight,
     decision.why.push_back(c.unfit.empty() ? decision.reason : c.unfit);
   }
   return decision;
+}
+
+// What the choice is expected to take, and what it would have been by the
+// shadow or had all gone to the largest: what routing saves is the difference.
+void Orchestrator::Impl::CountExpected(const policy::Input& input,
+                                       int chosen) const {
+  const auto count = [&](const char* by, int candidate) {
+    if (candidate < 0) return;
+    const policy::Candidate& c =
+        input.candidates[static_cast<size_t>(candidate)];
+    parts_.metrics->Add("aio_expected_bytes_total",
+                        "Bytes that requests were expected to read, had they "
+                        "gone where `by` sends them",
+                        static_cast<double>(c.estimate.bytes_read),
+                        {{"by", by}});
+    if (!c.estimate.price) return;
+    parts_.metrics->Add("aio_expected_device_seconds_total",
+                        "Device time that requests were expected to take, had "
+                        "they gone where `by` sends them",
+                        c.estimate.price->system(), {{"by", by}});
+  };
+  count("live", chosen);
+  count("largest", policy::LargestFit(input));
+  if (!parts_.shadow) return;
+  policy::Input asked = input;
+  asked.can_ask = false;  // nobody asks for a shadow
+  const int shadow = parts_.shadow->Decide(asked).candidate;
+  count("shadow", shadow);
+  const auto name = [&](int candidate) {
+    return candidate < 0 ? std::string("none")
+                         : parts_.variants[static_cast<size_t>(candidate)].name;
+  };
+  parts_.metrics->Add("aio_shadow_total",
+                      "Requests by where they went and where the shadow would "
+                      "have sent them",
+                      1, {{"live", name(chosen)}, {"shadow", name(shadow)}});
 }
 
 void Orchestrator::Impl::Explain(const FlightPtr& flight,
