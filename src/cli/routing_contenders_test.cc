@@ -76,12 +76,12 @@ TEST(RoutingContendersTest, AShareCountsEqualsHalf) {
 }
 
 TEST(RoutingContendersTest, WhatHoldsInOtherSubjectsIsLearned) {
-  const RoutingQuestions questions = Proofs(4);
+  const RoutingQuestions questions = Proofs(3);
   int steps = 0;
   const auto scores =
       ScoreByFold(questions, GroupsOf(questions), 1, [&] { ++steps; });
   ASSERT_TRUE(scores) << scores.error().message;
-  EXPECT_EQ(steps, 4);
+  EXPECT_EQ(steps, 3);
   EXPECT_EQ(ApgrOf(questions, *scores, Contender::kRandom), 0.5);
   // Half of the questions hold the whole gap.
   EXPECT_EQ(ApgrOf(questions, *scores, Contender::kOracle), 0.75);
@@ -89,11 +89,11 @@ TEST(RoutingContendersTest, WhatHoldsInOtherSubjectsIsLearned) {
   EXPECT_EQ(ApgrOf(questions, *scores, Contender::kPredictor), 0.75);
 }
 
-// The other subjects teach the opposite of what holds in the last one. Had its
+// The first subject teaches the opposite of what holds in the last one. Had its
 // own questions been seen in training, its scores would not be those of a
 // subject with the same words and another truth.
 TEST(RoutingContendersTest, ASubjectNeverTeachesAboutItself) {
-  RoutingQuestions one = Proofs(4), other = Proofs(4);
+  RoutingQuestions one = Proofs(2), other = Proofs(2);
   for (size_t i = one.items.size() - 8; i < one.items.size(); ++i) {
     one.items[i].weak_right = !one.items[i].weak_right;
   }
@@ -107,14 +107,6 @@ TEST(RoutingContendersTest, ASubjectNeverTeachesAboutItself) {
       EXPECT_EQ(of_one[i], of_other[i]);
     }
   }
-}
-
-TEST(RoutingContendersTest, TheSameSeedGivesTheSameScores) {
-  const RoutingQuestions questions = Proofs(3);
-  const auto a = ScoreByFold(questions, GroupsOf(questions), 5, [] {});
-  const auto b = ScoreByFold(questions, GroupsOf(questions), 5, [] {});
-  ASSERT_TRUE(a && b);
-  EXPECT_EQ(*a, *b);
 }
 
 TEST(RoutingContendersTest, OneSubjectAloneTeachesNothing) {

@@ -33,6 +33,10 @@ std::string Signed(const eval::Estimate& e) {
                      e.interval.high);
 }
 
+std::string Bounds(const eval::Interval& interval) {
+  return fmt::format("[{:+.3f}, {:+.3f}]", interval.low, interval.high);
+}
+
 std::string Percent(const eval::Estimate& e) {
   return fmt::format("{:.1f} % [{:.1f}, {:.1f}]", 100 * e.value,
                      100 * e.interval.low, 100 * e.interval.high);
@@ -42,7 +46,7 @@ std::string Percent(const eval::Estimate& e) {
 std::string_view Verdict(const RoutingSection& section) {
   const eval::Interval& over =
       section.rows[static_cast<size_t>(Contender::kPredictor)]
-          .figures.over.interval;
+          .figures.over_groups;
   if (over.low > 0) return "beats";
   if (over.high < 0) return "is worse than";
   return "is not shown to differ from";
@@ -58,8 +62,8 @@ std::string SectionText(const RoutingSection& section) {
       eval::PercentText(b.strong), eval::PercentText(b.RandomMix(0.5)),
       eval::PercentText(b.oracle), eval::PercentText(b.oracle_share));
   std::vector<std::vector<std::string>> rows = {
-      {"router", "APGR", "over the intent table", "CPT(50)", "CPT(80)",
-       "right at 50 %"}};
+      {"router", "APGR", "over the intent table", "of subjects", "CPT(50)",
+       "CPT(80)", "right at 50 %"}};
   for (const RoutingRow& row : section.rows) {
     const bool same = row.contender == Contender::kIntent;
     rows.push_back(
@@ -85,13 +89,15 @@ json::object SectionJson(const RoutingSection& section) {
       curve.push_back(json::array{ShareAt(i), row.accuracy[i]});
     }
     const std::string_view name = NameOf(row.contender);
-    rows.push_back(
-        json::object{{"router", json::string_view(name.data(), name.size())},
-                     {"apgr", EstimateJson(row.figures.apgr)},
-                     {"apgr_over_intent_table", EstimateJson(row.figures.over)},
-                     {"cpt50", EstimateJson(row.figures.cpt50)},
-                     {"cpt80", EstimateJson(row.figures.cpt80)},
-                     {"accuracy_at_strong_share", std::move(curve)}});
+    rows.push_back(json::object{
+        {"router", json::string_view(name.data(), name.size())},
+        {"apgr", EstimateJson(row.figures.apgr)},
+        {"apgr_over_intent_table", EstimateJson(row.figures.over)},
+        {"apgr_over_intent_table_subjects_95",
+         {row.figures.over_groups.low, row.figures.over_groups.high}},
+        {"cpt50", EstimateJson(row.figures.cpt50)},
+        {"cpt80", EstimateJson(row.figures.cpt80)},
+        {"accuracy_at_strong_share", std::move(curve)}});
   }
   const eval::RouteBounds& b = section.bounds;
   return {{"name", section.name},
@@ -141,7 +147,8 @@ Result<RoutingSection> SectionOf(const std::string& name,
 
 std::string RoutingTable(const RoutingResult& result) {
   std::string text = fmt::format(
-      "weak: {}; strong: {}; {} subjects, {} folds, 95 % intervals\n",
+      "weak: {}; strong: {}; {} subjects, {} folds, 95 % intervals over "
+      "questions (of subjects: whole subjects drawn)\n",
       result.weak, result.strong, result.subjects, result.folds);
   text += result.split == "subjects"
               ? "What is learned is learned without the question's whole "

@@ -107,15 +107,36 @@ Estimate Around(double value, std::vector<double> drawn) {
   return {value, {at(0.025), at(0.975)}};
 }
 
+// What is drawn together: items of one group, or each item alone.
+using Units = std::vector<std::vector<size_t>>;
+
+Units Alone(size_t items) {
+  Units units(items);
+  for (size_t i = 0; i < items; ++i) units[i] = {i};
+  return units;
+}
+
+Units Groups(std::span<const RouteItem> items) {
+  std::map<int, std::vector<size_t>> groups;
+  for (size_t i = 0; i < items.size(); ++i) {
+    groups[items[i].group].push_back(i);
+  }
+  Units units;
+  for (auto& [group, members] : groups) units.push_back(std::move(members));
+  return units;
+}
+
 // [resample with a gap][router]
 std::vector<std::vector<Values>> Resample(const std::vector<Ranking>& rankings,
-                                          size_t items, uint64_t seed) {
+                                          const Units& units, size_t items,
+                                          uint64_t seed) {
   std::vector<std::vector<Values>> out;
   std::vector<int> times(items);
   for (uint64_t round = 0; round < kResamples; ++round) {
     std::ranges::fill(times, 0);
-    for (uint64_t i = 0; i < items; ++i) {
-      ++times[RandomBits(seed, round, i) % items];
+    for (uint64_t i = 0; i < units.size(); ++i) {
+      const size_t drawn = RandomBits(seed, round, i) % units.size();
+      for (const size_t item : units[drawn]) ++times[item];
     }
     std::vector<Values> values;
     for (const Ranking& ranking : rankings) {
@@ -189,20 +210,24 @@ Result<std::vector<RouteFigures>> CompareRouters(
     }
     values.push_back(ValuesOf(borders));
   }
-  const auto drawn = Resample(rankings, items, seed);
+  const auto drawn = Resample(rankings, Alone(items), items, seed);
+  const auto groups = Resample(rankings, Groups(routers.front()), items, seed);
   std::vector<RouteFigures> figures;
   for (size_t r = 0; r < routers.size(); ++r) {
-    std::array<std::vector<double>, 3> each;
-    std::vector<double> over;
-    for (const auto& sample : drawn) {
-      for (size_t v = 0; v < each.size(); ++v) each[v].push_back(sample[r][v]);
-      over.push_back(sample[r][0] - sample[baseline][0]);
-    }
+    const auto of = [&](size_t v) {
+      std::vector<double> each;
+      for (const auto& sample : drawn) each.push_back(sample[r][v]);
+      return Around(values[r][v], std::move(each));
+    };
+    const auto over = [&](const std::vector<std::vector<Values>>& samples) {
+      std::vector<double> each;
+      for (const auto& sample : samples) {
+        each.push_back(sample[r][0] - sample[baseline][0]);
+      }
+      return Around(values[r][0] - values[baseline][0], std::move(each));
+    };
     figures.push_back(
-        {Around(values[r][0], std::move(each[0])),
-         Around(values[r][1], std::move(each[1])),
-         Around(values[r][2], std::move(each[2])),
-         Around(values[r][0] - values[baseline][0], std::move(over))});
+        {of(0), of(1), of(2), over(drawn), over(groups).interval});
   }
   return figures;
 }

@@ -72,6 +72,8 @@ struct RouteFigures {
   Estimate cpt80;
   // Of APGR over that of another router on the same resamples.
   Estimate over;
+  // The same where whole groups are drawn: what it may be on other groups.
+  Interval over_groups;
 };
 
 // Of several routers on the same questions, each the items with its scores;

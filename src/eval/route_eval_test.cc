@@ -141,6 +141,25 @@ TEST(RouteEvalTest, IntervalsHoldTheValueAndFollowTheSeed) {
   EXPECT_EQ((*a)[0].over.interval.high, 0);
 }
 
+// Ten subjects, each of one question ten times over: ten times as many items
+// say no more about other subjects.
+TEST(RouteEvalTest, DrawingWholeGroupsIsWiderWhereTheyAreAlike) {
+  Items good, none;
+  for (int i = 0; i < 100; ++i) {
+    const int group = i / 10;
+    const bool weak = group % 2 == 0;
+    good.push_back({group, weak, true, (group < 5) == weak ? 0.1 : 0.9});
+    none.push_back({group, weak, true, 0.5});
+  }
+  const std::vector<Items> routers = {none, good};
+  const auto figures = CompareRouters(routers, 0, 1);
+  ASSERT_TRUE(figures);
+  const RouteFigures& f = (*figures)[1];
+  // By the square root of ten, give or take.
+  const double wide = f.over_groups.high - f.over_groups.low;
+  EXPECT_GT(wide, 2 * (f.over.interval.high - f.over.interval.low));
+}
+
 TEST(RouteEvalTest, FoldsKeepGroupsWholeAndAreOfLikeSize) {
   Items items;
   for (int group = 0; group < 9; ++group) {
