@@ -66,10 +66,12 @@ std::string SectionText(const RoutingSection& section) {
        "CPT(80)", "right at 50 %"}};
   for (const RoutingRow& row : section.rows) {
     const bool same = row.contender == Contender::kIntent;
-    rows.push_back(
-        {std::string(NameOf(row.contender)), Number(row.figures.apgr),
-         same ? "" : Signed(row.figures.over), Percent(row.figures.cpt50),
-         Percent(row.figures.cpt80), eval::PercentText(row.accuracy[kHalf])});
+    rows.push_back({std::string(NameOf(row.contender)),
+                    Number(row.figures.apgr),
+                    same ? "" : Signed(row.figures.over),
+                    same ? "" : Bounds(row.figures.over_groups),
+                    Percent(row.figures.cpt50), Percent(row.figures.cpt80),
+                    eval::PercentText(row.accuracy[kHalf])});
   }
   return text + eval::AlignColumns(rows, 1) +
          fmt::format("The text predictor {} the intent table there.\n",
