@@ -3,7 +3,6 @@
 // aio bench route: routers on questions of which the truth about a weak and a
 // strong model is known.
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <iostream>
 #include <map>

@@ -83,7 +83,7 @@ IntentGains GainsOf(const RoutingQuestions& questions,
 
 double ShareBelow(std::span<const double> known, double value) {
   if (known.empty()) return 0.5;
-  const auto [low, high] = std::ranges::equal_range(known, value);
+  const auto [low, high] = std::equal_range(known.begin(), known.end(), value);
   const auto below = static_cast<double>(low - known.begin());
   const auto equal = static_cast<double>(high - low);
   return (below + equal / 2) / static_cast<double>(known.size());

@@ -158,7 +158,8 @@ std::string RoutingTable(const RoutingResult& result) {
                 "are alike, as traffic to come is not.\n"
               : "Questions of one subject are on both sides of the split, "
                 "which flatters what is learned:\n--split subjects is the "
-                "honest one.\n";
+                "honest one, and only there is `of subjects` more than the "
+                "first interval.\n";
   for (const RoutingSection& s : result.sections) text += SectionText(s);
   return text;
 }

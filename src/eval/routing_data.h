@@ -10,6 +10,7 @@
 // Either may be missing. Thread safety: a free function, no state.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
