@@ -5,6 +5,7 @@ each other, and what it says to bad arguments.
 
     cli_test.py AIO MODEL.gguf
 """
+import csv
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import tempfile
 
 AIO, MODEL = sys.argv[1:3]
+PROBE = os.path.join(os.path.dirname(MODEL), "intent.ftz")
 KEYS = {
     "benchmark", "model", "type", "threads", "runs", "context", "commit",
     "cpu", "target", "n", "seconds", "seconds_low", "seconds_high", "bytes",
@@ -50,6 +52,10 @@ BAD = [
     (["decode", "--model", MODEL, "--bits", "5"], "--bits"),
     (["pair", "--model", MODEL], "--other"),
     (["quality", "--model", MODEL, "--tasks", "/no/such"], "/no/such"),
+    (["route", "--text-probe", PROBE, "--data", "/no/such"], "no questions"),
+    (["route", "--text-probe", "/no/such", "--data", "."], "/no/such"),
+    (["route", "--data", ".", "--folds", "1"], "--folds"),
+    (["route", "--data", ".", "--split", "halves"], "--split"),
 ]
 
 
@@ -141,6 +147,54 @@ def check_spec():
         assert done.returncode == 2 and ":3: " in done.stderr, done.stderr
 
 
+def write_routing(folder):
+    """Three subjects and problems; only the strong one proves anything."""
+    os.mkdir(os.path.join(folder, "mmlu"))
+    files = {f"mmlu/{name}.csv": 12 for name in ("algebra", "law", "virology")}
+    for file, count in {**files, "gsm8k_responses.csv": 20}.items():
+        rows = [["prompt", "small", "large"]]
+        for i in range(count):
+            proof = i % 2 == 0
+            text = 'Prove "it", always,\nfor all n.' if proof else "Which town?"
+            rows.append([text, str(not proof), "True"])
+        with open(os.path.join(folder, file), "w", encoding="utf-8",
+                  newline="") as out:
+            csv.writer(out).writerows(rows)
+
+
+def check_route():
+    with tempfile.TemporaryDirectory() as folder:
+        write_routing(folder)
+        arguments = ("route", "--data", folder, "--text-probe", PROBE,
+                     "--folds", "3")
+        done = run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == run(*arguments, "--json").stdout
+        said = json.loads(done.stdout)
+        assert (said["weak"], said["strong"]) == ("small", "large")
+        assert [(s["name"], s["questions"]) for s in said["sections"]] == [
+            ("MMLU", 36), ("GSM8K", 20), ("GSM8K, learned from MMLU only", 20),
+            ("Together", 56)]
+        for section in said["sections"]:
+            assert section["weak"] == 0.5 and section["strong"] == 1
+            apgr = {r["router"]: r["apgr"] for r in section["routers"]}
+            assert apgr["random"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+            assert near(apgr["oracle"]["value"], 0.75)
+            assert near(apgr["text predictor"]["value"], 0.75)
+            for row in section["routers"]:
+                curve = row["accuracy_at_strong_share"]
+                assert curve[0] == [0, 0.5] and curve[-1] == [1, 1]
+        table = run(*arguments).stdout
+        for word in ("honest", "APGR", "CPT(80)", "text predictor"):
+            assert word in table, table
+        with open(os.path.join(folder, "mmlu", "law.csv"), "a",
+                  encoding="utf-8") as out:
+            out.write('Why, "then?,True,False\n')
+        done = run(*arguments)
+        assert done.returncode == 1 and "law.csv:20: " in done.stderr, (
+            done.stderr)
+
+
 def main():
     said = {name: check_json(name) for name in COMMANDS}
     # One column at the same position, whatever stood beside it.
@@ -148,6 +202,7 @@ def main():
     check_nested(said["decode"])
     check_quality()
     check_spec()
+    check_route()
     load = said["load"]
     assert near(load["peak_to_file"], load["peak_bytes"] / load["file_bytes"])
     assert load["load_seconds"] <= load["seconds_high"]

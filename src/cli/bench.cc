@@ -22,6 +22,7 @@ void AddBench(CLI::App& app, int* exit_code) {
   AddBenchProbe(*bench, exit_code);
   AddBenchQuality(*bench, exit_code);
   AddBenchReuse(*bench, exit_code);
+  AddBenchRoute(*bench, exit_code);
   AddBenchSimError(*bench, exit_code);
   AddBenchSpec(*bench, exit_code);
 }

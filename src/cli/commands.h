@@ -34,6 +34,7 @@ void AddBenchPrefill(CLI::App& bench, int* exit_code);
 void AddBenchProbe(CLI::App& bench, int* exit_code);
 void AddBenchQuality(CLI::App& bench, int* exit_code);
 void AddBenchReuse(CLI::App& bench, int* exit_code);
+void AddBenchRoute(CLI::App& bench, int* exit_code);
 void AddBenchSimError(CLI::App& bench, int* exit_code);
 void AddBenchSpec(CLI::App& bench, int* exit_code);
 
