@@ -94,11 +94,11 @@ TEST(StepFitTest, TheMeanCountsAndNotTheMedian) {
               1e-9);
 }
 
-// 90, 100 and 110 columns are one width, 100.
+// 95, 100 and 105 columns are one width, 100.
 TEST(StepFitTest, PromptsOfAboutOneWidthCountTogether) {
   const StepCost said = Some();
   std::vector<TimedStep> steps;
-  for (const int columns : {90, 100, 110}) {
+  for (const int columns : {95, 100, 105}) {
     const StepSize size = Decode(columns, 0);
     steps.push_back({size, 1.2 * said.Seconds(size)});
   }
