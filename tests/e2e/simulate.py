@@ -145,7 +145,7 @@ class Simulate(unittest.TestCase):
                          ["steady chat", "bursty code", "mixed"])
         for row in said["rows"]:
             self.assertGreater(sum(s["steps"] for s in row["steps"].values()),
-                               20)
+                               5)
             for figure in row["figures"].values():
                 self.assertGreater(figure["real"], 0)
                 self.assertAlmostEqual(
