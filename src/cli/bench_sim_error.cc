@@ -286,6 +286,9 @@ Result<void> SimError::RunWidths(const sim::SimModel& model,
         RETURN_IF_ERROR(RunAlone(view.variant, prompt, 1, 1, kPrompts));
       }
     }
+    // Several in a step: fewer pairs than one prompt of as many columns.
+    const int at_once = std::min(8, model.sched.sequences_max);
+    RETURN_IF_ERROR(RunAlone(view.variant, 64, 1, at_once, 3 * at_once));
   }
   return {};
 }

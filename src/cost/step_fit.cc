@@ -13,6 +13,8 @@ namespace aio::cost {
 namespace {
 
 constexpr size_t kEnough = 3;  // steps of a width: two may both be unlucky
+// Steps whose pairs differ by less from those of one prompt are of their width.
+constexpr double kPairsAlike = 0.05;
 // A step that took longer than so many medians was stopped by something else.
 constexpr double kStalled = 4;
 
@@ -72,6 +74,37 @@ void Correct(const std::map<int, Seen>& all, StepTable* table) {
   if (auto checked = Checked(std::move(out))) *table = *std::move(checked);
 }
 
+// How many pairs a step with prompts has beyond those of one prompt of its
+// columns, as a share of them.
+double PairsBeyond(const StepSize& size) {
+  if (!size.prefill) return 0;
+  const double one = 0.5 * size.columns * static_cast<double>(size.columns);
+  return (size.pairs - one) / one;
+}
+
+// What several prompts took less than one of as many columns, and chunks behind
+// a context more: least squares, as the tables are by now.
+void CorrectPairs(std::span<const TimedStep> steps, StepCost* cost) {
+  double xy = 0, xx = 0;
+  size_t count = 0;
+  for (const TimedStep& step : steps) {
+    const double beyond = PairsBeyond(step.size);
+    if (std::abs(beyond) <= kPairsAlike) continue;
+    const bool coarse = step.size.coarse && cost->coarse;
+    const StepTable& table = coarse ? *cost->coarse : cost->table;
+    const double one =
+        table.Seconds(step.size.columns, step.size.context_tokens);
+    const double n = step.size.columns;
+    xy += beyond * 0.5 * n * n * (step.seconds - one);
+    xx += beyond * 0.5 * n * n * beyond * 0.5 * n * n;
+    ++count;
+  }
+  if (count < kEnough) return;
+  const double pair = std::max(0.0, xy / xx);
+  cost->table.pair_seconds = pair;
+  if (cost->coarse) cost->coarse->pair_seconds = pair;
+}
+
 }  // namespace
 
 StepErrors ErrorsOf(const StepCost& cost, std::span<const TimedStep> steps) {
@@ -92,7 +125,7 @@ StepCost Corrected(StepCost cost, std::span<const TimedStep> steps) {
   std::map<int, Seen> fine, coarse;
   for (const TimedStep& step : steps) {
     const double said = cost.Seconds(step.size);
-    if (said <= 0) continue;
+    if (said <= 0 || std::abs(PairsBeyond(step.size)) > kPairsAlike) continue;
     auto& all = step.size.coarse && cost.coarse ? coarse : fine;
     Seen& seen = all[KeyOf(step.size.columns)];
     seen.ratios.push_back(step.seconds / said);
@@ -100,6 +133,7 @@ StepCost Corrected(StepCost cost, std::span<const TimedStep> steps) {
   }
   Correct(fine, &cost.table);
   if (cost.coarse) Correct(coarse, &*cost.coarse);
+  CorrectPairs(steps, &cost);
   return cost;
 }
 

@@ -27,8 +27,9 @@ StepErrors ErrorsOf(const StepCost& cost, std::span<const TimedStep> steps);
 // `cost` whose tables say what these steps took: at each width (of prompts, half
 // octave) that enough steps had, the mean of how much longer they took (not the median: a queue
 // feels the slow ones too); between such widths by a line over the logarithm,
-// beyond them as the nearest. Floors, context and pairs stay. Without such a
-// width, `cost`.
+// beyond them as the nearest. What a pair takes is fitted to steps with several
+// prompts, or with chunks behind a context, if there are enough. Floors and
+// context stay. Without such a width, `cost`.
 StepCost Corrected(StepCost cost, std::span<const TimedStep> steps);
 
 }  // namespace aio::cost

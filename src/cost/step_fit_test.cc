@@ -106,6 +106,26 @@ TEST(StepFitTest, PromptsOfAboutOneWidthCountTogether) {
   EXPECT_NEAR(cost.Seconds(Decode(100, 0)), 1.2 * 0.110, 1e-9);
 }
 
+// One prompt of 64 takes what is said, eight of 8 take 1 ms less: of 1,792
+// pairs.
+TEST(StepFitTest, PairsAreFittedToStepsOfSeveralPrompts) {
+  StepCost said = Some();
+  said.table.kv_seconds_per_context_token = 0;
+  said.table.pair_seconds = 0;
+  StepSize one = {.columns = 64}, eight = {.columns = 64};
+  one.Add(0, 64);
+  for (int i = 0; i < 8; ++i) eight.Add(0, 8);
+  std::vector<TimedStep> steps;
+  for (int i = 0; i < 3; ++i) {
+    steps.push_back({one, 0.074});
+    steps.push_back({eight, 0.073});
+  }
+  const StepCost cost = Corrected(said, steps);
+  EXPECT_NEAR(cost.table.pair_seconds, 0.001 / 1792, 1e-12);
+  EXPECT_NEAR(cost.Seconds(one), 0.074, 1e-12);
+  EXPECT_NEAR(cost.Seconds(eight), 0.073, 1e-12);
+}
+
 TEST(StepFitTest, TwoStepsOfAWidthAreNotEnough) {
   const StepCost said = Some();
   const std::vector<TimedStep> steps = {{Decode(1, 0), 1}, {Decode(1, 0), 1}};
