@@ -12,11 +12,10 @@
 #include <sstream>
 
 #include "base/random.h"
+#include "probe/fasttext_args.h"
 
 namespace aio::tools {
 namespace {
-
-constexpr const char* kPrefix = "__label__";
 
 // How often each sample stands in the training file: its weight, rounded up or
 // down by a fixed draw.
@@ -60,28 +59,6 @@ std::string Dropped(const std::string& line, double dropout, uint64_t seed) {
   return out;
 }
 
-fasttext::Args Arguments(const FitOptions& o, const std::string& input) {
-  fasttext::Args args;
-  args.input = input;
-  args.output = input;  // unused; nothing is saved while training
-  args.model = fasttext::model_name::sup;
-  args.loss = fasttext::loss_name::softmax;
-  args.minCount = 2;
-  args.minCountLabel = 0;
-  args.dim = o.dim;
-  args.epoch = o.epochs;
-  args.lr = o.rate;
-  args.wordNgrams = 1;  // pairs of words and parts of words gained nothing
-  args.minn = 0;
-  args.maxn = 0;
-  args.bucket = 0;
-  args.thread = 1;
-  args.seed = 1;
-  args.verbose = 0;
-  args.label = kPrefix;
-  return args;
-}
-
 }  // namespace
 
 Fitted::Fitted(const std::vector<const Sample*>& samples,
@@ -91,11 +68,12 @@ Fitted::Fitted(const std::vector<const Sample*>& samples,
   std::ofstream out(file);
   uint64_t draw = 0;
   for (const Sample* s : Weighted(samples, options)) {
-    out << kPrefix << core::Name(s->label) << ' '
+    out << probe::kLabelPrefix << core::Name(s->label) << ' '
         << Dropped(s->line, options.dropout, ++draw) << '\n';
   }
   out.close();
-  const fasttext::Args args = Arguments(options, file);
+  const fasttext::Args args =
+      probe::FastTextArgs(file, options.dim, options.epochs, options.rate);
   model_->train(args);
   // Dividing the last layer by the temperature divides the logits by it: the
   // model is calibrated without a second file.
@@ -129,7 +107,7 @@ probe::Logits Fitted::Predict(const std::string& line) const {
   logits.fill(-20);
   for (const auto& [p, name] : found) {
     const auto label =
-        core::LabelNamed(name.substr(std::string(kPrefix).size()));
+        core::LabelNamed(name.substr(std::string(probe::kLabelPrefix).size()));
     if (label) logits[static_cast<size_t>(*label)] = std::log(p + 1e-9);
   }
   return logits;

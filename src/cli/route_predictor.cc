@@ -15,11 +15,11 @@
 #include <vector>
 
 #include "base/random.h"
+#include "probe/fasttext_args.h"
 
 namespace aio::cli {
 namespace {
 
-constexpr const char* kPrefix = "__label__";
 constexpr const char* kStrong = "__label__strong";
 constexpr const char* kWeak = "__label__weak";
 
@@ -79,29 +79,6 @@ std::string TrainingText(std::span<const PredictorSample> samples,
   return text;
 }
 
-// As the text probe is fitted (tools/probe_fit.cc).
-fasttext::Args Arguments(const std::string& input) {
-  fasttext::Args args;
-  args.input = input;
-  args.output = input;  // unused; nothing is saved
-  args.model = fasttext::model_name::sup;
-  args.loss = fasttext::loss_name::softmax;
-  args.minCount = 2;
-  args.minCountLabel = 0;
-  args.dim = 10;
-  args.epoch = 5;
-  args.lr = 0.3;
-  args.wordNgrams = 1;
-  args.minn = 0;
-  args.maxn = 0;
-  args.bucket = 0;
-  args.thread = 1;
-  args.seed = 1;
-  args.verbose = 0;
-  args.label = kPrefix;
-  return args;
-}
-
 }  // namespace
 
 RoutePredictor::RoutePredictor(std::unique_ptr<fasttext::FastText> model)
@@ -115,7 +92,9 @@ Result<RoutePredictor> RoutePredictor::Fit(
                    TemporaryFile::Write(TrainingText(samples, seed)));
   auto model = std::make_unique<fasttext::FastText>();
   try {
-    model->train(Arguments(file.path()));
+    // As the text probe is fitted, so that the comparison is of what they
+    // learn.
+    model->train(probe::FastTextArgs(file.path(), 10, 5, 0.3));
   } catch (const std::exception& e) {
     return Error{ErrorCode::kInvalidArgument,
                  std::string("too little to learn from: ") + e.what(), ""};

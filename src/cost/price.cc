@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <vector>
 
 #include "base/check.h"
+#include "cost/prompt_columns.h"
 
 namespace aio::cost {
 namespace {
@@ -40,10 +42,8 @@ class Batch {
  public:
   Batch(const ModelLoad& model, const Ask& ask) : model_(model), ask_(ask) {
     const auto most = static_cast<size_t>(std::max(1, model.sequences_max));
-    for (size_t i = 0; i < model.loads.size(); ++i) {
+    for (size_t i = 0; i < std::min(most, model.loads.size()); ++i) {
       const Load& load = model.loads[i];
-      backlog_ += load.prefill_seconds;
-      if (i >= most) continue;
       left_.push_back(load.tokens_left);
       context_ += load.context_tokens;
       if (load.prefill_seconds == 0) ++decoding_;
@@ -97,8 +97,6 @@ class Batch {
     return {riding / rate * ride.more + rest * alone, riding + rest * alone};
   }
 
-  // Of all prompts before ours.
-  double backlog() const { return backlog_; }
   // Steps until there is a place for us.
   double StepsToWait() const {
     const auto most = static_cast<size_t>(std::max(1, model_.sequences_max));
@@ -108,12 +106,6 @@ class Batch {
     return left_.front() * (1 + static_cast<double>(before) /
                                     static_cast<double>(left_.size()));
   }
-  // A step as it is now, and how many of those are left.
-  double StepNow() const {
-    return DecodeSeconds(*model_.steps, false,
-                         static_cast<double>(left_.size()), context_);
-  }
-  double StepsLeft() const { return left_.empty() ? 0 : left_.front(); }
 
  private:
   // Of prompts beside those that decode now: what a column costs more, how long
@@ -129,7 +121,7 @@ class Batch {
                                  : model_.steps->table;
     Ride ride;
     for (int n = 1; n <= decoding_; ++n) {
-      const int columns = ColumnsWith(table, n);
+      const int columns = ColumnsWithPrompts(table, model_.slowdown_max, n);
       const double step = table.Seconds(columns, 0);
       ride.with = std::max(ride.with, step / (columns - n));
       if (n < decoding_) continue;
@@ -137,11 +129,6 @@ class Batch {
       ride.more = (step - table.Seconds(n, 0)) / (columns - n);
     }
     return ride;
-  }
-  // As the scheduler plans them (sched/scheduler.cc).
-  int ColumnsWith(const StepTable& table, int decoding) const {
-    const int least = (decoding + 4 + 7) / 8 * 8;
-    return std::max(least, table.ColumnsWithin(model_.slowdown_max, decoding));
   }
   // Who wakes a model pays its step, shared by those expected to join
   // meanwhile.
@@ -164,47 +151,66 @@ class Batch {
   const ModelLoad& model_;
   const Ask& ask_;
   std::vector<double> left_;  // tokens, most first, of those that run
-  double context_ = 0, own_context_ = 0, backlog_ = 0;
+  double context_ = 0, own_context_ = 0;
   int decoding_ = 0;
 };
 
+// What a model of the device has to do without us.
+struct Now {
+  double step = 0;     // one as it is now; 0: none
+  double backlog = 0;  // prompts
+  double work = 0;     // prompts, and steps until the last answer has ended
+};
+
+Now NowOf(const ModelLoad& model) {
+  const size_t running =
+      std::min(model.loads.size(),
+               static_cast<size_t>(std::max(1, model.sequences_max)));
+  Now now;
+  double context = 0, longest = 0;
+  for (size_t i = 0; i < model.loads.size(); ++i) {
+    const Load& load = model.loads[i];
+    now.backlog += load.prefill_seconds;
+    if (i >= running) continue;
+    context += load.context_tokens;
+    longest = std::max(longest, load.tokens_left);
+  }
+  now.step =
+      DecodeSeconds(*model.steps, false, static_cast<double>(running), context);
+  now.work = now.backlog + longest * now.step;
+  return now;
+}
+
 // What our `seconds` become on a device that other models share evenly as long
 // as they have work.
-double Shared(std::span<const ModelLoad> device, const Ask& ask,
-              double seconds) {
+double Shared(std::span<const Now> device, size_t ours, double seconds) {
   double shared = seconds;
   for (size_t u = 0; u < device.size(); ++u) {
-    if (u == ask.model || device[u].loads.empty()) continue;
-    const Batch other(device[u], {.model = u});
-    shared += std::min(seconds,
-                       other.backlog() + other.StepsLeft() * other.StepNow());
+    if (u != ours) shared += std::min(seconds, device[u].work);
   }
   return shared;
 }
 
 // Until what is under way has ended, half of it on average: a step of our
 // model, a turn of each other one.
-double UntilFree(std::span<const ModelLoad> device, const Ask& ask) {
+double UntilFree(std::span<const ModelLoad> device, std::span<const Now> now,
+                 size_t ours) {
   double seconds = 0;
   for (size_t u = 0; u < device.size(); ++u) {
-    if (device[u].loads.empty()) continue;
-    const double step = Batch(device[u], {.model = u}).StepNow();
-    seconds += u == ask.model ? step : std::min(step, device[u].slice_seconds);
+    seconds += u == ours ? now[u].step
+                         : std::min(now[u].step, device[u].slice_seconds);
   }
   return 0.5 * seconds;
 }
 
 // For each other request of the device, the steps it has in common with us; its
 // steps counted in ours.
-double StepsShared(std::span<const ModelLoad> device, const Ask& ask,
-                   double steps, double step_with) {
+double StepsShared(std::span<const ModelLoad> device, std::span<const Now> now,
+                   size_t ours, double steps, double step_with) {
   double sum = 0;
   for (size_t u = 0; u < device.size(); ++u) {
-    double ours_per_step = 1;
-    if (u != ask.model && !device[u].loads.empty()) {
-      const Batch other(device[u], {.model = u});
-      ours_per_step = step_with > 0 ? other.StepNow() / step_with : 1;
-    }
+    const double ours_per_step =
+        u != ours && step_with > 0 ? now[u].step / step_with : 1;
     for (const Load& load : device[u].loads) {
       sum += std::min(steps, load.tokens_left * ours_per_step);
     }
@@ -234,26 +240,31 @@ Price PriceOf(std::span<const ModelLoad> device, const Ask& ask) {
   price.steps = std::max(0.0, ask.output_tokens - 1) / ask.tokens_per_step;
   const Batch::Prompt prompt = batch.Prefill();
   price.prefill = prompt.more;
+  std::vector<Now> now;
+  size_t models = 1, others = 0;  // at work, ours among them; requests on them
+  for (const ModelLoad& m : device) {
+    now.push_back(NowOf(m));
+    others += m.loads.size();
+    if (&m != &model && !m.loads.empty()) ++models;
+  }
   // How long we are here decides who comes meanwhile.
   const double steps = std::max(1.0, price.steps);
-  double between = batch.Over(steps, 0).with;
-  for (const ModelLoad& m : device) {
-    if (&m != &model && !m.loads.empty()) between += batch.Over(steps, 0).with;
-  }
+  const double between =
+      static_cast<double>(models) * batch.Over(steps, 0).with;
   const Batch::Life life = batch.Over(steps, between);
   price.step = life.more;
-  const double wait = batch.backlog() + life.with * batch.StepsToWait();
-  const double free = UntilFree(device, ask);
-  price.queue = free + Shared(device, ask, wait);
-  price.ttft = free + Shared(device, ask, wait + prompt.with);
+  const double wait = now[ask.model].backlog + life.with * batch.StepsToWait();
+  const double begun = wait + prompt.with;
+  const double free = UntilFree(device, now, ask.model);
+  price.queue = free + Shared(now, ask.model, wait);
+  price.ttft = free + Shared(now, ask.model, begun);
   const double all =
-      free + Shared(device, ask, wait + prompt.with + price.steps * life.with);
+      free + Shared(now, ask.model, begun + price.steps * life.with);
   if (price.steps > 0) price.step_own = (all - price.ttft) / price.steps;
   price.token = price.step_own / ask.tokens_per_step;
-  size_t others = 0;
-  for (const ModelLoad& m : device) others += m.loads.size();
-  price.others = price.prefill * static_cast<double>(others) +
-                 price.step * StepsShared(device, ask, price.steps, life.with);
+  price.others =
+      price.prefill * static_cast<double>(others) +
+      price.step * StepsShared(device, now, ask.model, price.steps, life.with);
   return price;
 }
 

@@ -45,8 +45,8 @@ TEST(PriceTest, WhoIsAlonePaysForAll) {
   EXPECT_EQ(p.queue, 0);
 }
 
-// The prompt rides on 8 columns beside each step of the other: 12 steps of 18
-// ms and one of 14 instead of 10 each. A token more is one column.
+// Steps within 1.5 times 10 ms have less than 8 columns, so they have 8: 7 of
+// the prompt for 17 ms instead of 10. A token more is one column.
 TEST(PriceTest, WhoJoinsPaysForItsColumns) {
   const StepCost steps = Linear();
   const std::vector<ModelLoad> device = {On(steps, {{.tokens_left = 100}})};

@@ -7,20 +7,12 @@
 #include <utility>
 
 #include "base/check.h"
+#include "cost/prompt_columns.h"
 
 namespace aio::sched {
 namespace {
 
-// Kernels pass over the weights for this many columns at once: up to the next
-// multiple, a column costs next to nothing.
-constexpr int kPass = 8;
-// A prompt beside decoding gets at least so many columns a step, even where the
-// step table grants none: its user waits too, and its pages with it.
-constexpr int kPrefillColumnsMin = 4;
-
-int RoundUp(int n, int multiple) {
-  return (n + multiple - 1) / multiple * multiple;
-}
+using cost::kPrefillColumnsMin;
 
 }  // namespace
 
@@ -145,9 +137,9 @@ void Scheduler::ChoosePrefill(const std::vector<SequenceId>& order,
 // Of a step that decodes `n` columns.
 int Scheduler::ColumnsBeside(int n) const {
   if (!options_.step_table) return options_.columns_beside_decode;
-  const int within =
-      options_.step_table->ColumnsWithin(options_.slowdown_max, n);
-  return std::max(within, RoundUp(n + kPrefillColumnsMin, kPass)) - n;
+  return cost::ColumnsWithPrompts(*options_.step_table, options_.slowdown_max,
+                                  n) -
+         n;
 }
 
 void Scheduler::Choose(SequenceId id, int columns, StepPlan* plan) {
