@@ -115,7 +115,7 @@ class StepLog {
 
  private:
   Mutex mutex_;
-  std::map<std::string, std::vector<cost::TimedStep>> steps_ GUARDED_BY(mutex_);
+  Steps steps_ GUARDED_BY(mutex_);
 };
 
 class SimError {

@@ -66,8 +66,11 @@ class Batch {
           n == 0 ? steps : std::min(steps, left_[n - 1] / ask_.tokens_per_step);
       if (until > at) {
         const double middle = 0.5 * (at + until) * seconds;
+        // Newcomers find no more places than there are.
         const double mates =
-            static_cast<double>(n) + model_.arrivals_per_second * middle;
+            std::max(static_cast<double>(n),
+                     std::min(n + model_.arrivals_per_second * middle,
+                              model_.sequences_max - 1.0));
         const Life now = n == 0 ? Alone(steps * seconds) : Among(mates);
         sum.more += (until - at) * now.more;
         sum.with += (until - at) * now.with;

@@ -90,6 +90,15 @@ TEST(PriceTest, WakingIsSharedByThoseExpectedToJoin) {
   EXPECT_NEAR(PriceOf(device, kAsk).step, 0.010 * share, 1e-12);
 }
 
+// A thousand a second would come while we are here, but two have a place.
+TEST(PriceTest, NewcomersFindNoMorePlacesThanThereAre) {
+  const StepCost steps = Linear();
+  std::vector<ModelLoad> device = {On(steps, {{.tokens_left = 1000}})};
+  device[0].arrivals_per_second = 1000;
+  device[0].sequences_max = 3;
+  EXPECT_NEAR(PriceOf(device, kAsk).step_own, 0.012, 1e-12);
+}
+
 // After 5 steps of 17 ms and 35 columns the rest is computed alone.
 TEST(PriceTest, APromptRidesAsLongAsThereAreSteps) {
   const StepCost steps = Linear();
