@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "cli/asker.h"
+#include "cli/bench_mixed_grid.h"
 #include "cli/commands.h"
 #include "cli/eval_parts.h"
 #include "cli/graph.h"
@@ -26,6 +27,7 @@
 #include "eval/run.h"
 #include "eval/task.h"
 #include "eval/workload.h"
+#include "sim/profiles.h"
 
 namespace aio::cli {
 namespace {
@@ -34,13 +36,14 @@ struct Flags {
   std::string config;
   std::vector<std::string> sets;
   std::string tasks;
-  int requests = 50;
+  int requests = 0;  // 0: as many as a mode has by default
   int rounds = 20;
   uint64_t seed = 1;
   int parallel = 1;
   int max_tokens = 256;
   bool as_json = false;
   bool unsafe_python = false;
+  GridFlags grid;
 };
 
 struct Workload {
@@ -298,7 +301,24 @@ Result<void> MixedBench::Run() {
   return {};
 }
 
-int Mixed(const Flags& flags) {
+int Simulated(const Flags& flags) {
+  GridFlags grid = flags.grid;
+  grid.config = flags.config;
+  grid.sets = flags.sets;
+  grid.seed = flags.seed;
+  grid.as_json = flags.as_json;
+  if (flags.requests > 0) grid.requests = flags.requests;
+  return MixedGrid(grid);
+}
+
+int Mixed(Flags flags) {
+  if (!flags.grid.devices.empty()) return Simulated(flags);
+  if (flags.tasks.empty()) {
+    return Fail({ErrorCode::kInvalidArgument,
+                 "name the tasks with --tasks, or devices with --simulate",
+                 ""});
+  }
+  if (flags.requests == 0) flags.requests = 50;
   SetLogLevel(LogLevel::kError);
   auto tasks = eval::LoadTasks(flags.tasks);
   if (!tasks) return Fail(tasks.error());
@@ -311,6 +331,43 @@ int Mixed(const Flags& flags) {
 
 }  // namespace
 
+namespace {
+
+void AddGridFlags(CLI::App* c, GridFlags* grid) {
+  c->add_option("--simulate", grid->devices,
+                fmt::format("Instead of this machine, all contenders at all "
+                            "loads, simulated: cpu (the config's models), {}",
+                            fmt::join(sim::ProfileNames(), ", ")))
+      ->delimiter(',')
+      ->group("Simulated");
+  const auto add = [&](const char* name, auto* value, const char* help) {
+    return c->add_option(name, *value, help)
+        ->needs("--simulate")
+        ->group("Simulated");
+  };
+  add("--models", &grid->models, "On devices that are elsewhere; @4: 4 bits")
+      ->delimiter(',')
+      ->capture_default_str();
+  add("--memory", &grid->memory_gib, "Of such a device, in GiB")
+      ->check(CLI::Range(1.0, 10000.0))
+      ->capture_default_str();
+  add("--workloads", &grid->workloads, "Of those of `aio simulate`")
+      ->delimiter(',')
+      ->capture_default_str();
+  add("--floors", &grid->floors, "Quality floors of marginal and the oracle")
+      ->delimiter(',')
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  add("--bursts", &grid->bursts,
+      "A trace of Azure's, .csv, whose bursts are kept beside Poisson");
+  add("--divide", &grid->divide, "All lengths, for slow machines")
+      ->check(CLI::Range(1.0, 1024.0))
+      ->capture_default_str();
+  add("--html", &grid->html, "A page with pictures, to this file");
+}
+
+}  // namespace
+
 void AddBenchMixed(CLI::App& bench, int* exit_code) {
   auto flags = std::make_shared<Flags>();
   CLI::App* c = bench.add_subcommand(
@@ -319,13 +376,12 @@ void AddBenchMixed(CLI::App& bench, int* exit_code) {
       "of tasks");
   c->add_option("--tasks,-t", flags->tasks,
                 "JSONL file, published benchmark file, or a folder of them; "
-                "with code and qa among the intents")
-      ->required();
+                "with code and qa among the intents");
   c->add_option("--config,-c", flags->config, "YAML file; default ./aio.yaml");
   c->add_option("--set", flags->sets, "key.path=value, over the file");
-  c->add_option("--requests", flags->requests, "Of each workload")
-      ->check(CLI::Range(10, 100000))
-      ->capture_default_str();
+  c->add_option("--requests", flags->requests,
+                "Of each workload; default 50, 1000 simulated")
+      ->check(CLI::Range(10, 100000));
   c->add_option("--rounds", flags->rounds,
                 "Passes of each contender; under 20 nothing is claimed")
       ->check(CLI::Range(1, 10000))
@@ -342,6 +398,7 @@ void AddBenchMixed(CLI::App& bench, int* exit_code) {
   c->add_flag("--json", flags->as_json, "The tables as JSON");
   c->add_flag("--unsafe-python", flags->unsafe_python,
               "Run Python tests even without isolation");
+  AddGridFlags(c, &flags->grid);
   c->callback([flags, exit_code] { *exit_code = Mixed(*flags); });
 }
 

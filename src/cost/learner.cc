@@ -93,6 +93,7 @@ Estimate Learner::Of(const Question& question) const {
     e.output_tokens +=
         question.intent->probabilities[label] * OutputTokens(rates, label);
   }
+  if (question.output_tokens) e.output_tokens = *question.output_tokens;
   if (question.max_tokens) {
     e.output_tokens =
         std::min<double>(e.output_tokens, std::max(0, *question.max_tokens));

@@ -57,6 +57,7 @@ class Learner {
     int prompt_tokens = 0;
     int cached_tokens = 0;
     std::optional<int> max_tokens;
+    std::optional<double> output_tokens;  // told, not expected
     const core::Intent* intent = nullptr;  // REQUIRED
     int64_t bytes_per_token = 0;
   };

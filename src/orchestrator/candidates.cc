@@ -71,6 +71,7 @@ cost::Estimate EstimateOf(const core::Variant& variant,
   question.prompt_tokens = option.size.tokens;
   question.cached_tokens = option.size.cached_tokens;
   question.max_tokens = flight.request->max_tokens;
+  question.output_tokens = flight.output_tokens;
   question.intent = &flight.intent;
   question.bytes_per_token = variant.bytes_per_token;
   return learner.Of(question);

@@ -64,6 +64,7 @@ struct Flight {
 
   core::Intent intent;
   ProbeState probe = ProbeState::kSkipped;
+  std::optional<double> output_tokens;  // what the length probe says
   Duration probing{};  // what the probes took, both together
   bool asked = false;  // the model probe
   Time asked_at{};

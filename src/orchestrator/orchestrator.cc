@@ -173,6 +173,7 @@ void Orchestrator::Impl::Sense(Flight* flight) {
       flight->probe = ProbeState::kText;
     }
   }
+  if (parts_.length_probe) flight->output_tokens = parts_.length_probe(request);
   if (request.hints.intent || flight->pinned >= 0) {
     flight->probe = ProbeState::kPinned;
   }

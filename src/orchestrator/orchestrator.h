@@ -53,6 +53,8 @@ struct Explanation {
 // Both are wired in cli/: probe/ is not a layer this folder may see.
 // The text probe runs in microseconds, on the orchestrator's executor.
 using TextProbe = std::function<core::Intent(const core::Request&)>;
+// Tokens that the answer will have, where somebody can tell; runs like it.
+using LengthProbe = std::function<std::optional<double>(const core::Request&)>;
 // The model probe asks Backend::Score and calls back.
 using ModelProbeDone = std::function<void(Result<core::Intent>)>;
 using ModelProbe =
@@ -88,6 +90,7 @@ struct Parts {
   core::QualityTable quality;        // may be empty
   Costs costs;                       // may be empty
   TextProbe text_probe;              // may be empty
+  LengthProbe length_probe;          // may be empty: lengths are expected
   ModelProbe model_probe;            // may be empty
   std::string model_probe_variant;   // whose Prepared the probe takes
   int model_probe_tokens_max = 256;  // longer prompts: head and tail

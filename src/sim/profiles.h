@@ -36,6 +36,7 @@ struct ModelShape {
   int64_t head_params = 0;         // of the matrix that makes logits
   int64_t attention_width = 0;     // query heads * their size
   int64_t kv_bytes_per_token = 0;  // in 16 bits
+  double matrix_bytes = 0;         // of one of matrix_params; 0: the profile's
 
   int64_t weight_bytes() const { return 2 * (matrix_params + head_params); }
 };
@@ -47,7 +48,9 @@ struct Architecture {
 };
 ModelShape ShapeOf(const Architecture& architecture);
 
-// openpangu-1b, openpangu-7b and a few others.
+// openpangu-1b, openpangu-7b and a few others; "openpangu-7b@4": with 4 bits a
+// weight of the layers' matrices and a scale for each 32 of them, read as fast
+// as 16 bits are, arithmetic as in 16 bits.
 std::optional<ModelShape> FindShape(std::string_view name);
 std::vector<std::string_view> ShapeNames();
 
@@ -86,7 +89,8 @@ struct Profile {
 const Profile* FindProfile(std::string_view name);
 std::vector<std::string_view> ProfileNames();
 
-// How often a model is right by intent, as somebody has published it.
+// How often a model is right by intent, as somebody has published it; at 4 bits
+// as much less as others' models of such sizes.
 std::optional<core::QualityTable::mapped_type> PublishedQuality(
     std::string_view model);
 

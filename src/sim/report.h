@@ -57,7 +57,8 @@ struct Report {
   uint64_t seed = 0;
   double seconds = 0;  // virtual, to the last answer
   int64_t events = 0;
-  int64_t model_probes = 0;  // asked
+  int64_t model_probes = 0;        // asked
+  double model_probe_seconds = 0;  // that requests waited for it, in all
   ReportRow all;
   std::vector<ReportRow> variants;
   std::vector<DeviceRow> devices;

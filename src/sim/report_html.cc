@@ -7,48 +7,11 @@
 #include <algorithm>
 #include <functional>
 
+#include "sim/html.h"
 #include "sim/report.h"
 
 namespace aio::sim {
 namespace {
-
-constexpr const char* kHead = R"(<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>A-IO simulation</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem;
-       padding: 0 1rem; color: #1c2733; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid #dde3ea; }
-th:first-child, td:first-child { text-align: left; }
-h3 { margin: 1.4rem 0 .3rem; font-size: 1rem; }
-.bar { fill: #3a78b8; } .all { fill: #8a97a6; }
-@media (prefers-color-scheme: dark) {
-  body { background: #12181f; color: #dbe3ec; } th, td { border-color: #2b3642; } }
-</style>
-)";
-
-std::string Escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 std::vector<const ReportRow*> Rows(const Report& report) {
   std::vector<const ReportRow*> rows;
@@ -101,7 +64,7 @@ std::string Table(const Report& report) {
 }  // namespace
 
 std::string ReportHtml(const std::vector<Report>& reports) {
-  std::string out = kHead;
+  std::string out = HtmlHead("A-IO simulation");
   out += "<h1>A-IO simulation</h1>\n";
   for (const Report& report : reports) {
     out += fmt::format(

@@ -6,7 +6,8 @@
 // Its text is one sequence of tokens without an end, a function of the position
 // alone: the prompt is its beginning, the answer what follows, and the next
 // turn of a conversation begins with both. So prefixes are shared by the
-// production prefix tree, as they would be.
+// production prefix tree, as they would be. Some of it repeats what came
+// before, as texts do, which is what lookup lives on.
 //
 // Thread safety: const once made.
 #pragma once
@@ -33,6 +34,9 @@ struct SimRequest : core::Request {
   // something to a tokenizer.
   int token_least = 0;
   int token_count = 1 << 30;
+  // How many of its stretches of kCopyTokens stand somewhere before as well.
+  double copied = 0;
+  static constexpr int kCopyTokens = 16;
   // A recorded text, prompt and answer, instead of the function; what lookup
   // finds in it is then what it finds in that text.
   std::vector<int32_t> recorded;
@@ -41,6 +45,7 @@ struct SimRequest : core::Request {
     if (!recorded.empty()) {
       return recorded[static_cast<size_t>(position) % recorded.size()];
     }
+    position = SourceOf(position);
     const uint64_t seed = position < shared_tokens ? shared : conversation;
     const uint64_t bits = Mix(seed ^ Mix(static_cast<uint64_t>(position)));
     return token_least +
@@ -52,6 +57,20 @@ struct SimRequest : core::Request {
       tokens[static_cast<size_t>(i)] = TokenAt(i);
     }
     return tokens;
+  }
+  // Where what stands at `position` stood first.
+  int SourceOf(int position) const {
+    while (copied > 0 && position >= shared_tokens) {
+      const int stretch = position / kCopyTokens;
+      const auto key = static_cast<uint64_t>(stretch);
+      if (stretch < 2 || RandomUnit(conversation, 3, key) >= copied) break;
+      // All of the source ends before the stretch begins.
+      const auto sources = static_cast<uint64_t>((stretch - 1) * kCopyTokens);
+      const auto source =
+          static_cast<int>(RandomBits(conversation, 4, key) % sources);
+      position = source + position % kCopyTokens;
+    }
+    return position;
   }
   int OutputLength(size_t variant) const {
     return output_lengths[output_lengths.size() == 1 ? 0 : variant];

@@ -43,6 +43,7 @@ class Run {
   std::optional<orchestrator::Orchestrator> orchestrator_;
   std::optional<Clients> clients_;
   int64_t asked_ = 0;  // the model probe
+  double asking_ = 0;  // seconds that requests have waited for it
 };
 
 Error NoVariant(const std::string& what) {
@@ -131,10 +132,16 @@ Result<void> Run::Build() {
   parts_.quality = options_.quality;
   parts_.random_seed = options_.seed;
   parts_.text_probe = [this](const core::Request& r) {
+    if (options_.oracle) return core::Intent::Pinned(TruthOf(r));
     core::Intent said = Sensed(options_.text_probe, TruthOf(r), SeedOf(r));
     said.source = core::IntentSource::kText;
     return said;
   };
+  if (options_.oracle) {
+    parts_.length_probe = [](const core::Request& r) {
+      return static_cast<const SimRequest&>(r).OutputLength(0);
+    };
+  }
   orchestrator::Options limits;
   if (options_.model_probe) {
     if (device_of_.count(options_.model_probe->variant) == 0) {
@@ -202,9 +209,11 @@ void Run::AddModelProbe() {
     score.tokens_max = options_.model_probe->tokens_max;
     const core::Label truth = TruthOf(*request);
     const uint64_t seed = Mix(SeedOf(*request));
+    const Time begun = events_.Now();
     backend->Score(
         std::move(score), deadline,
-        [this, truth, seed, done](const Result<core::Scores>& scores) {
+        [this, truth, seed, begun, done](const Result<core::Scores>& scores) {
+          asking_ += Seconds(events_.Now() - begun);
           if (!scores) return done(scores.error());
           core::Intent said = Sensed(options_.model_probe->bins, truth, seed);
           said.source = core::IntentSource::kModel;
@@ -224,6 +233,7 @@ Report Run::Go() {
   report.events = static_cast<int64_t>(events_.posted());
   report.seconds = clients_->seconds();
   report.model_probes = asked_;
+  report.model_probe_seconds = asking_;
   report.variants = clients_->Rows();
   report.all = std::move(report.variants.back());
   report.variants.pop_back();

@@ -65,6 +65,8 @@ struct SimulationOptions {
   std::vector<ProbeBin> text_probe = TextProbeBins();
   // Asked where the policy wants it; absent: there is none.
   std::optional<SimModelProbe> model_probe;
+  // Whether intents and lengths are known, which no policy can: for comparison.
+  bool oracle = false;
   uint64_t seed = 1;
   // One JSON line per request (orchestrator/decision_log.h); may be empty.
   std::function<void(std::string)> decision_log;

@@ -38,6 +38,7 @@ struct Kind {
   int shared_tokens = 0;  // at the prompt's begin, the same for all of a kind
   double next_turn = 0;   // how many go on with an earlier conversation
   double cancelled = 0;   // how many are given up, somewhere in the answer
+  double copied = 0;      // SimRequest's
 };
 
 struct WorkloadOptions {
@@ -60,17 +61,19 @@ struct WorkloadOptions {
   std::vector<Recorded> recorded;
   int requests = 1000;
   // How they arrive: `clients` at once, each asking again when it has its
-  // answer; else at `rate` a second, Poisson; else by the trace, `speed` times
-  // as fast.
+  // answer; else at `rate` a second, Poisson or, where `arrivals` are given, as
+  // bunched as those; else by the trace, `speed` times as fast.
   int clients = 0;
   double rate = 0;
   double speed = 1;
+  std::vector<double> arrivals;  // seconds, ascending, of some other trace
   // All lengths are divided by it, for machines that are too slow for them.
   double divide = 1;
   uint64_t seed = 1;
   // As SimRequest has them.
   int token_least = 0, token_count = 1 << 30;
   std::string variant;  // that all of them name; empty: they are routed
+  std::optional<core::Strategy> strategy;  // that all of them ask for
   // Whether they say what an engine needs to know: the prompt in tokens, the
   // answer that it is to give, and their intent.
   bool spelled = false;
@@ -116,6 +119,7 @@ class Workload {
   Arrival FromRecorded();
   Arrival FromKinds();
   std::optional<Time> NextTime();
+  double Bunched(int request) const;
 
   WorkloadOptions options_;
   double shares_ = 0;  // all kinds'

@@ -90,6 +90,46 @@ TEST(WorkloadTest, ATurnBeginsWithAllThatWasSaid) {
   EXPECT_GT(turns, 500);
 }
 
+// A stretch that repeats stands somewhere before, in the next turn as well.
+TEST(WorkloadTest, SomeOfATextRepeats) {
+  SimRequest r;
+  r.conversation = 7;
+  r.copied = 0.5;
+  int copied = 0;
+  constexpr int kStretches = 400, kWidth = SimRequest::kCopyTokens;
+  for (int s = 0; s < kStretches; ++s) {
+    const int source = r.SourceOf(s * kWidth);
+    if (source == s * kWidth) continue;
+    ++copied;
+    EXPECT_LT(source, s * kWidth);
+    for (int i = 0; i < kWidth; ++i) {
+      EXPECT_EQ(r.TokenAt(s * kWidth + i),
+                r.TokenAt(r.SourceOf(s * kWidth + i)));
+    }
+  }
+  EXPECT_NEAR(copied, kStretches / 2, 40);
+  SimRequest plain;
+  plain.conversation = 7;
+  EXPECT_EQ(plain.SourceOf(5000), 5000);
+}
+
+TEST(WorkloadTest, BurstsOfATraceComeAtTheRateAskedFor) {
+  WorkloadOptions o = *NamedWorkload("code-centric");
+  o.arrivals = {100, 100, 100, 107};  // a gap of 7/3 behind them
+  o.rate = 2;
+  o.requests = 9;
+  Workload workload(o);
+  std::vector<double> at;
+  while (const auto arrival = workload.Next()) {
+    at.push_back(Seconds(*arrival->when - Time()));
+  }
+  ASSERT_EQ(at.size(), 9u);
+  EXPECT_DOUBLE_EQ(at[2], 0);
+  EXPECT_NEAR(at[3], 1.5, 1e-6);
+  EXPECT_NEAR(at[4], 2, 1e-6);  // four of them in two seconds
+  EXPECT_NEAR(at[8], 4, 1e-6);
+}
+
 TEST(WorkloadTest, ATraceIsReadAndRepeated) {
   WorkloadOptions o;
   o.trace = *ParseTrace(
