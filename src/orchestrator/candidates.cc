@@ -99,16 +99,17 @@ policy::Input Candidates(const std::vector<core::Variant>& variants,
   policy::Input input;
   input.intent = flight->intent;
   input.random = flight->random;
-  for (size_t i = 0; i < variants.size(); ++i) {
-    const core::Variant& variant = variants[i];
-    Flight::Option& option = flight->options[i];
+  for (Flight::Option& option : flight->options) {
+    const core::Variant& variant = variants[option.variant];
     policy::Candidate c;
     c.variant = variant.name;
     c.bytes_per_token = variant.bytes_per_token;
     c.context_tokens_max = variant.context_tokens_max;
-    c.view = ledger->Correct(i, variant.backend->View(variant.name));
+    c.view =
+        ledger->Correct(option.variant, variant.backend->View(variant.name));
     c.estimate = EstimateOf(variant, learner, *flight, option);
-    if (flight->pinned >= 0 && flight->pinned != static_cast<int>(i)) {
+    if (flight->pinned >= 0 &&
+        flight->pinned != static_cast<int>(option.variant)) {
       c.unfit = "the request names " + variants[flight->pinned].name;
     } else {
       option.unfit = Unfit(variant, *flight, option, c.view.healthy);
@@ -122,21 +123,21 @@ policy::Input Candidates(const std::vector<core::Variant>& variants,
 
 Error WhyNone(const std::vector<core::Variant>& variants,
               const Flight& flight) {
-  int best = -1;
-  for (size_t i = 0; i < variants.size(); ++i) {
-    const std::optional<Error>& unfit = flight.options[i].unfit;
-    if (!unfit) continue;
-    const int rank = Rank(unfit->code);
-    const int rank_best =
-        best < 0 ? -1 : Rank(flight.options[best].unfit->code);
+  const Flight::Option* best = nullptr;
+  const auto context = [&](const Flight::Option& option) {
+    return variants[option.variant].context_tokens_max;
+  };
+  for (const Flight::Option& option : flight.options) {
+    if (!option.unfit) continue;
+    const int rank = Rank(option.unfit->code);
+    const int rank_best = best == nullptr ? -1 : Rank(best->unfit->code);
     // Of equals, the one with the longest context is what limits the client.
     if (rank > rank_best ||
-        (rank == rank_best &&
-         variants[i].context_tokens_max > variants[best].context_tokens_max)) {
-      best = static_cast<int>(i);
+        (rank == rank_best && context(option) > context(*best))) {
+      best = &option;
     }
   }
-  if (best >= 0) return *flight.options[best].unfit;
+  if (best != nullptr) return *best->unfit;
   return {ErrorCode::kUnavailable, "no variant can serve the request", ""};
 }
 

@@ -17,7 +17,7 @@
 
 namespace aio::orchestrator {
 
-// One candidate per variant, in their order, and the reason for each that is
+// One candidate per option, in their order, and the reason for each that is
 // unfit (also left in Flight::Option::unfit). A variant is unfit if the request
 // names another one, or wants a deterministic one and it is none, its peek or
 // an attempt on it failed, it is unhealthy, or the request does not fit its

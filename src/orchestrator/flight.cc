@@ -29,6 +29,15 @@ Flight::~Flight() {
   Fail({ErrorCode::kCancelled, "the server is stopping", ""});
 }
 
+int Flight::OptionOf(int of_variant) const {
+  for (size_t i = 0; i < options.size(); ++i) {
+    if (static_cast<int>(options[i].variant) == of_variant) {
+      return static_cast<int>(i);
+    }
+  }
+  return -1;
+}
+
 void Flight::Fail(Error error) {
   if (explained) std::exchange(explained, nullptr)(error);
   if (answer) answer->Done(std::move(error));

@@ -46,8 +46,9 @@ struct Round {
 struct Flight {
   enum class Stage : uint8_t { kPeeking, kDeciding, kProbing, kRunning, kOver };
 
-  // A variant, for this request.
+  // A candidate for this request.
   struct Option {
+    size_t variant = 0;   // whose answer it would be
     bool peeked = false;  // `size` is known
     core::PromptSize size;
     std::optional<Error> dropped;  // its peek or an attempt on it failed
@@ -71,7 +72,7 @@ struct Flight {
   uint64_t probe_number = 0;  // tells a late answer from the awaited one
   int pinned = -1;            // the variant the request names
 
-  std::vector<Option> options;  // [variant]
+  std::vector<Option> options;  // [candidate]
   int peeks_missing = 0;
   double random = 0;
   uint64_t seed = 0;
@@ -89,6 +90,8 @@ struct Flight {
   Flight(const Flight&) = delete;
   Flight& operator=(const Flight&) = delete;
 
+  // The first option of that variant; -1 if it has none.
+  int OptionOf(int of_variant) const;
   // Tells the client, if it has not been told.
   void Fail(Error error);
 };

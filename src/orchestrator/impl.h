@@ -54,7 +54,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
 
   // Peek.
   void Peek(const FlightPtr& flight);
-  void Peeked(const FlightPtr& flight, size_t variant,
+  void Peeked(const FlightPtr& flight, size_t at,
               Result<core::PromptSize> size);
   void PeekedEnough(const FlightPtr& flight);
 
@@ -62,7 +62,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void Choose(const FlightPtr& flight);
   void AddQuality(policy::Candidate* candidate,
                   const core::Intent& intent) const;
-  void AddPrices(policy::Input* input) const;
+  void AddPrices(const Flight& flight, policy::Input* input) const;
   void CountExpected(const policy::Input& input, int chosen) const;
   policy::Decision Decide(const Flight& flight,
                           const policy::Input& input) const;

@@ -52,7 +52,7 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   }
   input.can_ask = CanAsk(*flight);
   input.quality_floor = flight->request->hints.quality;
-  AddPrices(&input);
+  AddPrices(*flight, &input);
   const policy::Decision decision = Decide(*flight, input);
   if (parts_.decision_log && !flight->explained) {
     flight->rounds.push_back({input, decision});
@@ -79,21 +79,24 @@ void Orchestrator::Impl::AddQuality(policy::Candidate* candidate,
 }
 
 // Of those that may be chosen, if the policy looks at it.
-void Orchestrator::Impl::AddPrices(policy::Input* input) const {
+void Orchestrator::Impl::AddPrices(const Flight& flight,
+                                   policy::Input* input) const {
   const bool shadow = parts_.shadow && parts_.shadow->prices();
   if (!parts_.policy->prices() && !shadow) return;
   const Time now = parts_.executor->Now();
   for (size_t i = 0; i < input->candidates.size(); ++i) {
     policy::Candidate& c = input->candidates[i];
-    if (!c.unfit.empty() || !loads_.Knows(i)) continue;
-    c.estimate.price = loads_.PriceOf(i, c.estimate, now);
+    const size_t variant = flight.options[i].variant;
+    if (!c.unfit.empty() || !loads_.Knows(variant)) continue;
+    c.estimate.price = loads_.PriceOf(variant, c.estimate, now);
   }
   const auto probe = static_cast<size_t>(std::max(0, probe_variant_));
   if (!input->can_ask || probe_variant_ < 0 || !loads_.Knows(probe)) return;
   // One token behind the prompt, or behind as much of it as is read.
-  cost::Estimate estimate = input->candidates[probe].estimate;
   policy::AskPrice ask;
-  ask.candidate = probe_variant_;
+  ask.candidate = flight.OptionOf(probe_variant_);
+  cost::Estimate estimate =
+      input->candidates[static_cast<size_t>(ask.candidate)].estimate;
   ask.reused = estimate.prompt_tokens <= parts_.model_probe_tokens_max;
   if (!ask.reused) {
     estimate.prompt_tokens = parts_.model_probe_tokens_max;
@@ -122,6 +125,9 @@ Result<void> Orchestrator::Impl::Admit(const FlightPtr& flight) {
                  "a request with this id is in flight", ""};
   }
   flight->options.resize(parts_.variants.size());
+  for (size_t i = 0; i < flight->options.size(); ++i) {
+    flight->options[i].variant = i;
+  }
   flight->random = RandomUnit(parts_.random_seed, 0, flight->number);
   // 53 bits, so that a client whose numbers are doubles can send it back.
   flight->seed = request.sampling.seed.value_or(

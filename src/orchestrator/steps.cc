@@ -37,12 +37,10 @@ std::string OutcomeName(std::optional<ErrorCode> error) {
 
 // All candidates at once, or only the one that the request names.
 void Orchestrator::Impl::Peek(const FlightPtr& flight) {
-  const auto& variants = parts_.variants;
   std::vector<size_t> peeked;
-  for (size_t i = 0; i < variants.size(); ++i) {
-    if (flight->pinned < 0 || flight->pinned == static_cast<int>(i)) {
-      peeked.push_back(i);
-    }
+  for (size_t i = 0; i < flight->options.size(); ++i) {
+    const auto variant = static_cast<int>(flight->options[i].variant);
+    if (flight->pinned < 0 || flight->pinned == variant) peeked.push_back(i);
   }
   flight->peeks_missing = static_cast<int>(peeked.size());
   for (const size_t i : peeked) {
@@ -53,8 +51,8 @@ void Orchestrator::Impl::Peek(const FlightPtr& flight) {
       self->Later(
           [flight, i, size](Impl* impl) { impl->Peeked(flight, i, size); });
     };
-    variants[i].backend->Peek(flight->request, variants[i].name,
-                              std::move(done));
+    const core::Variant& variant = parts_.variants[flight->options[i].variant];
+    variant.backend->Peek(flight->request, variant.name, std::move(done));
   }
   if (options_.peek_deadline > Duration::zero()) {
     parts_.executor->PostAt(
@@ -65,9 +63,9 @@ void Orchestrator::Impl::Peek(const FlightPtr& flight) {
   }
 }
 
-void Orchestrator::Impl::Peeked(const FlightPtr& flight, size_t variant,
+void Orchestrator::Impl::Peeked(const FlightPtr& flight, size_t at,
                                 Result<core::PromptSize> size) {
-  Flight::Option& option = flight->options[variant];
+  Flight::Option& option = flight->options[at];
   if (flight->stage != Stage::kPeeking || option.peeked || option.dropped) {
     return;  // too late, or said twice
   }
@@ -98,8 +96,9 @@ policy::Decision Orchestrator::Impl::Decide(const Flight& flight,
     return decision;
   }
   decision.strategy = named.value_or(decision.strategy);
-  const bool fit = input.candidates[flight.pinned].unfit.empty();
-  decision.candidate = fit ? flight.pinned : -1;
+  const int option = flight.OptionOf(flight.pinned);
+  const bool fit = policy::Fit(input, option);
+  decision.candidate = fit ? option : -1;
   decision.reason = "the request names " + parts_.variants[flight.pinned].name;
   for (const policy::Candidate& c : input.candidates) {
     decision.why.push_back(c.unfit.empty() ? decision.reason : c.unfit);
@@ -134,8 +133,10 @@ void Orchestrator::Impl::CountExpected(const policy::Input& input,
   const int shadow = parts_.shadow->Decide(asked).candidate;
   count("shadow", shadow);
   const auto name = [&](int candidate) {
-    return candidate < 0 ? std::string("none")
-                         : parts_.variants[static_cast<size_t>(candidate)].name;
+    return std::string(
+        candidate < 0
+            ? "none"
+            : input.candidates[static_cast<size_t>(candidate)].variant);
   };
   parts_.metrics->Add("aio_shadow_total",
                       "Requests by where they went and where the shadow would "
@@ -152,7 +153,7 @@ void Orchestrator::Impl::Explain(const FlightPtr& flight,
   explanation.strategy = decision.strategy;
   explanation.reason = decision.reason;
   if (decision.candidate >= 0) {
-    explanation.variant = parts_.variants[decision.candidate].name;
+    explanation.variant = input.candidates[decision.candidate].variant;
   }
   for (size_t i = 0; i < input.candidates.size(); ++i) {
     const policy::Candidate& c = input.candidates[i];
@@ -199,7 +200,8 @@ void Orchestrator::Impl::Ask(const FlightPtr& flight) {
   }
   std::shared_ptr<const core::Prepared> prepared;
   if (probe_variant_ >= 0) {
-    prepared = flight->options[probe_variant_].size.prepared;
+    const auto option = static_cast<size_t>(flight->OptionOf(probe_variant_));
+    prepared = flight->options[option].size.prepared;
   }
   parts_.model_probe(flight->request, std::move(prepared), deadline, answer);
 }
@@ -237,7 +239,10 @@ void Orchestrator::Impl::DropProbe(const Flight& flight) {
 void Orchestrator::Impl::Start(const FlightPtr& flight,
                                const policy::Input& input,
                                const policy::Decision& decision) {
-  const int variant = decision.candidate;
+  const Flight::Option& option = flight->options[decision.candidate];
+  const auto variant = static_cast<int>(option.variant);
+  const cost::Estimate& estimate =
+      input.candidates[decision.candidate].estimate;
   const std::string& name = parts_.variants[variant].name;
   const std::string intent(flight->intent.BestName());
   if (flight->attempts++ == 0) {
@@ -255,10 +260,9 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   flight->reason = decision.reason;
   flight->started = parts_.executor->Now();
   ledger_.Reserve(variant, flight->number, backend(variant).View(name));
-  flight->said = input.candidates[variant].estimate.price;
+  flight->said = estimate.price;
   const auto said = std::make_shared<std::atomic<int>>(0);
-  loads_.Sent(variant, flight->number, input.candidates[variant].estimate, said,
-              flight->started);
+  loads_.Sent(variant, flight->number, estimate, said, flight->started);
 
   core::Served served{name,
                       decision.strategy,
@@ -278,11 +282,8 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
         }
         self->Later([flight, end](Impl* impl) { impl->Ended(flight, end); });
       });
-  core::Plan plan{name,
-                  decision.strategy,
-                  flight->seed,
-                  flight->options[variant].size.prepared,
-                  {}};
+  core::Plan plan{
+      name, decision.strategy, flight->seed, option.size.prepared, {}};
   if (flight->intent.source != core::IntentSource::kNone) {
     plan.intent = flight->intent.Best();
   }
@@ -303,7 +304,11 @@ void Orchestrator::Impl::Ended(const FlightPtr& flight, const End& end) {
        {"variant", name},
        {"code", std::string(CodeName(end.done.error().code))},
        {"error", Printable(end.done.error().message)}});
-  flight->options[flight->variant].dropped = end.done.error();
+  for (Flight::Option& option : flight->options) {
+    if (static_cast<int>(option.variant) == flight->variant) {
+      option.dropped = end.done.error();
+    }
+  }
   Choose(flight);
 }
 
