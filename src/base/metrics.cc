@@ -62,6 +62,18 @@ prometheus::Histogram* Metrics::Ratio(const std::string& name,
               .Add(labels, kBounds);
 }
 
+prometheus::Histogram* Metrics::Share(const std::string& name,
+                                      const std::string& help,
+                                      const Labels& labels) {
+  static const prometheus::Histogram::BucketBoundaries kBounds = {
+      0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1};
+  return &prometheus::BuildHistogram()
+              .Name(name)
+              .Help(help)
+              .Register(*registry_)
+              .Add(labels, kBounds);
+}
+
 void Metrics::Add(const std::string& name, const std::string& help,
                   double value, const Labels& labels) {
   Counter(name, help, labels)->Increment(value);

@@ -46,6 +46,10 @@ class Metrics {
   prometheus::Histogram* Ratio(const std::string& name, const std::string& help,
                                const Labels& labels = {});
 
+  // Bucket bounds from 0 to 1, in tenths.
+  prometheus::Histogram* Share(const std::string& name, const std::string& help,
+                               const Labels& labels = {});
+
   void Add(const std::string& name, const std::string& help, double value,
            const Labels& labels = {});
   void Set(const std::string& name, const std::string& help, double value,

@@ -135,14 +135,15 @@ Graph::~Graph() {
 }
 
 Result<std::unique_ptr<Graph>> Graph::Build(const config::Config& config,
-                                            const Say& say, OnStep on_step) {
+                                            const Say& say, OnStep on_step,
+                                            bool guarded) {
   std::unique_ptr<Graph> graph(new Graph());
   for (const auto& [name, device] : config.devices) {
     RETURN_IF_ERROR(graph->AddDevice(name, config, on_step, say));
   }
   RETURN_IF_ERROR(graph->AddUpstreams(config));
   graph->OrderVariants(config);
-  RETURN_IF_ERROR(graph->AddOrchestrator(config));
+  RETURN_IF_ERROR(graph->AddOrchestrator(config, guarded));
   return graph;
 }
 
@@ -233,7 +234,8 @@ void Graph::OrderVariants(const config::Config& config) {
   variants_ = std::move(ordered);
 }
 
-Result<void> Graph::AddOrchestrator(const config::Config& config) {
+Result<void> Graph::AddOrchestrator(const config::Config& config,
+                                    bool guarded) {
   rule_ = PolicyOptions(config.policy, variants_);
   parts_.executor = &strand_;
   parts_.metrics = &metrics_;
@@ -254,8 +256,14 @@ Result<void> Graph::AddOrchestrator(const config::Config& config) {
   }
   parts.random_seed = RandomSeed();
   RETURN_IF_ERROR(AddDecisionLog(config, &parts));
+  orchestrator::Options options = options_;
+  if (guarded) {
+    options.guard.share = config.policy.guard_share;
+    options.guard.agreement_min = config.policy.guard_agreement_min;
+    options.guard.reference = config.policy.large;
+  }
   orchestrator_ =
-      std::make_unique<orchestrator::Orchestrator>(std::move(parts), options_);
+      std::make_unique<orchestrator::Orchestrator>(std::move(parts), options);
   return {};
 }
 

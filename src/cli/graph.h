@@ -50,11 +50,14 @@ std::optional<cost::StepCost> StepCostOf(const engine::Model& model);
 
 class Graph {
  public:
-  // `on_step`: of every engine (engine::Options).
+  // `on_step`: of every engine (engine::Options). `guarded`: whether
+  // policy.guard_share counts, as where users are served; a measurement is not
+  // to have runs of its own beside it.
   using OnStep = std::function<void(const engine::StepRecord&)>;
   static Result<std::unique_ptr<Graph>> Build(const config::Config& config,
                                               const Say& say,
-                                              OnStep on_step = {});
+                                              OnStep on_step = {},
+                                              bool guarded = false);
   // Ends whatever still runs.
   ~Graph();
 
@@ -87,7 +90,7 @@ class Graph {
   void AddCosts(const LoadedDevice& loaded);
   Result<void> AddUpstreams(const config::Config& config);
   void OrderVariants(const config::Config& config);
-  Result<void> AddOrchestrator(const config::Config& config);
+  Result<void> AddOrchestrator(const config::Config& config, bool guarded);
   Result<void> AddProbes(const config::Config& config,
                          orchestrator::Parts* parts);
   Result<void> PrepareProbe();
@@ -101,8 +104,8 @@ class Graph {
   AsioExecutor worker_;               // on workers_
   std::vector<std::unique_ptr<ThreadPool>> pools_;  // one per device
   std::vector<core::Variant> variants_;
-  std::shared_ptr<probe::ModelProbe> model_probe_;  // null: none
-  std::unique_ptr<DecisionFile> decision_file_;  // null: none
+  std::shared_ptr<probe::ModelProbe> model_probe_;          // null: none
+  std::unique_ptr<DecisionFile> decision_file_;             // null: none
   std::map<std::string, orchestrator::VariantCost> costs_;  // known ones
   policy::Options rule_;
   orchestrator::Parts parts_;  // of every orchestrator of this graph

@@ -80,8 +80,10 @@ int Serve(const Flags& flags) {
   const auto level = ParseLogLevel(config->log.level);
   if (!level) return Fail(level.error());
   SetLogLevel(*level);
-  auto graph = Graph::Build(
-      *config, [](const std::string& line) { std::cout << line << std::endl; });
+  const auto say = [](const std::string& line) {
+    std::cout << line << std::endl;
+  };
+  auto graph = Graph::Build(*config, say, {}, /*guarded=*/true);
   if (!graph) return Fail(graph.error());
   std::atomic<bool> ready{false};
   server::Parts parts;

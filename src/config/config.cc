@@ -140,6 +140,8 @@ Policy ReadPolicy(Section s) {
   s.Number("quality_floor", 0, 1, &policy.quality_floor);
   s.String("objective", &policy.objective);
   s.Count("context_tokens_max", 1, &policy.context_tokens_max);
+  s.Number("guard_share", 0, 1, &policy.guard_share);
+  s.Number("guard_agreement_min", 0, 1, &policy.guard_agreement_min);
   s.Path("quality_table", &policy.quality_table);
   s.Finish();
   return policy;

@@ -119,13 +119,18 @@ struct Policy {
   // marginal | paper | random | static:<variant>
   std::string kind = "paper";
   std::string shadow;  // decides beside it and changes nothing; empty: none
-  std::string small;  // empty: the variant with the fewest bytes per token
-  std::string large;  // empty: the one with the most
+  std::string small;   // empty: the variant with the fewest bytes per token
+  std::string large;   // empty: the one with the most
   double entropy_max = 0.45;  // nats, over code / math / other
   int context_tokens_max = 2048;
   // Of marginal: relative to the best variant for what a request wants.
   double quality_floor = 0.97;
   std::string objective = "tradeoff";  // latency | throughput | tradeoff
+  // Of the answers that variants smaller than the large one gave, the share
+  // that is compared with it when its device has nothing to do; 0: none.
+  double guard_share = 0.005;
+  // Below this mean agreement, 0 to 1, an alarm (docs/eval.md).
+  double guard_agreement_min = 0.5;
   // A JSON file as `aio eval --quality-table` writes it, read with the config;
   // empty: none, and no expected quality is known.
   std::string quality_table;

@@ -13,14 +13,24 @@ void Answer::Done(Result<core::Done> done) {
   sink->OnDone(std::move(done));
 }
 
+void Kept::Add(const std::string& more) {
+  whole = whole && more.size() <= bytes_max - text.size();
+  if (whole) {
+    text += more;
+  } else {
+    text.clear();
+  }
+}
+
 Attempt::Attempt(std::shared_ptr<Answer> answer, core::Served served,
                  const Executor* executor,
                  std::shared_ptr<std::atomic<int>> said,
-                 std::function<void(End)> ended)
+                 std::shared_ptr<Kept> kept, std::function<void(End)> ended)
     : answer_(std::move(answer)),
       served_(std::move(served)),
       executor_(executor),
       said_(std::move(said)),
+      kept_(std::move(kept)),
       ended_(std::move(ended)) {}
 
 Attempt::~Attempt() {
@@ -45,6 +55,7 @@ void Attempt::OnDelta(core::Delta delta) {
   if (!ended_) return;
   if (!first_) first_ = executor_->Now();
   said_->fetch_add(1, std::memory_order_relaxed);
+  if (kept_) kept_->Add(delta.text);
   Begin();
   answer_->Delta(std::move(delta));
 }

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "base/executor.h"
@@ -38,6 +39,16 @@ class Answer {
   std::shared_ptr<core::Sink> sink_;  // null once done
 };
 
+// The text of an answer, for who compares it later; at most `bytes_max`.
+struct Kept {
+  explicit Kept(size_t most) : bytes_max(most) {}
+  void Add(const std::string& more);
+
+  const size_t bytes_max;
+  std::string text;
+  bool whole = true;  // false: there was more, and `text` is empty
+};
+
 // How an attempt ended, for the orchestrator.
 struct End {
   Result<core::Done> done;
@@ -52,10 +63,10 @@ class Attempt final : public core::Sink {
  public:
   // `served` is what the orchestrator knows of Served; `ended` is called once,
   // from whichever thread the backend ends on.
-  // `said` counts the deltas.
+  // `said` counts the deltas; `kept` keeps their text, or is null.
   Attempt(std::shared_ptr<Answer> answer, core::Served served,
           const Executor* executor, std::shared_ptr<std::atomic<int>> said,
-          std::function<void(End)> ended);
+          std::shared_ptr<Kept> kept, std::function<void(End)> ended);
   // A backend that lets go of its sink without a word has failed.
   ~Attempt() override;
 
@@ -70,7 +81,8 @@ class Attempt final : public core::Sink {
   core::Served served_;
   const Executor* executor_;
   const std::shared_ptr<std::atomic<int>> said_;
-  std::function<void(End)> ended_;  // null once called
+  const std::shared_ptr<Kept> kept_;  // null: nobody wants it
+  std::function<void(End)> ended_;    // null once called
   std::optional<Time> first_;
   bool begun_ = false;  // the client has seen OnStart
 };

@@ -82,6 +82,7 @@ struct Flight {
   Time started{};                   // of the attempt
   std::string reason;               // of the decision that runs
   std::optional<cost::Price> said;  // of the attempt, if it was priced
+  std::shared_ptr<Kept> kept;       // of the attempt, if it is to be compared
   std::vector<Round> rounds;        // kept only if there is a decision log
 
   Flight() = default;

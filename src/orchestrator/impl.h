@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "cost/learner.h"
 #include "orchestrator/flight.h"
+#include "orchestrator/guard.h"
 #include "orchestrator/ledger.h"
 #include "orchestrator/loads.h"
 #include "orchestrator/orchestrator.h"
@@ -98,6 +99,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   cost::Learner learner_;
   Ledger ledger_;
   Loads loads_;
+  const std::shared_ptr<Guard> guard_;  // null: off
   uint64_t count_ = 0;                     // flights so far
   std::map<uint64_t, FlightPtr> flights_;  // by number
   std::map<std::string, uint64_t> by_id_;  // request id -> number

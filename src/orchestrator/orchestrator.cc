@@ -37,6 +37,7 @@ void Orchestrator::Impl::Handle(const FlightPtr& flight) {
   if (Result<void> admitted = Admit(flight); !admitted) {
     return Refuse(flight, std::move(admitted).error());
   }
+  if (guard_) guard_->InFlight(flights_.size());
   Sense(flight.get());
   Peek(flight);
 }
@@ -193,7 +194,8 @@ Orchestrator::Impl::Impl(Parts parts, Options options)
       probe_variant_(IndexOf(parts_.variants, parts_.model_probe_variant)),
       learner_(Names(parts_.variants)),
       ledger_(parts_.variants.size()),
-      loads_(&parts_.costs) {
+      loads_(&parts_.costs),
+      guard_(Guard::Make(parts_, options_.guard)) {
   CHECK(parts_.executor != nullptr && parts_.metrics != nullptr);
   CHECK(parts_.policy != nullptr && !parts_.variants.empty());
 }

@@ -99,6 +99,13 @@ struct Parts {
   uint64_t random_seed = 0;  // of the decisions and of missing sampling seeds
 };
 
+// How well smaller variants answer what is asked now (orchestrator/guard.h).
+struct GuardOptions {
+  double share = 0;            // of their answers that are compared; 0: off
+  double agreement_min = 0.5;  // less, on average: an alarm
+  std::string reference;  // empty: the variant with the most bytes per token
+};
+
 struct Options {
   int requests_max = 256;  // in flight; past it kOverloaded
   // Of the model probe, 0: none. A request whose probe is late is routed
@@ -107,6 +114,7 @@ struct Options {
   // Of all peeks of a request, 0: none. Later candidates are left out, so one
   // dead backend does not hold up what another could answer.
   Duration peek_deadline = std::chrono::seconds(5);
+  GuardOptions guard;
 };
 
 class Orchestrator {

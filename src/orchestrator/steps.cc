@@ -264,6 +264,10 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   const auto said = std::make_shared<std::atomic<int>>(0);
   loads_.Sent(variant, flight->number, estimate, said, flight->started);
 
+  flight->kept.reset();
+  if (guard_ && guard_->Wants(*flight, variant)) {
+    flight->kept = std::make_shared<Kept>(kGuardBytesMax);
+  }
   core::Served served{name,
                       decision.strategy,
                       "",
@@ -273,7 +277,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
                       flight->probing,
                       parts_.variants[variant].deterministic};
   auto attempt = std::make_shared<Attempt>(
-      flight->answer, std::move(served), parts_.executor, said,
+      flight->answer, std::move(served), parts_.executor, said, flight->kept,
       [weak = weak_from_this(), flight](End end) {
         const std::shared_ptr<Impl> self = weak.lock();
         if (!self) {
@@ -294,6 +298,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
 // gets its try.
 void Orchestrator::Impl::Ended(const FlightPtr& flight, const End& end) {
   const core::Outcome outcome = Learn(*flight, end);
+  if (!outcome.error && flight->kept) guard_->Take(*flight);
   if (!end.open) return Finish(flight, outcome, outcome.error);
   if (flight->cancelled) {
     return Refuse(flight, {ErrorCode::kCancelled, "cancelled", ""});
@@ -391,6 +396,7 @@ void Orchestrator::Impl::Finish(const FlightPtr& flight,
   const auto it = by_id_.find(flight->request->id);
   if (it != by_id_.end() && it->second == flight->number) by_id_.erase(it);
   flights_.erase(flight->number);
+  if (guard_) guard_->InFlight(flights_.size());
   if (!flight->answer) return;  // an explanation is no traffic
   const Duration total = parts_.executor->Now() - flight->begun;
   Count(*flight, error, total);

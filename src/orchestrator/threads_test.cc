@@ -127,11 +127,17 @@ TEST_P(ThreadsTest, EveryRequestEndsOnceWhoeverCallsFromWhere) {
   policy::Options choices;
   choices.variants = {{"small", 1}, {"large", 2}};
   parts.policy = *policy::Make("random", choices);
+  ModelCost cost;
+  cost.steps.table.columns = {1};
+  cost.steps.table.seconds = {0.01};
+  parts.costs.devices = {{cost, cost}};
+  parts.costs.variants = {VariantCost{0, 0}, VariantCost{0, 1}};
   std::atomic<int> lines = 0;
   parts.decision_log = [&lines](std::string) { ++lines; };
   Options options;
   options.requests_max = 100;
   options.peek_deadline = Duration::zero();
+  options.guard.share = 1;
   auto orchestrator = std::make_unique<Orchestrator>(parts, options);
 
   std::vector<std::thread> callers;
