@@ -526,6 +526,8 @@ def main():
     parser.add_argument("--json", metavar="OUT.jsonl",
                         help="write each figure as a line, as it is measured")
     args = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("no CUDA card")
     torch.manual_seed(1)
     gc.freeze()  # or collecting what the libraries hold shows in the times
     out = open(args.json, "w", encoding="utf-8") if args.json else None
