@@ -8,10 +8,8 @@
 //       /throughput: 910B2, vLLM 0.9.2 with vllm-ascend; one laboratory
 //   [O] openPangu's guide for vllm-ascend, the same versions
 //   [V] vLLM 0.9.2, vllm/config.py
-//   [N] NVIDIA's H200 data sheet
-//   [H] Hazy Research, "Look Ma, No Bubbles!" (2025-05-27): H100, Llama-1B
-//   [C] a copy within an H200's memory, both directions counted; told to this
-//       project, not measured by it
+//   [M] measured by this project: bench/gpu/step_times.py, PyTorch 2.11, one
+//       H200; bench/gpu/h200.jsonl
 //   [A] assumed: no source
 #include "sim/profiles.h"
 
@@ -109,26 +107,36 @@ constexpr Profile VllmBest() {
   return p;
 }
 
+// Fitted to [M]'s prompts of 4,096 to 16,384 tokens launched call by call: 504
+// and 614 TFLOP/s of the matrices, 655 and 602 of attention.
+constexpr PrefillRate kH200Prefill[] = {
+    {"openpangu-1b", 3.654e-6, 1.219e-10},
+    {"openpangu-7b", 2.207e-5, 4.629e-10},
+};
+
 constexpr Profile H200() {
   Profile p;
   p.name = "h200";
-  p.bandwidth = 4.3e12;  // [C] of 4.8 TB/s by [N]
-  // [H] at most half of an H100's 3.35 TB/s for Llama-1B, 2.47 GB in 16 layers.
-  p.host_seconds_per_layer = 0.09e-3;
-  // 8.4 ms for a step of an 8B in 32 layers in eager mode on an H100; second
-  // hand. [A] that prompts are launched so.
-  p.prompt_seconds_per_layer = 0.26e-3;
-  p.matrix_flops = 590e12;     // [N] 989 TFLOP/s dense, [A] 60 % of it
-  p.attention_flops = 300e12;  // [A] 30 % of it
+  // [M] all three fitted to the 54 steps of openPangu in graphs, of 1 to 64
+  // sequences with 16 to 16,384 tokens each. A copy has 4.26 TB/s.
+  p.bandwidth = 4.1e12;
+  p.kernel_seconds_per_layer = 26.5e-6;
+  p.batch_seconds_per_layer = 2e-6;
+  // [M] prompts of 128 to 1,024 tokens, and decoding, launched call by call
+  // where nothing disturbs the host; medians are up to 0.5e-3.
+  p.prompt_seconds_per_layer = 0.25e-3;
+  p.prefill = kH200Prefill;
+  // [M] between the 540 and 620 TFLOP/s of Llamas of 1B and 8B.
+  p.matrix_flops = 570e12;
+  p.attention_flops = 570e12;
   p.sizes = kGraphSizes;
   p.sequences_max = 32;  // [A] as on Ascend, for comparison
   p.columns_max = 8192;  // vLLM's default there, pull request 12369
   p.assumptions =
-      "weights are read as fast as memory is copied, 90 % of the data sheet; "
-      "60 "
-      "% of its arithmetic; "
-      "launches as on an H100; a batch costs no more than its bytes; no cold "
-      "first step";
+      "kernels and launches of PyTorch, where a serving stack has its own; its "
+      "scheduler, pages and sampling take no time; nothing disturbs the host; "
+      "one card; prefill rates of models other than openPangu as of two "
+      "Llamas; no cold first step";
   return p;
 }
 
@@ -181,7 +189,8 @@ PrefillRate RateOf(const Profile& profile, const ModelShape& shape) {
 double StepSeconds(const Profile& p, const ModelShape& shape,
                    const PrefillRate& rate, int columns) {
   double t = std::max(shape.layers * p.host_seconds_per_layer,
-                      static_cast<double>(WeightBytes(p, shape)) / p.bandwidth);
+                      static_cast<double>(WeightBytes(p, shape)) / p.bandwidth +
+                          shape.layers * p.kernel_seconds_per_layer);
   if (columns > 1) t += shape.layers * p.batch_seconds_per_layer;
   if (columns > p.decode_columns_max) {
     t = std::max(t, shape.layers * p.prompt_seconds_per_layer);

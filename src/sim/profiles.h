@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Devices that are not here: a named accelerator with a serving stack, as few
-// numbers from public measurements, and what a model of a given shape takes
-// there. None was measured by this project, none is calibrated, and reports
-// print what they assume. What the numbers reproduce: profiles_test.cc.
+// numbers, and what a model of a given shape takes there. `h200` was measured
+// by this project, with PyTorch's kernels and no serving stack
+// (bench/gpu/step_times.py); the others are from public measurements. None is
+// calibrated, and reports print what they assume. What the numbers reproduce:
+// profiles_test.cc.
 //
-// A step of one column takes the longer of launching it and reading the
-// weights; with more columns, the longer of that and the arithmetic:
+// A step of one column takes the longer of launching it and of the device's
+// part, which is reading the weights and what the kernels take beside; with
+// more columns, the longer of that and the arithmetic:
 //
-//   t(1) = max(layers * host, weight bytes / bandwidth)
+//   t(1) = max(layers * host, weight bytes / bandwidth + layers * kernels)
 //   t(N) = max(t(1) + layers * batch, A * N + B * N^2)
 //   t(N) >= layers * prompt  where N can only be a prompt
 //
@@ -67,6 +70,9 @@ struct Profile {
   double matrix_bytes = 2;  // of one of ModelShape::matrix_params
   // A layer's launches, whatever is in the step.
   double host_seconds_per_layer = 0;
+  // What a layer's kernels take on the device beside reading the weights: to
+  // start and end, and where they read none. 0 where the host is the longer.
+  double kernel_seconds_per_layer = 0;
   // A layer's share of what two or more columns take longer than one.
   double batch_seconds_per_layer = 0;
   // Wider steps hold a prompt, and are launched in the slower way of prompts.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the profiles reproduce of what was published. Each comparison prints a
-// line: docs/simulator.md has them.
+// What the profiles reproduce of what was published, or measured by this
+// project (the h200). Each comparison prints a line: docs/simulator.md has
+// them.
 #include "sim/profiles.h"
 
 #include <gtest/gtest.h>
@@ -10,6 +11,7 @@
 #include <cmath>
 #include <cstdio>
 #include <iterator>
+#include <span>
 #include <string>
 
 #include "cost/step_table.h"
@@ -52,7 +54,7 @@ double PromptSeconds(const cost::StepCost& cost, int tokens, int chunk) {
 void ExpectNear(const std::string& what, double model, double published,
                 double tolerance) {
   const double off = model / published - 1;
-  std::printf("%-44s %9.4g published %9.4g %+6.1f %%\n", what.c_str(), model,
+  std::printf("%-44s %9.4g against %9.4g %+6.1f %%\n", what.c_str(), model,
               published, 100 * off);
   EXPECT_LE(std::abs(off), tolerance) << what;
 }
@@ -267,6 +269,102 @@ TEST(ProfilesTest, WidthsThatOnlyAPromptHasPayItsLaunches) {
   const cost::StepCost cost = Cost("ascend-910b/vllm-graph", "openpangu-1b");
   EXPECT_LT(cost.table.Seconds(64, 0), 0.015);
   EXPECT_DOUBLE_EQ(cost.table.Seconds(65, 0), 26 * 1.35e-3);
+}
+
+// ---- the h200, as measured by bench/gpu/step_times.py -----------------------
+
+// ms of steps in graphs, with so many tokens before each column; 0 where the
+// cache did not fit.
+constexpr int kSequences[] = {1, 2, 4, 8, 16, 32, 64};
+struct Decoding {
+  const char* model;
+  int context;
+  double ms[7];
+};
+
+void ExpectDecoding(std::span<const Decoding> rows, double tolerance) {
+  for (const Decoding& row : rows) {
+    const cost::StepCost cost = Cost("h200", row.model);
+    for (size_t i = 0; i < std::size(kSequences); ++i) {
+      if (row.ms[i] == 0) continue;
+      ExpectNear("ms/token, " + std::to_string(kSequences[i]) + " with " +
+                     std::to_string(row.context) + ", " + row.model,
+                 TokenMs(cost, kSequences[i], row.context), row.ms[i],
+                 tolerance);
+    }
+  }
+}
+
+TEST(ProfilesH200Test, DecodingTakesWhatWasMeasured) {
+  constexpr Decoding kRows[] = {
+      {"openpangu-1b", 16, {1.235, 1.244, 1.236, 1.223, 1.252, 1.304, 1.428}},
+      {"openpangu-1b", 1024, {1.332, 1.364, 1.402, 1.472, 1.589, 1.929, 2.608}},
+      {"openpangu-1b", 4096, {1.424, 1.494, 1.638, 1.932, 2.494, 3.783, 6.186}},
+      {"openpangu-1b",
+       16384,
+       {1.656, 1.957, 2.557, 3.795, 6.136, 11.188, 20.956}},
+      {"openpangu-7b", 16, {4.515, 4.574, 4.568, 4.611, 4.611, 4.709, 4.949}},
+      {"openpangu-7b", 1024, {4.659, 4.747, 4.844, 5.000, 5.138, 5.750, 6.937}},
+      {"openpangu-7b",
+       4096,
+       {4.812, 4.975, 5.210, 5.750, 6.668, 8.798, 12.977}},
+      {"openpangu-7b", 16384, {5.186, 5.724, 6.719, 8.777, 12.621, 0, 0}},
+  };
+  ExpectDecoding(kRows, 0.075);
+}
+
+TEST(ProfilesH200Test, ModelsThatNothingWasFittedToDecodeAsWell) {
+  constexpr Decoding kRows[] = {
+      {"llama-3.2-1b", 16, {0.998, 1.004, 1.017, 1.022, 1.048, 1.067, 1.120}},
+      {"llama-3.2-1b", 4096, {1.102, 1.125, 1.195, 1.318, 1.610, 2.039, 3.054}},
+      {"qwen2.5-1.5b", 16, {1.494, 1.519, 1.508, 1.480, 1.511, 1.568, 1.638}},
+      {"qwen2.5-1.5b", 4096, {1.639, 1.690, 1.752, 1.836, 2.065, 2.523, 3.359}},
+      {"llama-3.1-8b", 16, {4.378, 4.403, 4.434, 4.456, 4.519, 4.661, 4.934}},
+      {"llama-3.1-8b",
+       4096,
+       {4.667, 4.779, 5.009, 5.516, 6.419, 8.487, 12.513}},
+  };
+  ExpectDecoding(kRows, 0.075);
+}
+
+// Launched call by call.
+void ExpectPrompt(const char* model, int tokens, double ms, double tolerance) {
+  ExpectNear("ms prompt of " + std::to_string(tokens) + ", " + model,
+             1e3 * PromptSeconds(Cost("h200", model), tokens, tokens), ms,
+             tolerance);
+}
+
+TEST(ProfilesH200Test, LongPromptsTakeWhatWasMeasured) {
+  ExpectPrompt("openpangu-1b", 2048, 9.088, 0.13);
+  ExpectPrompt("openpangu-1b", 4096, 17.142, 0.02);
+  ExpectPrompt("openpangu-1b", 8192, 37.808, 0.02);
+  ExpectPrompt("openpangu-1b", 16384, 93.280, 0.02);
+  ExpectPrompt("openpangu-7b", 512, 12.860, 0.13);
+  ExpectPrompt("openpangu-7b", 1024, 23.667, 0.03);
+  ExpectPrompt("openpangu-7b", 2048, 48.276, 0.03);
+  ExpectPrompt("openpangu-7b", 4096, 98.683, 0.02);
+  ExpectPrompt("openpangu-7b", 8192, 210.826, 0.02);
+  ExpectPrompt("openpangu-7b", 16384, 488.030, 0.02);
+}
+
+// The host launches them, and had other things to do.
+TEST(ProfilesH200Test, ShortPromptsTakeAsLongAsAHostAloneTakes) {
+  ExpectPrompt("openpangu-1b", 128, 9.277, 0.31);
+  ExpectPrompt("openpangu-1b", 256, 9.096, 0.31);
+  ExpectPrompt("openpangu-1b", 512, 6.167, 0.06);
+  ExpectPrompt("openpangu-1b", 1024, 6.292, 0.06);
+  ExpectPrompt("openpangu-7b", 128, 8.771, 0.06);
+  ExpectPrompt("openpangu-7b", 256, 8.542, 0.06);
+}
+
+TEST(ProfilesH200Test, PromptsOfModelsWithoutARateAreWithinATenth) {
+  ExpectPrompt("llama-3.2-1b", 4096, 16.986, 0.10);
+  ExpectPrompt("llama-3.2-1b", 16384, 93.777, 0.10);
+  ExpectPrompt("qwen2.5-1.5b", 4096, 22.446, 0.10);
+  ExpectPrompt("qwen2.5-1.5b", 16384, 117.192, 0.10);
+  ExpectPrompt("llama-3.1-8b", 1024, 24.122, 0.10);
+  ExpectPrompt("llama-3.1-8b", 4096, 100.019, 0.10);
+  ExpectPrompt("llama-3.1-8b", 16384, 488.685, 0.10);
 }
 
 // ---- the paper's contenders, one request at a time --------------------------
