@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "cli/asker.h"
+#include "cli/bench_mixed_beside.h"
 #include "cli/bench_mixed_grid.h"
 #include "cli/commands.h"
 #include "cli/eval_parts.h"
@@ -44,6 +45,8 @@ struct Flags {
   bool as_json = false;
   bool unsafe_python = false;
   GridFlags grid;
+  BesideFlags beside;
+  bool is_beside = false;
 };
 
 struct Workload {
@@ -311,8 +314,20 @@ int Simulated(const Flags& flags) {
   return MixedGrid(grid);
 }
 
+int Beside(const Flags& flags) {
+  BesideFlags beside = flags.beside;
+  beside.config = flags.config;
+  beside.sets = flags.sets;
+  beside.divide = flags.grid.divide;
+  beside.seed = flags.seed;
+  beside.as_json = flags.as_json;
+  if (flags.requests > 0) beside.requests = flags.requests;
+  return MixedBeside(beside);
+}
+
 int Mixed(Flags flags) {
   if (!flags.grid.devices.empty()) return Simulated(flags);
+  if (flags.is_beside) return Beside(flags);
   if (flags.tasks.empty()) {
     return Fail({ErrorCode::kInvalidArgument,
                  "name the tasks with --tasks, or devices with --simulate",

@@ -7,7 +7,6 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/json/array.hpp>
 #include <cmath>
 #include <functional>
@@ -18,7 +17,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/asio_executor.h"
 #include "base/log.h"
 #include "base/median.h"
 #include "base/mutex.h"
@@ -26,11 +24,11 @@
 #include "cli/commands.h"
 #include "cli/graph.h"
 #include "cli/progress.h"
+#include "cli/real_run.h"
 #include "cli/sim_calibration.h"
 #include "cli/sim_models.h"
 #include "cost/step_fit.h"
 #include "eval/json_text.h"
-#include "sim/clients.h"
 
 namespace aio::cli {
 namespace {
@@ -192,15 +190,9 @@ Result<void> SimError::Load() {
   return graph_->WarmUp();
 }
 
-// As the engine takes it: in tokens, with what it is to say. What was asked
-// before is in the engine's cache and not in the simulator's: new texts.
 sim::WorkloadOptions SimError::Spelled(sim::WorkloadOptions workload) {
-  workload.spelled = true;
-  workload.seed = RandomBits(flags_.seed, 1, texts_++);
-  // The second quarter of a vocabulary: no bytes, nothing special.
-  workload.token_least = setup_.vocabulary / 4;
-  workload.token_count = setup_.vocabulary / 4;
-  return workload;
+  const uint64_t seed = RandomBits(flags_.seed, 1, texts_++);
+  return cli::Spelled(std::move(workload), seed, setup_.vocabulary);
 }
 
 Result<Said> SimError::Simulated(const sim::WorkloadOptions& workload) const {
@@ -216,31 +208,18 @@ Result<Said> SimError::Simulated(const sim::WorkloadOptions& workload) const {
   return Said{report.seconds, std::move(report.all)};
 }
 
-// On the graph's io thread, which is this one.
 Result<Said> SimError::Real(const sim::WorkloadOptions& workload,
                             Progress* progress) {
-  boost::asio::io_context& io = graph_->io();
-  AsioExecutor executor(io.get_executor());
-  ASSIGN_OR_RETURN(const auto orchestrator,
-                   graph_->WithPolicy(config_.policy.kind, flags_.seed));
-  sim::Clients::Options options;
+  RealOptions options;
+  options.policy = config_.policy.kind;
   options.workload = workload;
   options.variants = setup_.variants;
-  options.threads = true;
+  options.seed = flags_.seed;
   options.progress = [&](int ended) {
     if (progress != nullptr) progress->Reach(ended, "requests");
   };
-  sim::Clients clients(std::move(options), &executor, orchestrator.get());
-  io.restart();
-  const auto guard = boost::asio::make_work_guard(io);
-  executor.Post([&] { clients.Start([&io] { io.stop(); }); });
-  io.run();
-  const Said said = {clients.seconds(), clients.Rows().back()};
-  if (said.all.failed == 0) return said;
-  return Error{
-      ErrorCode::kInternal,
-      fmt::format("{} requests of {} failed", said.all.failed, workload.name),
-      ""};
+  ASSIGN_OR_RETURN(RealRun run, RunReal(graph_.get(), std::move(options)));
+  return Said{run.seconds, std::move(run.all)};
 }
 
 // Clients that ask one variant for the same again and again. What one client

@@ -77,6 +77,7 @@ void Fields(Visit&& visit, auto& v, const core::Snapshot*) {
 template <typename Visit>
 void Fields(Visit&& visit, auto& c, const policy::Candidate*) {
   visit("unfit", c.unfit);
+  visit("asleep", c.asleep);
   visit("bytes_per_token", c.bytes_per_token);
   visit("context_tokens_max", c.context_tokens_max);
   visit("estimate", c.estimate);

@@ -7,6 +7,7 @@
 // the end finds nobody.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -22,6 +23,8 @@
 #include "orchestrator/ledger.h"
 #include "orchestrator/loads.h"
 #include "orchestrator/orchestrator.h"
+#include "orchestrator/traffic.h"
+#include "orchestrator/turned_away.h"
 
 namespace aio::orchestrator {
 
@@ -39,6 +42,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void Handle(const FlightPtr& flight);
   void Cancel(const std::string& request_id);
   const std::vector<core::Variant>& variants() const { return parts_.variants; }
+  int retry_seconds() const { return retry_seconds_; }  // any thread
 
  private:
   template <typename Work>
@@ -63,6 +67,8 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void Choose(const FlightPtr& flight);
   void AddQuality(policy::Candidate* candidate,
                   const core::Intent& intent) const;
+  void LearnTraffic(const Flight& flight, const policy::Input& input,
+                    const policy::Decision& decision);
   void AddPrices(const Flight& flight, policy::Input* input) const;
   void CountExpected(const policy::Input& input, int chosen) const;
   policy::Decision Decide(const Flight& flight,
@@ -99,7 +105,10 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   cost::Learner learner_;
   Ledger ledger_;
   Loads loads_;
-  const std::shared_ptr<Guard> guard_;  // null: off
+  Traffic traffic_;
+  TurnedAway turned_away_;
+  std::atomic<int> retry_seconds_ = 1;
+  const std::shared_ptr<Guard> guard_;     // null: off
   uint64_t count_ = 0;                     // flights so far
   std::map<uint64_t, FlightPtr> flights_;  // by number
   std::map<std::string, uint64_t> by_id_;  // request id -> number

@@ -120,6 +120,12 @@ void Loads::Sent(size_t variant, uint64_t request,
   sent_[request] = std::move(entry);
 }
 
+std::vector<size_t> Loads::InFlight() const {
+  std::vector<size_t> count(costs_.devices.size());
+  for (const auto& [number, entry] : sent_) ++count[entry.at.device];
+  return count;
+}
+
 void Loads::Ended(uint64_t request) { sent_.erase(request); }
 
 }  // namespace aio::orchestrator

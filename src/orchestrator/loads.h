@@ -48,6 +48,7 @@ class Loads {
   void Sent(size_t variant, uint64_t request, const cost::Estimate& estimate,
             std::shared_ptr<const std::atomic<int>> said, Time now);
   void Ended(uint64_t request);
+  std::vector<size_t> InFlight() const;  // [device]
 
  private:
   struct Entry {

@@ -63,7 +63,10 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   if (decision.candidate < 0) {
     return Refuse(flight, WhyNone(parts_.variants, *flight));
   }
-  if (flight->attempts == 0) CountExpected(input, decision.candidate);
+  if (flight->attempts == 0) {
+    CountExpected(input, decision.candidate);
+    LearnTraffic(*flight, input, decision);
+  }
   Start(flight, input, decision);
 }
 
@@ -79,16 +82,33 @@ void Orchestrator::Impl::AddQuality(policy::Candidate* candidate,
   }
 }
 
+// Which variants would have done, for the devices' plans. Who names one needs
+// that one.
+void Orchestrator::Impl::LearnTraffic(const Flight& flight,
+                                      const policy::Input& input,
+                                      const policy::Decision& decision) {
+  if (!parts_.policy->prices()) return;
+  std::vector<bool> good(parts_.variants.size());
+  for (size_t i = 0; i < decision.good.size(); ++i) {
+    if (decision.good[i]) good[flight.options[i].variant] = true;
+  }
+  const auto chosen = static_cast<size_t>(decision.candidate);
+  good[flight.options[chosen].variant] = true;
+  traffic_.Add(good, input.candidates[chosen].estimate);
+}
+
 // Of those that may be chosen, if the policy looks at it.
 void Orchestrator::Impl::AddPrices(const Flight& flight,
                                    policy::Input* input) const {
   const bool shadow = parts_.shadow && parts_.shadow->prices();
   if (!parts_.policy->prices() && !shadow) return;
   const Time now = parts_.executor->Now();
+  const std::vector<bool> asleep = traffic_.Asleep(loads_.InFlight());
   for (size_t i = 0; i < input->candidates.size(); ++i) {
     policy::Candidate& c = input->candidates[i];
     const size_t variant = flight.options[i].variant;
     if (!c.unfit.empty() || !loads_.Knows(variant)) continue;
+    c.asleep = asleep[variant];
     c.estimate.price = loads_.PriceOf(variant, c.estimate, now);
   }
   const auto probe = static_cast<size_t>(std::max(0, probe_variant_));
@@ -195,6 +215,7 @@ Orchestrator::Impl::Impl(Parts parts, Options options)
       learner_(Names(parts_.variants)),
       ledger_(parts_.variants.size()),
       loads_(&parts_.costs),
+      traffic_(&parts_.costs),
       guard_(Guard::Make(parts_, options_.guard)) {
   CHECK(parts_.executor != nullptr && parts_.metrics != nullptr);
   CHECK(parts_.policy != nullptr && !parts_.variants.empty());
@@ -246,6 +267,8 @@ void Orchestrator::Route(std::shared_ptr<const core::Request> request,
 void Orchestrator::Cancel(const std::string& request_id) {
   impl_->Later([request_id](Impl* impl) { impl->Cancel(request_id); });
 }
+
+int Orchestrator::retry_seconds() const { return impl_->retry_seconds(); }
 
 const std::vector<core::Variant>& Orchestrator::variants() const {
   return impl_->variants();

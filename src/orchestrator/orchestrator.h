@@ -140,6 +140,10 @@ class Orchestrator {
   // ignored: the request may have just ended.
   void Cancel(const std::string& request_id);
 
+  // When a client that has just got kOverloaded had better come back. Any
+  // thread.
+  int retry_seconds() const;
+
   const std::vector<core::Variant>& variants() const;
 
  private:

@@ -398,7 +398,13 @@ void Orchestrator::Impl::Finish(const FlightPtr& flight,
   flights_.erase(flight->number);
   if (guard_) guard_->InFlight(flights_.size());
   if (!flight->answer) return;  // an explanation is no traffic
-  const Duration total = parts_.executor->Now() - flight->begun;
+  const Time now = parts_.executor->Now();
+  const Duration total = now - flight->begun;
+  if (error == ErrorCode::kOverloaded) {
+    retry_seconds_ = turned_away_.Refused(now);
+  } else {
+    turned_away_.Ended(now);
+  }
   Count(*flight, error, total);
   if (!parts_.decision_log) return;
   LogEntry entry;

@@ -41,18 +41,32 @@ double MarginalPolicy::CostOf(const Candidate& candidate) const {
   return (options_.weights.system + options_.weights.own) * e.seconds;
 }
 
-int MarginalPolicy::Cheapest(const Input& input,
-                             std::optional<size_t> label) const {
+std::vector<bool> MarginalPolicy::GoodEnough(
+    const Input& input, std::optional<size_t> label) const {
   const Quality best = BestQuality(input, label);
-  if (!best) return -1;
+  if (!best) return {};
   const double least =
       input.quality_floor.value_or(options_.quality_floor) * *best;
+  std::vector<bool> good;
+  for (const Candidate& c : input.candidates) {
+    const Quality& quality = QualityOf(c, label);
+    good.push_back(c.unfit.empty() && quality && *quality >= least);
+  }
+  return good;
+}
+
+int MarginalPolicy::Cheapest(const Input& input,
+                             std::optional<size_t> label) const {
+  const std::vector<bool> good = GoodEnough(input, label);
+  bool awake = false;
+  for (size_t i = 0; i < good.size(); ++i) {
+    awake = awake || (good[i] && !input.candidates[i].asleep);
+  }
   int chosen = -1;
   double cost = 0;
-  for (size_t i = 0; i < input.candidates.size(); ++i) {
+  for (size_t i = 0; i < good.size(); ++i) {
     const Candidate& c = input.candidates[i];
-    const Quality& quality = QualityOf(c, label);
-    if (!c.unfit.empty() || !quality || *quality < least) continue;
+    if (!good[i] || (options_.plan && awake && c.asleep)) continue;
     const double mine = CostOf(c);
     if (chosen >= 0 && mine >= cost) continue;
     chosen = static_cast<int>(i);
@@ -93,6 +107,9 @@ Decision MarginalPolicy::Decide(const Input& input) const {
   if (chosen < 0) {
     Decision decision = options_.fallback->Decide(input);
     decision.reason = "no_quality_table: " + decision.reason;
+    if (decision.candidate < 0) return decision;
+    decision.good.resize(input.candidates.size());
+    decision.good[static_cast<size_t>(decision.candidate)] = true;
     return decision;
   }
   if (WorthAsking(input, chosen)) {
@@ -111,8 +128,16 @@ Decision MarginalPolicy::Decide(const Input& input) const {
     reason += " (device " + Short(p.system()) + ", own " + Short(p.own()) +
               ", others " + Short(p.others) + ")";
   }
-  return Choose(input, chosen, std::move(reason),
-                "costs more, or is not good enough");
+  Decision decision = Choose(input, chosen, std::move(reason), "");
+  decision.good = GoodEnough(input, std::nullopt);
+  for (size_t i = 0; i < input.candidates.size(); ++i) {
+    if (!decision.why[i].empty()) continue;
+    decision.why[i] = !decision.good[i] ? "not good enough"
+                      : options_.plan && input.candidates[i].asleep
+                          ? "better left asleep"
+                          : "costs more";
+  }
+  return decision;
 }
 
 }  // namespace aio::policy

@@ -12,6 +12,8 @@
 // The model probe is asked where knowing the intent is expected to save more
 // than asking takes: by label, what the choice for it would save, or spare in
 // answers that must be asked again elsewhere.
+// Of those, one that its device keeps at work goes before those that it would
+// do better without (cost/device_plan.h).
 //
 // Thread safety: const and stateless.
 #pragma once
@@ -36,6 +38,7 @@ class MarginalPolicy : public Policy {
     std::string name = "marginal";
     double quality_floor = 0.97;
     Weights weights;
+    bool plan = true;  // whether a device's plan is kept to
     std::shared_ptr<const Policy> fallback;  // REQUIRED
   };
   explicit MarginalPolicy(Options options) : options_(std::move(options)) {}
@@ -45,7 +48,11 @@ class MarginalPolicy : public Policy {
   Decision Decide(const Input& input) const override;
 
  private:
-  // One that is good enough, for `label` or for what is known; -1: none.
+  // [candidate] which are good enough, for `label` or for what is known; empty
+  // if nothing is known of any.
+  std::vector<bool> GoodEnough(const Input& input,
+                               std::optional<size_t> label) const;
+  // Of those the one to take, for `label` or for what is known; -1: none.
   int Cheapest(const Input& input, std::optional<size_t> label) const;
   double CostOf(const Candidate& candidate) const;
   double CostOf(const cost::Price& price) const;

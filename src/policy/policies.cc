@@ -63,6 +63,8 @@ Result<std::shared_ptr<const Policy>> MakePaper(const Options& options) {
       std::make_shared<PaperPolicy>(std::move(paper)));
 }
 
+constexpr std::string_view kNoPlan = "own+system+others";
+
 Result<MarginalPolicy::Weights> WeightsOf(const std::string& objective) {
   // A user feels own and others' seconds, a device its own.
   if (objective == "latency") return MarginalPolicy::Weights{0, 1, 1};
@@ -71,6 +73,7 @@ Result<MarginalPolicy::Weights> WeightsOf(const std::string& objective) {
   // For comparisons: what each term is worth.
   if (objective == "own") return MarginalPolicy::Weights{0, 1, 0};
   if (objective == "own+system") return MarginalPolicy::Weights{1, 1, 0};
+  if (objective == kNoPlan) return MarginalPolicy::Weights{1, 1, 1};
   return Wrong("policy.objective",
                "policy.objective: '" + objective +
                    "' is none of latency, throughput, tradeoff");
@@ -82,10 +85,11 @@ Result<std::shared_ptr<const Policy>> MakeMarginal(std::string_view kind,
   MarginalPolicy::Options marginal;
   marginal.name = kind;
   const size_t colon = kind.find(':');
-  ASSIGN_OR_RETURN(marginal.weights,
-                   WeightsOf(colon == std::string_view::npos
-                                 ? options.objective
-                                 : std::string(kind.substr(colon + 1))));
+  const std::string objective = colon == std::string_view::npos
+                                    ? options.objective
+                                    : std::string(kind.substr(colon + 1));
+  ASSIGN_OR_RETURN(marginal.weights, WeightsOf(objective));
+  marginal.plan = objective.substr(0, 3) != "own";  // the ablations have none
   // Written so that a NaN fails too.
   if (!(options.quality_floor >= 0 && options.quality_floor <= 1)) {
     return Wrong("policy.quality_floor",

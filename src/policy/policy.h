@@ -34,6 +34,9 @@ struct Candidate {
   std::optional<double> quality;
   // The same if the request were surely of that label.
   std::array<std::optional<double>, core::kLabels> quality_of = {};
+  // Its device does better without it, as far as others are good enough
+  // (cost/device_plan.h).
+  bool asleep = false;
 };
 
 // What asking the model probe would take, now.
@@ -59,6 +62,8 @@ struct Decision {
   core::Strategy strategy = core::Strategy::kAuto;
   std::string reason;            // one line: "code, entropy 0.12 <= 0.45"
   std::vector<std::string> why;  // [candidate] why or why not
+  // [candidate] which would have done; empty where the policy does not say.
+  std::vector<bool> good;
 };
 
 class Policy {

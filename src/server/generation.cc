@@ -173,7 +173,10 @@ net::awaitable<void> Generation::Fail(Error error) {
   // Nobody but us cancels: to the client it is one more way to be unavailable.
   if (error.code == ErrorCode::kCancelled) error.code = ErrorCode::kUnavailable;
   if (!head_sent_) {
-    co_await SendPlain(ErrorReply(error));
+    co_await SendPlain(
+        ErrorReply(error, error.code == ErrorCode::kOverloaded
+                              ? context_->parts.orchestrator->retry_seconds()
+                              : 1));
     co_return;
   }
   // Without [DONE], so that no reader takes the text so far for the whole.

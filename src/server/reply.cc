@@ -80,14 +80,13 @@ void AppendChunk(std::string_view data, std::string* out) {
   *out += "\r\n";
 }
 
-Reply ErrorReply(const Error& error) {
+Reply ErrorReply(const Error& error, int retry_seconds) {
   Reply reply;
   reply.status = openai::HttpStatus(error.code);
   reply.body = openai::ErrorJson(error);
-  // A second is long for a queue of decode steps; clients back off from there.
   if (error.code == ErrorCode::kOverloaded ||
       error.code == ErrorCode::kUnavailable) {
-    reply.fields.emplace_back("Retry-After", "1");
+    reply.fields.emplace_back("Retry-After", std::to_string(retry_seconds));
   }
   if (error.code == ErrorCode::kDenied) {
     reply.fields.emplace_back("WWW-Authenticate", "Bearer");

@@ -45,7 +45,8 @@ inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 // An error in OpenAI's shape with the status of its code; `code` replaces the
 // table's own `error.code`.
-Reply ErrorReply(const Error& error);
+// `retry_seconds` goes with errors that a retry may mend.
+Reply ErrorReply(const Error& error, int retry_seconds = 1);
 Reply ErrorReply(int status, const Error& error, std::string_view code);
 
 }  // namespace aio::server

@@ -152,8 +152,8 @@ void Clients::Count(Tally* tally, const Asked& asked,
   if (known == options_.quality.end()) return;
   const auto& quality = known->second[static_cast<size_t>(asked.intent)];
   if (!quality) return;
-  tally->quality += quality->value;
-  ++tally->judged;
+  tally->quality[static_cast<size_t>(asked.intent)] += quality->value;
+  ++tally->judged[static_cast<size_t>(asked.intent)];
 }
 
 double Clients::seconds() const { return Seconds(last_ - begin_); }
@@ -166,9 +166,15 @@ ReportRow Clients::RowOf(const Tally& tally, int64_t requests) const {
   if (seconds() > 0) {
     row.tokens_per_second = static_cast<double>(row.output_tokens) / seconds();
   }
-  if (tally.judged > 0) {
-    row.quality = tally.quality / static_cast<double>(tally.judged);
+  double quality = 0, judged = 0;
+  for (size_t i = 0; i < core::kLabels; ++i) {
+    if (tally.judged[i] == 0) continue;
+    const auto count = static_cast<double>(tally.judged[i]);
+    row.quality_of[i] = tally.quality[i] / count;
+    quality += tally.quality[i];
+    judged += count;
   }
+  if (judged > 0) row.quality = quality / judged;
   if (requests > 0) {
     row.share =
         static_cast<double>(row.requests) / static_cast<double>(requests);

@@ -8,6 +8,7 @@
 // threads, they post to it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -63,8 +64,8 @@ class Clients {
   struct Tally {
     ReportRow row;
     std::vector<double> ttft, tpot, total;
-    double quality = 0;
-    int64_t judged = 0;
+    std::array<double, core::kLabels> quality = {};  // sums
+    std::array<int64_t, core::kLabels> judged = {};
   };
   class Client;
 

@@ -141,6 +141,16 @@ double Ratio(const Report& report, const Report& other) {
   return base > 0 ? report.all.tokens_per_second / base : 0;
 }
 
+bool AsGood(const ReportRow& other, const ReportRow& mine) {
+  for (size_t i = 0; i < core::kLabels; ++i) {
+    if (!other.quality_of[i] || !mine.quality_of[i]) continue;
+    if (*other.quality_of[i] < *mine.quality_of[i] - 2 * kQualityEqual) {
+      return false;
+    }
+  }
+  return other.quality >= mine.quality - kQualityEqual;
+}
+
 bool IsMarginal(const Contender& c) {
   return c.policy.starts_with("marginal") && !c.oracle;
 }
@@ -181,7 +191,8 @@ std::vector<Contender> Contenders(const GridVariants& variants,
                  .variants = ends,
                  .strategy = Strategy::kPlain,
                  .model_probe = probe});
-  for (const char* policy : {"marginal:own", "marginal:own+system"}) {
+  for (const char* policy :
+       {"marginal:own", "marginal:own+system", "marginal:own+system+others"}) {
     out.push_back({.name = policy,
                    .policy = policy,
                    .variants = all,
@@ -247,7 +258,7 @@ GridVerdict VerdictOf(const Grid& grid, size_t load, size_t contender) {
       }
       continue;
     }
-    if (row[c].all.quality < mine.all.quality - kQualityEqual) continue;
+    if (!AsGood(row[c].all, mine.all)) continue;
     const double over = Ratio(mine, row[c]);
     if (over >= v.over_best) continue;
     v.over_best = over;

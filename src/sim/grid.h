@@ -81,8 +81,8 @@ Result<Grid> RunGrid(GridOptions options);
 struct GridVerdict {
   double over_large = 0;  // static large
   double over_paper = 0;
-  // The best that knows no more than it, whose quality is as good: at most
-  // kQualityEqual below. 1 if it is itself.
+  // The best that knows no more than it and is as good: at most kQualityEqual
+  // below on average, and twice that for any intent. 1 if it is itself.
   double over_best = 0;
   std::string best;
   double over_oracle = 0;  // at the same floor; 0: there is none

@@ -28,8 +28,8 @@ TEST(GridTest, TheContendersAreThoseThatWereAskedFor) {
   EXPECT_EQ(names, (std::vector<std::string>{
                        "static:s", "static:l", "static:l@4", "small+lookup",
                        "random", "paper", "marginal:own", "marginal:own+system",
-                       "marginal, no probe", "marginal", "marginal@0.80",
-                       "oracle", "oracle@0.80"}));
+                       "marginal:own+system+others", "marginal, no probe",
+                       "marginal", "marginal@0.80", "oracle", "oracle@0.80"}));
   EXPECT_EQ(Named(all, "static:s").strategy, Strategy::kPlain);
   EXPECT_EQ(Named(all, "small+lookup").strategy, Strategy::kAuto);
   EXPECT_EQ(Named(all, "paper").variants, (std::vector<std::string>{"s", "l"}));
@@ -112,21 +112,21 @@ Grid ByHand() {
     r.all.quality = quality;
     return r;
   };
-  // static:s, static:l, small+lookup, random, paper, own, own+system, marginal,
-  // marginal@0.80, oracle, oracle@0.80.
+  // static:s, static:l, small+lookup, random, paper, own, own+system,
+  // own+system+others, marginal, marginal@0.80, oracle, oracle@0.80.
   grid.reports = {
       {report(50, .66), report(10, .70), report(60, .66), report(20, .68),
-       report(16, .71), report(15, .71), report(16, .71), report(20, .71),
-       report(48, .66), report(25, .71), report(64, .66)},
+       report(16, .71), report(15, .71), report(16, .71), report(12, .71),
+       report(20, .71), report(48, .66), report(25, .71), report(64, .66)},
       {report(50, .66), report(30, .70), report(60, .66), report(33, .68),
-       report(40, .72), report(15, .71), report(45, .708), report(44, .71),
-       report(57, .66), report(55, .71), report(60, .66)}};
+       report(40, .72), report(15, .71), report(45, .708), report(12, .71),
+       report(44, .71), report(57, .66), report(55, .71), report(60, .66)}};
   return grid;
 }
 
 TEST(GridTest, EachIsComparedWithThoseOfItsQuality) {
   const Grid grid = ByHand();
-  const size_t marginal = 7;
+  const size_t marginal = 8;
   const GridVerdict one = VerdictOf(grid, 0, marginal);
   EXPECT_DOUBLE_EQ(one.over_large, 2);
   EXPECT_DOUBLE_EQ(one.over_paper, 1.25);
@@ -139,6 +139,11 @@ TEST(GridTest, EachIsComparedWithThoseOfItsQuality) {
   const GridVerdict four = VerdictOf(grid, 1, marginal);
   EXPECT_DOUBLE_EQ(four.over_best, 44.0 / 45);
   EXPECT_EQ(four.best, "marginal:own+system");
+  // Not if one intent is worse for it.
+  Grid uneven = grid;
+  uneven.reports[1][marginal].all.quality_of[0] = 0.70;
+  uneven.reports[1][marginal - 2].all.quality_of[0] = 0.68;
+  EXPECT_EQ(VerdictOf(uneven, 1, marginal).best, "marginal");
   const GridVerdict low = VerdictOf(grid, 0, marginal + 1);
   EXPECT_DOUBLE_EQ(low.over_best, 0.8);
   EXPECT_EQ(low.best, "small+lookup");

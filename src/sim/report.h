@@ -37,6 +37,8 @@ struct ReportRow {
   double utilisation = 0;  // of its device
   double weight_bytes = 0, kv_bytes = 0;
   double quality = -1;  // expected, of the finished; -1: not known
+  std::array<std::optional<double>, core::kLabels> quality_of =
+      {};  // by intent
 };
 
 // How far simulated figures were from measured ones, as shares without a sign.

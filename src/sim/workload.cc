@@ -216,6 +216,11 @@ Workload::Workload(const WorkloadOptions& options) : options_(options) {
 
 double Workload::Random() { return RandomUnit(options_.seed, 1, draws_++); }
 
+uint64_t Workload::NewText() const {
+  return RandomBits(options_.seed, 2 + (options_.texts << 8),
+                    static_cast<uint64_t>(made_));
+}
+
 int Workload::Divided(double tokens) const {
   return std::max(1, static_cast<int>(std::lround(tokens / options_.divide)));
 }
@@ -286,8 +291,7 @@ Arrival Workload::FromTrace(const WorkloadOptions::TraceLine& line) {
   Arrival out;
   out.intent = options_.trace_intent;
   out.request = std::make_shared<SimRequest>();
-  out.request->conversation =
-      RandomBits(options_.seed, 2, static_cast<uint64_t>(made_));
+  out.request->conversation = NewText();
   out.request->prompt_length = Divided(line.prompt);
   out.request->output_lengths = {Divided(line.output)};
   return out;
@@ -300,8 +304,7 @@ Arrival Workload::FromRecorded() {
   Arrival out;
   out.intent = text.intent;
   out.request = std::make_shared<SimRequest>();
-  out.request->conversation =
-      RandomBits(options_.seed, 2, static_cast<uint64_t>(made_));
+  out.request->conversation = NewText();
   out.request->recorded = text.tokens;
   out.request->prompt_length = text.prompt;
   out.request->output_lengths = {static_cast<int>(text.tokens.size()) -
@@ -324,7 +327,7 @@ Arrival Workload::FromKinds() {
     talk = recent_[i];
     recent_.erase(recent_.begin() + static_cast<ptrdiff_t>(i));
   } else {
-    talk.id = RandomBits(options_.seed, 2, static_cast<uint64_t>(made_));
+    talk.id = NewText();
     talk.kind = k;
     talk.tokens = kind.shared_tokens == 0 ? 0 : Divided(kind.shared_tokens);
   }

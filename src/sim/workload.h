@@ -70,6 +70,7 @@ struct WorkloadOptions {
   // All lengths are divided by it, for machines that are too slow for them.
   double divide = 1;
   uint64_t seed = 1;
+  uint64_t texts = 0;  // another number: other texts of the same lengths
   // As SimRequest has them.
   int token_least = 0, token_count = 1 << 30;
   std::string variant;  // that all of them name; empty: they are routed
@@ -113,6 +114,7 @@ class Workload {
     int turns = 0;
   };
   double Random();
+  uint64_t NewText() const;
   int Draw(const Lengths& lengths);
   int Divided(double tokens) const;
   Arrival FromTrace(const WorkloadOptions::TraceLine& line);

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/bench_mixed_beside.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <iostream>
+#include <memory>
+#include <utility>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "cli/graph.h"
+#include "cli/progress.h"
+#include "cli/real_run.h"
+#include "cli/sim_models.h"
+#include "eval/json_text.h"
+#include "eval/table.h"
+#include "sim/simulation.h"
+
+namespace aio::cli {
+namespace {
+
+namespace json = boost::json;
+
+struct Row {
+  int clients = 1;
+  std::string policy;
+  sim::ReportRow real, simulated;
+  double small_real = 0, small_simulated = 0;  // shares
+};
+
+class Beside {
+ public:
+  explicit Beside(const BesideFlags& flags) : flags_(flags) {}
+  Result<std::vector<Row>> Run();
+
+ private:
+  Result<void> Load();
+  Result<Row> Compare(const std::string& policy, int clients,
+                      Progress* progress);
+
+  const BesideFlags& flags_;
+  config::Config config_;
+  SimSetup setup_;
+  std::unique_ptr<Graph> graph_;
+  size_t small_ = 0, large_ = 0;  // variants
+  uint64_t texts_ = 0;
+};
+
+Result<void> Beside::Load() {
+  const auto say = [](const std::string& line) { std::cerr << line << "\n"; };
+  ASSIGN_OR_RETURN(config_, FindConfig(flags_.config, flags_.sets));
+  config_.server.requests_max = 1 << 20;
+  config_.log.decisions.clear();
+  ASSIGN_OR_RETURN(setup_, SetupOfConfig(config_, say));
+  ASSIGN_OR_RETURN(graph_, Graph::Build(config_, [](const std::string&) {}));
+  RETURN_IF_ERROR(graph_->WarmUp());
+  const auto& variants = graph_->orchestrator().variants();
+  for (size_t i = 0; i < variants.size(); ++i) {
+    const auto bytes = [&](size_t v) { return variants[v].bytes_per_token; };
+    if (bytes(i) < bytes(small_)) small_ = i;
+    if (bytes(i) > bytes(large_)) large_ = i;
+  }
+  if (small_ != large_) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               "the config has one variant: there is nothing to route between",
+               "variants"};
+}
+
+Result<Row> Beside::Compare(const std::string& policy, int clients,
+                            Progress* progress) {
+  ASSIGN_OR_RETURN(sim::WorkloadOptions workload,
+                   sim::NamedWorkload(flags_.workload));
+  workload.requests = flags_.requests;
+  workload.divide = flags_.divide;
+  workload.clients = clients;
+  // Lengths and intents are the same for all, texts for nobody: they differ in
+  // their conversations' seeds alone.
+  workload = Spelled(std::move(workload), flags_.seed, setup_.vocabulary);
+  workload.texts = ++texts_;
+  RealOptions real;
+  real.policy = policy;
+  real.workload = workload;
+  real.variants = setup_.variants;
+  real.quality = config_.policy.quality;
+  real.seed = flags_.seed;
+  const int before = static_cast<int>(texts_ - 1) * flags_.requests;
+  real.progress = [&](int ended) {
+    progress->Reach(before + ended,
+                    fmt::format("requests, {} with {}", policy, clients));
+  };
+  Row row;
+  row.clients = clients;
+  row.policy = policy;
+  ASSIGN_OR_RETURN(RealRun run, RunReal(graph_.get(), std::move(real)));
+  row.real = run.all;
+  row.small_real = run.variants[small_].share;
+  sim::SimulationOptions options;
+  options.devices = setup_.devices;
+  options.variants = setup_.variants;
+  options.policy = policy;
+  options.small = config_.policy.small;
+  options.large = config_.policy.large;
+  options.quality_floor = config_.policy.quality_floor;
+  options.objective = config_.policy.objective;
+  options.quality = config_.policy.quality;
+  options.workload = workload;
+  options.seed = flags_.seed;
+  ASSIGN_OR_RETURN(const sim::Report report, sim::Simulate(std::move(options)));
+  row.simulated = report.all;
+  row.small_simulated = report.variants[small_].share;
+  return row;
+}
+
+Result<std::vector<Row>> Beside::Run() {
+  RETURN_IF_ERROR(Load());
+  const std::vector<std::string> policies = {
+      "static:" + setup_.variants[small_], "static:" + setup_.variants[large_],
+      "paper", "marginal"};
+  Progress progress(0,
+                    static_cast<int>(policies.size() * flags_.clients.size()) *
+                        flags_.requests);
+  std::vector<Row> rows;
+  for (const int clients : flags_.clients) {
+    for (const std::string& policy : policies) {
+      ASSIGN_OR_RETURN(Row row, Compare(policy, clients, &progress));
+      rows.push_back(std::move(row));
+    }
+  }
+  return rows;
+}
+
+// Static large of the same load.
+const Row& LargeOf(const std::vector<Row>& rows, const Row& row) {
+  return *std::ranges::find_if(rows, [&](const Row& r) {
+    return r.clients == row.clients && r.policy == rows[1].policy;
+  });
+}
+
+double Over(double a, double b) { return b > 0 ? a / b : 0; }
+
+std::string Table(const std::vector<Row>& rows) {
+  std::vector<std::vector<std::string>> lines = {
+      {"clients", "contender", "tok/s", "simulated", "error", "x large",
+       "simulated", "quality", "TTFT p50", "simulated", "TPOT p50", "simulated",
+       "on small", "simulated"}};
+  const auto ms = [](double seconds) {
+    return fmt::format("{:.4g} ms", 1e3 * seconds);
+  };
+  for (const Row& r : rows) {
+    const Row& large = LargeOf(rows, r);
+    const double real = r.real.tokens_per_second;
+    const double simulated = r.simulated.tokens_per_second;
+    lines.push_back(
+        {fmt::format("{}", r.clients), r.policy, fmt::format("{:.4g}", real),
+         fmt::format("{:.4g}", simulated),
+         fmt::format("{:+.1f} %", 100 * (Over(simulated, real) - 1)),
+         fmt::format("{:.2f}", Over(real, large.real.tokens_per_second)),
+         fmt::format("{:.2f}",
+                     Over(simulated, large.simulated.tokens_per_second)),
+         r.real.quality < 0 ? "-"
+                            : fmt::format("{:.1f} %", 100 * r.real.quality),
+         ms(r.real.ttft.p50), ms(r.simulated.ttft.p50), ms(r.real.tpot.p50),
+         ms(r.simulated.tpot.p50), fmt::format("{:.0f} %", 100 * r.small_real),
+         fmt::format("{:.0f} %", 100 * r.small_simulated)});
+  }
+  return eval::AlignColumns(lines, 2);
+}
+
+json::object ToJson(const BesideFlags& flags, const std::vector<Row>& rows) {
+  json::array list;
+  for (const Row& r : rows) {
+    const auto side = [](const sim::ReportRow& row, double small) {
+      return json::object{{"tokens_per_second", row.tokens_per_second},
+                          {"ttft_p50", row.ttft.p50},
+                          {"ttft_p99", row.ttft.p99},
+                          {"tpot_p50", row.tpot.p50},
+                          {"tpot_p99", row.tpot.p99},
+                          {"quality", row.quality},
+                          {"small_share", small}};
+    };
+    list.push_back(
+        json::object{{"clients", r.clients},
+                     {"contender", r.policy},
+                     {"real", side(r.real, r.small_real)},
+                     {"simulated", side(r.simulated, r.small_simulated)}});
+  }
+  return {{"benchmark", "mixed, beside the simulator"},
+          {"workload", flags.workload},
+          {"requests", flags.requests},
+          {"divide", flags.divide},
+          {"seed", flags.seed},
+          {"rows", std::move(list)}};
+}
+
+}  // namespace
+
+int MixedBeside(const BesideFlags& flags) {
+  SetLogLevel(LogLevel::kError);
+  const auto rows = Beside(flags).Run();
+  if (!rows) {
+    std::cerr << "aio bench mixed: " << rows.error().message << "\n";
+    return rows.error().code == ErrorCode::kInvalidArgument ? 2 : 1;
+  }
+  if (flags.as_json) {
+    std::cout << eval::JsonText(ToJson(flags, *rows));
+  } else {
+    std::cout << fmt::format(
+                     "{}, {} requests a run, lengths divided by {}, seed {}\n",
+                     flags.workload, flags.requests, flags.divide, flags.seed)
+              << Table(*rows);
+  }
+  std::cout.flush();
+  return std::cout.good() ? 0 : 1;
+}
+
+}  // namespace aio::cli
