@@ -12,6 +12,7 @@ class App;
 namespace aio::cli {
 
 void AddBench(CLI::App& app, int* exit_code);
+void AddCalibrate(CLI::App& app, int* exit_code);
 void AddChat(CLI::App& app, int* exit_code);
 void AddEval(CLI::App& app, int* exit_code);
 void AddGenerate(CLI::App& app, int* exit_code);

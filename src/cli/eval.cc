@@ -2,36 +2,22 @@
 //
 // `aio eval`: labelled tasks through the path that serves, resumable, as one
 // table of quality and speed. See docs/eval.md.
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
-#include <boost/asio/signal_set.hpp>
-#include <csignal>
-#include <cstdlib>
 #include <iostream>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/nearest.h"
-#include "cli/asker.h"
 #include "cli/commands.h"
-#include "cli/eval_parts.h"
+#include "cli/evaluation.h"
 #include "cli/graph.h"
-#include "cli/progress.h"
 #include "eval/report.h"
-#include "eval/results_file.h"
-#include "eval/run.h"
 #include "eval/task.h"
-#include "eval/workload.h"
 
 namespace aio::cli {
 namespace {
@@ -52,12 +38,6 @@ struct Flags {
   bool as_json = false;
   std::string quality_table;
   bool unsafe_python = false;
-};
-
-// Who is put to the test.
-struct Contender {
-  std::string name;   // in the table
-  std::string model;  // in the requests
 };
 
 int Fail(const Error& error) {
@@ -130,222 +110,37 @@ Result<std::vector<Contender>> MakeContenders(const Flags& flags,
   return out;
 }
 
-// One run of the command, from loaded tasks to the report.
-class Evaluation {
- public:
-  Evaluation(const Flags& flags, config::Config config,
-             std::vector<Contender> contenders, std::vector<eval::Task> tasks)
-      : flags_(flags),
-        config_(std::move(config)),
-        contenders_(std::move(contenders)),
-        tasks_(std::move(tasks)) {}
-
-  // The exit code; after an error of the run, what it has is still reported.
-  Result<int> Run();
-
- private:
-  Result<void> Load();
-  Result<void> OpenResults();
-  std::vector<eval::Job> JobsLeft() const;
-  Result<void> Ask(const std::vector<eval::Job>& jobs);
-  Result<void> Keep(const eval::Record& record);
-  eval::Report Report() const;
-  Result<void> WriteQualityTable(const eval::Report& report) const;
-  int Explain(const Result<void>& ran, const eval::Report& report) const;
-  const std::string& ModelOf(const std::string& contender) const;
-
-  const Flags& flags_;
-  config::Config config_;
-  const std::vector<Contender> contenders_;
-  std::vector<eval::Task> tasks_;
-  std::unique_ptr<eval::PythonRunner> python_;
-  std::unique_ptr<Graph> graph_;
-  eval::Header header_;
-  std::optional<eval::ResultsFile> file_;
-  std::vector<eval::Record> records_;
-  std::unique_ptr<Progress> progress_;
-  int right_ = 0;
-  int errors_ = 0;
-  std::atomic<int> signal_{0};
-};
-
-Result<void> Evaluation::Load() {
-  header_.tasks_hash = eval::HashTasks(tasks_);
-  header_.tasks = static_cast<int>(tasks_.size());
-  tasks_ = eval::LimitTasks(std::move(tasks_), flags_.limit);
-  ASSIGN_OR_RETURN(python_, MakePython(tasks_, flags_.unsafe_python));
-  config_.server.requests_max =
-      std::max(config_.server.requests_max, flags_.parallel);
-  ASSIGN_OR_RETURN(graph_, Graph::Build(config_, [](const std::string&) {}));
-  RETURN_IF_ERROR(graph_->WarmUp());
-  return {};
+EvaluationOptions OptionsOf(const Flags& flags) {
+  EvaluationOptions options;
+  options.limit = flags.limit;
+  options.parallel = flags.parallel;
+  options.max_tokens = flags.max_tokens;
+  options.upstream = !flags.url.empty();
+  options.unsafe_python = flags.unsafe_python;
+  options.out = flags.out;
+  options.restart = flags.restart;
+  return options;
 }
 
-Result<void> Evaluation::OpenResults() {
-  const auto prints = VariantFingerprints(config_, *graph_);
-  for (const Contender& c : contenders_) {
-    const auto it = prints.find(c.model);
-    header_.fingerprints[c.name] =
-        it == prints.end() ? PolicyFingerprint(config_, *graph_) : it->second;
-  }
-  header_.settings = {{"max_tokens", std::to_string(flags_.max_tokens)},
-                      {"parallel", std::to_string(flags_.parallel)},
-                      {"temperature", "0"}};
-  if (flags_.out.empty()) return {};
-  auto file = eval::ResultsFile::Open(flags_.out, header_, flags_.restart);
-  if (!file) return std::move(file).error();
-  file_ = *std::move(file);
-  std::set<std::string> ids;
-  for (const eval::Task& task : tasks_) ids.insert(task.id);
-  for (const eval::Record& record : file_->found()) {
-    if (ids.count(record.task) > 0) records_.push_back(record);
-  }
-  return {};
-}
-
-// Failed ones run again: what made them fail may have been mended.
-std::vector<eval::Job> Evaluation::JobsLeft() const {
-  std::set<std::pair<std::string, std::string>> done;
-  for (const eval::Record& record : records_) {
-    if (record.error.empty()) done.emplace(record.contender, record.task);
-  }
-  std::vector<eval::Job> jobs;
-  for (const Contender& c : contenders_) {
-    for (const eval::Task& task : tasks_) {
-      if (done.count({c.name, task.id}) == 0) jobs.push_back({&task, c.name});
-    }
-  }
-  return jobs;
-}
-
-const std::string& Evaluation::ModelOf(const std::string& contender) const {
-  const auto it =
-      std::find_if(contenders_.begin(), contenders_.end(),
-                   [&](const Contender& c) { return c.name == contender; });
-  return it->model;
-}
-
-Result<void> Evaluation::Keep(const eval::Record& record) {
-  records_.push_back(record);
-  right_ += record.right;
-  errors_ += !record.error.empty();
-  Result<void> kept;
-  if (file_) kept = file_->Append(record);
-  progress_->Step(errors_ == 0
-                      ? fmt::format("{} right", right_)
-                      : fmt::format("{} right, {} errors", right_, errors_));
-  return kept;
-}
-
-Result<void> Evaluation::Ask(const std::vector<eval::Job>& jobs) {
-  Asker asker({flags_.max_tokens, !flags_.url.empty()});
-  eval::Parts parts;
-  parts.ask = [&](const eval::Task& task, const std::string& contender,
-                  eval::AskDone done) {
-    asker.Ask(&graph_->orchestrator(), ModelOf(contender), task,
-              std::move(done));
-  };
-  parts.cancel = [&] { asker.CancelAll(); };
-  parts.check = [&](const eval::Task& task, std::string_view answer) {
-    return eval::Check(task, answer, python_.get());
-  };
-  parts.record = [&](const eval::Record& record) { return Keep(record); };
-  eval::RunOptions options;
-  options.parallel = flags_.parallel;
-  options.checkers = python_ == nullptr ? 1 : 2;
-  options.session = file_ ? file_->session() : 0;
-  eval::Runner runner(std::move(parts), options);
-  boost::asio::signal_set signals(graph_->io(), SIGINT, SIGTERM);
-  signals.async_wait([&](auto error, int signal) {
-    if (error) return;
-    std::cerr << "\nstopping; a second signal stops at once\n";
-    signal_ = signal;
-    runner.Stop();
-    signals.async_wait([](auto again, int second) {
-      // Every line of the results file was written in one piece.
-      if (!again) std::_Exit(128 + second);
-    });
-  });
-  const int before =
-      static_cast<int>(contenders_.size() * tasks_.size() - jobs.size());
-  progress_ = std::make_unique<Progress>(
-      before, before + static_cast<int>(jobs.size()));
-  const IoThread io(graph_.get());
-  Result<void> ran = runner.Run(jobs);
-  progress_.reset();
-  return ran;
-}
-
-eval::Report Evaluation::Report() const {
-  std::vector<std::string> names;
-  for (const Contender& c : contenders_) names.push_back(c.name);
-  eval::Report report = eval::Summarize(header_, names, records_);
-  report.tasks = static_cast<int>(tasks_.size());
-  return report;
-}
-
-Result<void> Evaluation::WriteQualityTable(const eval::Report& report) const {
-  if (flags_.quality_table.empty()) return {};
+Result<void> WriteQualityTable(const Flags& flags, const eval::Report& report) {
+  if (flags.quality_table.empty()) return {};
   if (!report.complete()) {
     return Wrong("the quality table is not written: not every task has run");
   }
-  const std::string text = eval::QualityTableJson(report);
-  ASSIGN_OR_RETURN(auto file, AtomicFile::Create(flags_.quality_table));
-  RETURN_IF_ERROR(file.Append(std::as_bytes(std::span(text))));
-  return file.Commit();
+  return WriteWhole(flags.quality_table, eval::QualityTableJson(report));
 }
 
-// What went wrong, after the table of what went well.
-int Evaluation::Explain(const Result<void>& ran,
-                        const eval::Report& report) const {
-  int done = 0;
-  int errors = 0;
-  for (const eval::ContenderReport& c : report.contenders) {
-    done += c.all.tasks;
-    errors += c.all.errors;
-  }
-  const int left = static_cast<int>(contenders_.size()) * report.tasks - done;
-  if (signal_ != 0) {
-    std::cerr << fmt::format("aio eval: stopped with {} tasks left; ", left)
-              << (flags_.out.empty()
-                      ? "nothing was kept: --out FILE keeps results"
-                      : "the same command with --out " + flags_.out +
-                            " goes on from here")
-              << "\n";
-    return 128 + signal_;
-  }
-  if (!ran) {
-    Fail(ran.error());
-    if (!flags_.out.empty()) {
-      std::cerr << "what was written to " << flags_.out
-                << " before is whole; the same command goes on from there\n";
-    }
-    return 1;
-  }
-  if (errors > 0 && errors == done) {
-    Fail(Wrong("every request failed; the last: " + records_.back().error));
-    return 1;
-  }
-  return 0;
-}
-
-Result<int> Evaluation::Run() {
-  RETURN_IF_ERROR(Load());
-  RETURN_IF_ERROR(OpenResults());
-  const std::vector<eval::Job> jobs = JobsLeft();
-  if (!records_.empty()) {
-    std::cerr << fmt::format("{}: {} results are there, {} left to run\n",
-                             flags_.out, records_.size(), jobs.size());
-  }
-  Result<void> ran = Ask(jobs);
-  if (file_ && ran) ran = file_->Flush();
-  const eval::Report report = Report();
-  std::cout << (flags_.as_json ? eval::ReportJson(report)
-                               : eval::ReportTable(report))
+// From loaded tasks to the report; the exit code.
+Result<int> Run(const Flags& flags, Evaluation* evaluation) {
+  RETURN_IF_ERROR(evaluation->Load([](const std::string&) {}));
+  const Result<void> ran = evaluation->Ask();
+  const eval::Report report = evaluation->Report();
+  std::cout << (flags.as_json ? eval::ReportJson(report)
+                              : eval::ReportTable(report))
             << std::flush;
-  const int code = Explain(ran, report);
+  const int code = evaluation->Explain(ran, report);
   if (code != 0) return code;
-  RETURN_IF_ERROR(WriteQualityTable(report));
+  RETURN_IF_ERROR(WriteQualityTable(flags, report));
   if (!std::cout) return Error{ErrorCode::kUnavailable, "cannot write", ""};
   return 0;
 }
@@ -361,9 +156,10 @@ int Eval(const Flags& flags) {
   if (!config) return Fail(config.error());
   auto contenders = MakeContenders(flags, *config);
   if (!contenders) return Fail(contenders.error());
-  const auto code = Evaluation(flags, *std::move(config),
-                               *std::move(contenders), *std::move(tasks))
-                        .Run();
+  const EvaluationOptions options = OptionsOf(flags);
+  Evaluation evaluation(options, *std::move(config), *std::move(contenders),
+                        *std::move(tasks));
+  const auto code = Run(flags, &evaluation);
   return code ? *code : Fail(code.error());
 }
 

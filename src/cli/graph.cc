@@ -241,6 +241,7 @@ Result<void> Graph::AddOrchestrator(const config::Config& config,
   parts_.metrics = &metrics_;
   parts_.variants = variants_;
   parts_.quality = config.policy.quality;
+  parts_.lengths = config.policy.lengths;
   for (const core::Variant& variant : variants_) {
     const auto known = costs_.find(variant.name);
     parts_.costs.variants.push_back(

@@ -73,6 +73,8 @@ class Graph {
   const std::map<std::string, std::string>& fingerprints() const {
     return fingerprints_;
   }
+  // What the steps of local variants take.
+  const orchestrator::Costs& costs() const { return parts_.costs; }
   Metrics& metrics() { return metrics_; }
   boost::asio::io_context& io() { return io_; }
   // Where work of milliseconds goes that must not hold up io().

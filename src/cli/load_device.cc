@@ -278,7 +278,7 @@ std::optional<cost::StepTable> StepTableOf(
   const std::string folder = device.step_cache == "auto"  ? CacheFolder()
                              : device.step_cache == "off" ? ""
                                                           : device.step_cache;
-  if (!folder.empty()) {
+  if (!folder.empty() && !device.step_anew) {
     const auto kept = ReadSteps(folder, key);
     if (kept) {
       say(StepsText(name, *kept, true));

@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
   aio::cli::AddReplay(app, &exit_code);
   aio::cli::AddRoute(app, &exit_code);
   aio::cli::AddEval(app, &exit_code);
+  aio::cli::AddCalibrate(app, &exit_code);
   aio::cli::AddBench(app, &exit_code);
   aio::cli::AddTokenize(app, &exit_code);
   aio::cli::AddInspect(app, &exit_code);

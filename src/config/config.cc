@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/affinity.h"
+#include "config/calibration.h"
 #include "config/quality_table.h"
 #include "config/section.h"
 #include "config/text_file.h"
@@ -143,6 +144,7 @@ Policy ReadPolicy(Section s) {
   s.Number("guard_share", 0, 1, &policy.guard_share);
   s.Number("guard_agreement_min", 0, 1, &policy.guard_agreement_min);
   s.Path("quality_table", &policy.quality_table);
+  s.Path("calibration", &policy.calibration);
   s.Finish();
   return policy;
 }
@@ -218,18 +220,61 @@ Result<void> Apply(const Override& override, YAML::Node* root) {
   }
 }
 
-Result<void> ReadQualityTable(Config* config) {
-  const std::string& file = config->policy.quality_table;
-  if (file.empty()) return {};
+Error About(const std::string& key, Error error) {
+  return {error.code, key + ": " + error.message, key};
+}
+
+// Whether the file, or what is set over it, has that key.
+bool Says(const YAML::Node& root, const char* section, const char* key) {
+  const YAML::Node part = root[section];
+  if (!part.IsDefined() || !part.IsMap()) return false;
+  const YAML::Node value = part[key];
+  return value.IsDefined() && !value.IsNull();
+}
+
+// Of `config`'s probe, as far as `root` leaves it open.
+Result<void> ApplyProbeFit(const YAML::Node& root, const std::string& file,
+                           Config* config) {
+  Probe& probe = config->probe;
+  if (probe.model.empty()) return {};
+  ASSIGN_OR_RETURN(const ProbeFit fit, LoadProbeFit(file));
+  if (fit.variant != probe.model || fit.suffix != probe.suffix) {
+    return Error{ErrorCode::kInvalidArgument,
+                 file + ": was fitted to what '" + fit.variant +
+                     "' says after '" + fit.suffix + "', but the probe asks '" +
+                     probe.model + "' with '" + probe.suffix +
+                     "': calibrate anew",
+                 ""};
+  }
+  if (!Says(root, "probe", "temperature")) probe.temperature = fit.temperature;
+  if (!Says(root, "probe", "prior")) probe.prior = fit.prior;
+  return {};
+}
+
+Result<void> ReadTables(const YAML::Node& root, Config* config) {
+  Policy& policy = config->policy;
   std::vector<std::string> variants;
   for (const auto& [name, variant] : config->variants) variants.push_back(name);
-  auto table = LoadQualityTable(file, variants);
-  if (!table) {
-    return Error{table.error().code,
-                 "policy.quality_table: " + table.error().message,
-                 "policy.quality_table"};
+  std::string quality = policy.quality_table;
+  const char* key = "policy.quality_table";
+  if (const std::filesystem::path folder = policy.calibration;
+      !folder.empty()) {
+    constexpr char kKey[] = "policy.calibration";
+    if (quality.empty()) {
+      quality = (folder / kQualityFile).string();
+      key = kKey;
+    }
+    auto lengths = LoadLengths((folder / kLengthsFile).string(), variants);
+    if (!lengths) return About(kKey, lengths.error());
+    policy.lengths = *std::move(lengths);
+    const auto applied =
+        ApplyProbeFit(root, (folder / kProbeFile).string(), config);
+    if (!applied) return About(kKey, applied.error());
   }
-  config->policy.quality = *std::move(table);
+  if (quality.empty()) return {};
+  auto table = LoadQualityTable(quality, variants);
+  if (!table) return About(key, table.error());
+  policy.quality = *std::move(table);
   return {};
 }
 
@@ -250,7 +295,7 @@ Result<Config> ParseAs(const std::string& source, std::string_view yaml,
     Config config = ReadConfig(&reading, root);
     if (!reading.error) Validate(root, &reading, &config);
     if (reading.error) return *reading.error;
-    RETURN_IF_ERROR(ReadQualityTable(&config));
+    RETURN_IF_ERROR(ReadTables(root, &config));
     return config;
   } catch (const std::exception& e) {
     return YamlError(source, e);

@@ -17,6 +17,7 @@
 
 #include "base/executor.h"
 #include "base/result.h"
+#include "core/length.h"
 #include "core/quality.h"
 #include "core/view.h"
 
@@ -72,6 +73,9 @@ struct Device {
   // The folder that keeps these times between starts. "auto": aio in
   // $XDG_CACHE_HOME, or else in ~/.cache; "off": none.
   std::string step_cache = "auto";
+  // Whether what is kept there is measured again. No key of the file: `aio
+  // calibrate --anew` sets it.
+  bool step_anew = false;
   // Where packed weights are kept between starts, which takes about as much of
   // the disk as the model and saves less than a second a gigabyte. "auto":
   // beside the model, as MODEL.gguf.tiles; "off": nowhere; else a folder.
@@ -129,12 +133,17 @@ struct Policy {
   // Of the answers that variants smaller than the large one gave, the share
   // that is compared with it when its device has nothing to do; 0: none.
   double guard_share = 0.005;
-  // Below this mean agreement, 0 to 1, an alarm (docs/eval.md).
-  double guard_agreement_min = 0.5;
+  // Below this mean agreement, 0 to 1, an alarm (docs/calibrate.md).
+  double guard_agreement_min = 0.3;
   // A JSON file as `aio eval --quality-table` writes it, read with the config;
   // empty: none, and no expected quality is known.
   std::string quality_table;
   core::QualityTable quality;  // what that file says
+  // A folder as `aio calibrate` writes it: the quality table, unless one is
+  // named above; how long answers are; and the probe's temperature and prior,
+  // unless the file says them. Empty: none.
+  std::string calibration;
+  core::LengthTable lengths;  // what it says of answers
 };
 
 struct Log {

@@ -82,7 +82,8 @@ probe: { text: p.ftz, model: z, tokens_max: 99, deadline: 1s, suffix: "C:",
          temperature: 1.7, prior: false,
          labels: { code: " code", math: " math" } }
 policy: { kind: "static:a", shadow: paper, small: z, large: a, entropy_max: 0.3,
-          context_tokens_max: 100, quality_floor: 0.9, objective: latency }
+          context_tokens_max: 100, quality_floor: 0.9, objective: latency,
+          guard_share: 0.02, guard_agreement_min: 0.7 }
 log: { level: debug, prompts: true, decisions: out/d.jsonl }
 )");
   EXPECT_EQ(config.server.listen, "[::1]:0");
@@ -127,6 +128,8 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_DOUBLE_EQ(config.policy.quality_floor, 0.9);
   EXPECT_EQ(config.policy.objective, "latency");
   EXPECT_EQ(config.policy.shadow, "paper");
+  EXPECT_DOUBLE_EQ(config.policy.guard_share, 0.02);
+  EXPECT_DOUBLE_EQ(config.policy.guard_agreement_min, 0.7);
   EXPECT_EQ(config.log.decisions, "/etc/aio/out/d.jsonl");
 }
 

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/quality_table.h"
 
-#include <yaml-cpp/yaml.h>
-
-#include <algorithm>
-#include <exception>
-#include <utility>
-
-#include "base/nearest.h"
 #include "config/section.h"
 #include "config/text_file.h"
+#include "config/variant_table.h"
 
 namespace aio::config {
 namespace {
@@ -30,71 +24,17 @@ core::Quality ReadQuality(Section s) {
   return quality;
 }
 
-class Reader {
- public:
-  Reader(Reading* reading, const std::vector<std::string>& variants)
-      : reading_(reading), variants_(variants) {}
-
-  core::QualityTable Read(const YAML::Node& root) {
-    core::QualityTable table;
-    Section top(reading_, root, "");
-    int format = 0;
-    top.Count("format", 0, &format);
-    if (format != 1) top.Fail("format", "must be 1");
-    Section rows = top.Map("variants");
-    for (const auto& [variant, unused] : top.Maps("variants")) {
-      if (std::find(variants_.begin(), variants_.end(), variant) ==
-          variants_.end()) {
-        rows.Fail(variant, "the configuration has no variant of this name" +
-                               DidYouMean(variant, variants_));
-      }
-      ReadRow(&rows, variant, &table);
-    }
-    top.Map("source");
-    top.Finish();
-    return table;
-  }
-
- private:
-  void ReadRow(Section* rows, const std::string& variant,
-               core::QualityTable* table) {
-    static const std::vector<std::string> labels(core::kLabelNames.begin(),
-                                                 core::kLabelNames.end());
-    Section row = rows->Map(variant);
-    auto& qualities = (*table)[variant];
-    for (auto& [name, cell] : rows->Maps(variant)) {
-      const auto label = core::LabelNamed(name);
-      if (label) {
-        qualities[static_cast<size_t>(*label)] = ReadQuality(cell);
-      } else {
-        row.Fail(name, "unknown label" + DidYouMean(name, labels));
-      }
-    }
-  }
-
-  Reading* reading_;
-  const std::vector<std::string>& variants_;
-};
-
 }  // namespace
 
 Result<core::QualityTable> ParseQualityTable(
     std::string_view text, const std::string& source,
     const std::vector<std::string>& variants) {
-  if (text.size() > kFileBytesMax) {
-    return Error{ErrorCode::kInvalidArgument,
-                 source + ": larger than 1 MiB, this is no quality table", ""};
-  }
-  Reading reading{source, "", {}, std::nullopt};
-  // yaml-cpp throws on syntax, on depth over 500 and on wrong node types.
-  try {
-    const YAML::Node root = YAML::Load(std::string(text));
-    core::QualityTable table = Reader(&reading, variants).Read(root);
-    if (reading.error) return *reading.error;
-    return table;
-  } catch (const std::exception& e) {
-    return YamlError(source, e);
-  }
+  return ParseFile<core::QualityTable>(
+      text, source, "quality table",
+      [&](Reading* reading, const YAML::Node& root) {
+        return ReadVariantTable<core::Quality>(reading, root, variants,
+                                               ReadQuality);
+      });
 }
 
 Result<core::QualityTable> LoadQualityTable(

@@ -7,10 +7,7 @@
 //                                    "high": 0.96, "n": 200}, …}, …},
 //    "source": {…}}
 //
-// It is part of the configuration, so it is read like it: JSON is YAML, and
-// errors name the file, the line and the nearest known name. `low`, `high` and
-// `n` may be left out, `source` is for people. A (variant, label) that is
-// absent is not known; a variant that the configuration lacks is an error.
+// as config/variant_table.h says. `low`, `high` and `n` may be left out.
 //
 // Thread safety: free functions, no state.
 #pragma once

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace aio::cost {
 namespace {
@@ -29,10 +30,17 @@ double Rate(const DecayedMean& seconds, const DecayedMean& tokens) {
 }  // namespace
 
 Learner::Learner(const std::vector<std::string>& variants, Options options)
-    : options_(options), keep_(1 - 1 / std::max(1.0, options.memory)) {
+    : options_(std::move(options)),
+      keep_(1 - 1 / std::max(1.0, options_.memory)) {
   for (const std::string& variant : variants) {
     rates_.emplace_back();
     rates_.back().variant = variant;
+    const auto measured = options_.lengths.find(variant);
+    if (measured == options_.lengths.end()) continue;
+    for (size_t label = 0; label < core::kLabels; ++label) {
+      double& prior = rates_.back().prior_tokens[label];
+      prior = measured->second[label].value_or(prior);
+    }
   }
 }
 
@@ -44,8 +52,8 @@ const Learner::Rates* Learner::Find(std::string_view variant) const {
 }
 
 double Learner::OutputTokens(const Rates* rates, size_t label) const {
-  const double prior = kPriorOutputTokens[label];
-  if (rates == nullptr) return prior;
+  if (rates == nullptr) return kPriorOutputTokens[label];
+  const double prior = rates->prior_tokens[label];
   const DecayedMean& mean = rates->output_tokens[label];
   return (mean.sum + prior * options_.prior_samples) /
          (mean.weight + options_.prior_samples);

@@ -24,6 +24,7 @@
 
 #include "core/backend.h"
 #include "core/intent.h"
+#include "core/length.h"
 #include "core/outcome.h"
 #include "cost/estimate.h"
 
@@ -49,6 +50,9 @@ class Learner {
   struct Options {
     double memory = 64;  // requests; larger: smoother and slower to follow
     double prior_samples = 4;  // weight of kPriorOutputTokens
+    // What stands in their place where it was measured (`aio calibrate`). Of
+    // no more weight: tasks are not the traffic that is to come.
+    core::LengthTable lengths;
   };
 
   // A request as far as its cost on one variant depends on it.
@@ -83,6 +87,7 @@ class Learner {
     DecayedMean prefill_seconds, prefill_tokens;
     DecayedMean decode_seconds, decode_tokens;
     std::array<DecayedMean, core::kLabels> output_tokens;
+    std::array<double, core::kLabels> prior_tokens = kPriorOutputTokens;
   };
 
   const Rates* Find(std::string_view variant) const;

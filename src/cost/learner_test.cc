@@ -50,6 +50,26 @@ TEST(LearnerTest, KnowsOnlyThePriorsAtFirst) {
   EXPECT_EQ(e.bytes_read, static_cast<int64_t>(1000 * kPriorOutputTokens[0]));
 }
 
+TEST(LearnerTest, StartsFromLengthsThatWereMeasured) {
+  Learner::Options options;
+  options.lengths["a"][static_cast<size_t>(Label::kCode)] = 40;
+  Learner learner({"a", "b"}, options);
+  EXPECT_EQ(Of(learner, Sure(Label::kCode)).output_tokens, 40);
+  EXPECT_EQ(Of(learner, Sure(Label::kQa)).output_tokens,
+            kPriorOutputTokens[static_cast<size_t>(Label::kQa)])
+      << "not measured";
+  Learner::Question other;
+  other.variant = "b";
+  const core::Intent code = Sure(Label::kCode);
+  other.intent = &code;
+  EXPECT_EQ(learner.Of(other).output_tokens, kPriorOutputTokens[0]);
+  // Samples replace it as they do a prior: 4 weigh as much as it.
+  options.memory = 1e9;
+  Learner slow({"a"}, options);
+  for (int i = 0; i < 4; ++i) slow.Learn(Took("a", 50, 80));
+  EXPECT_NEAR(Of(slow, Sure(Label::kCode)).output_tokens, 60, 1e-6);
+}
+
 TEST(LearnerTest, ConvergesToConstantRatesAndLengths) {
   Learner learner({"a"});
   for (int i = 0; i < 300; ++i) learner.Learn(Took("a", 50 + i % 7, 40));

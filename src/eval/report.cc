@@ -90,12 +90,32 @@ json::object HeaderJson(const Header& header) {
       {"settings", MapJson(header.settings)}};
 }
 
+// What `cell_json` says of every cell that has tasks, if it says anything.
+template <typename CellJson>
+std::string VariantTableJson(const Report& report, CellJson cell_json) {
+  json::object variants;
+  for (const ContenderReport& c : report.contenders) {
+    json::object row;
+    for (size_t i = 0; i < core::kLabels; ++i) {
+      if (c.by_intent[i].tasks == 0) continue;
+      json::object cell = cell_json(c.by_intent[i]);
+      if (cell.empty()) continue;
+      row[Text(core::kLabelNames[i])] = std::move(cell);
+    }
+    variants[Text(c.name)] = std::move(row);
+  }
+  return JsonText(json::object{{"format", 1},
+                               {"variants", std::move(variants)},
+                               {"source", HeaderJson(report.header)}});
+}
+
 }  // namespace
 
 void Cell::Add(const Record& r) {
   ++tasks;
   right += r.right && r.error.empty();
   errors += !r.error.empty();
+  answers += !r.finish.empty();
   cut += r.finish == "length";
   prompt_tokens += r.usage.prompt_tokens;
   completion_tokens += r.usage.completion_tokens;
@@ -112,6 +132,10 @@ void Cell::Add(const Record& r) {
 
 double Cell::accuracy() const {
   return tasks == 0 ? 0 : static_cast<double>(right) / tasks;
+}
+
+double Cell::tokens_each() const {
+  return answers == 0 ? 0 : static_cast<double>(completion_tokens) / answers;
 }
 
 double Cell::tokens_per_second() const {
@@ -168,23 +192,21 @@ std::string ReportJson(const Report& report) {
 }
 
 std::string QualityTableJson(const Report& report) {
-  json::object variants;
-  for (const ContenderReport& c : report.contenders) {
-    json::object row;
-    for (size_t i = 0; i < core::kLabels; ++i) {
-      const Cell& cell = c.by_intent[i];
-      if (cell.tasks == 0) continue;
-      const Interval interval = cell.interval();
-      row[Text(core::kLabelNames[i])] = {{"quality", cell.accuracy()},
-                                         {"low", interval.low},
-                                         {"high", interval.high},
-                                         {"n", cell.tasks}};
-    }
-    variants[Text(c.name)] = std::move(row);
-  }
-  return JsonText(json::object{{"format", 1},
-                               {"variants", std::move(variants)},
-                               {"source", HeaderJson(report.header)}});
+  return VariantTableJson(report, [](const Cell& cell) {
+    const Interval interval = cell.interval();
+    return json::object{{"quality", cell.accuracy()},
+                        {"low", interval.low},
+                        {"high", interval.high},
+                        {"n", cell.tasks}};
+  });
+}
+
+std::string LengthsJson(const Report& report) {
+  return VariantTableJson(report, [](const Cell& cell) {
+    if (cell.answers == 0) return json::object{};
+    return json::object{
+        {"tokens", cell.tokens_each()}, {"n", cell.answers}, {"cut", cell.cut}};
+  });
 }
 
 }  // namespace aio::eval

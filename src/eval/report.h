@@ -23,7 +23,8 @@ struct Cell {
   int tasks = 0;
   int right = 0;
   int errors = 0;
-  int cut = 0;  // answers that ended at max_tokens
+  int answers = 0;  // requests that ended well, whatever the checker did
+  int cut = 0;      // answers that ended at max_tokens
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
   int64_t bytes_read = 0;
@@ -38,6 +39,7 @@ struct Cell {
   void Add(const Record& record);
   double accuracy() const;  // 0 of no tasks
   Interval interval() const { return Wilson95(right, tasks); }
+  double tokens_each() const;             // of an answer; 0 of none
   double tokens_per_second() const;       // as a request sees it
   double weight_bytes_per_token() const;  // 0: unknown
 };
@@ -72,5 +74,9 @@ std::string ReportJson(const Report& report);
 // The quality table that a config can load (policy.quality_table); of every
 // contender, so the caller passes variants only.
 std::string QualityTableJson(const Report& report);
+
+// How long answers are, as policy.calibration reads it; of requests that ended
+// well.
+std::string LengthsJson(const Report& report);
 
 }  // namespace aio::eval

@@ -163,6 +163,27 @@ TEST(ReportTest, TheQualityTableHoldsWhatWasMeasured) {
 )");
 }
 
+TEST(ReportTest, LengthsAreOfRequestsThatEndedWell) {
+  std::vector<Record> records = MakeRecords();
+  Record failed = Make("small", "c9", core::Label::kCode, false);
+  failed.error = "Unavailable: gone";
+  failed.finish.clear();
+  failed.usage = {};
+  records.push_back(failed);
+  Record unchecked = Make("small", "q9", core::Label::kQa, false);
+  unchecked.error = "checker: broke";
+  records.push_back(unchecked);
+  const auto parsed = boost::json::parse(
+      LengthsJson(Summarize(MakeHeader(), {"small"}, records)));
+  EXPECT_EQ(parsed.at("format").as_int64(), 1);
+  const auto& small = parsed.at("variants").at("small");
+  EXPECT_EQ(small.at("code").at("n").as_int64(), 2);
+  EXPECT_EQ(small.at("code").at("tokens").as_int64(), 20);
+  EXPECT_EQ(small.at("code").at("cut").as_int64(), 1);
+  EXPECT_EQ(small.at("qa").at("n").as_int64(), 2);
+  EXPECT_FALSE(small.as_object().contains("math"));
+}
+
 TEST(JsonTextTest, WritesNumbersAsPeopleDo) {
   EXPECT_EQ(JsonText(boost::json::parse(R"({"a":0.93,"b":[1,2.5],"c":{}})")),
             "{\n \"a\": 0.93,\n \"b\": [\n  1,\n  2.5\n ],\n \"c\": {}\n}\n");

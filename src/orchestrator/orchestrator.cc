@@ -212,7 +212,7 @@ Orchestrator::Impl::Impl(Parts parts, Options options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
       probe_variant_(IndexOf(parts_.variants, parts_.model_probe_variant)),
-      learner_(Names(parts_.variants)),
+      learner_(Names(parts_.variants), {.lengths = parts_.lengths}),
       ledger_(parts_.variants.size()),
       loads_(&parts_.costs),
       traffic_(&parts_.costs),

@@ -27,6 +27,7 @@
 #include "base/result.h"
 #include "core/backend.h"
 #include "core/intent.h"
+#include "core/length.h"
 #include "core/quality.h"
 #include "core/request.h"
 #include "cost/step_cost.h"
@@ -88,6 +89,7 @@ struct Parts {
   // Decides beside it, for aio_expected_*_total; null: none.
   std::shared_ptr<const policy::Policy> shadow;
   core::QualityTable quality;        // may be empty
+  core::LengthTable lengths;         // may be empty
   Costs costs;                       // may be empty
   TextProbe text_probe;              // may be empty
   LengthProbe length_probe;          // may be empty: lengths are expected
@@ -102,7 +104,7 @@ struct Parts {
 // How well smaller variants answer what is asked now (orchestrator/guard.h).
 struct GuardOptions {
   double share = 0;            // of their answers that are compared; 0: off
-  double agreement_min = 0.5;  // less, on average: an alarm
+  double agreement_min = 0.3;  // less, on average: an alarm
   std::string reference;  // empty: the variant with the most bytes per token
 };
 

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/calibrate_report.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+
+#include "cli/step_cache.h"
+#include "eval/json_text.h"
+#include "eval/table.h"
+#include "orchestrator/agreement.h"
+
+namespace aio::cli {
+namespace {
+
+namespace json = boost::json;
+
+using Rows = std::vector<std::vector<std::string>>;
+
+std::string StepsText(const CalibrationReport& report) {
+  if (report.steps.empty()) return "";
+  Rows rows = {{"steps (ms)", "1 column", "8", "32", "prompt token"}};
+  for (const auto& [variant, table] : report.steps) {
+    std::vector<std::string> row = {variant};
+    for (const int columns : {1, 8, 32}) {
+      row.push_back(fmt::format("{:.3f}", 1e3 * table.Seconds(columns, 0)));
+    }
+    row.push_back(fmt::format("{:.3f}", 1e3 * table.prefill_seconds_per_token));
+    rows.push_back(std::move(row));
+  }
+  return eval::AlignColumns(rows, 1) + "\n";
+}
+
+// "0.83", or "-".
+std::string AgreementText(const CalibrationReport& report,
+                          const std::string& variant, size_t label) {
+  const auto row = report.agreement.find(variant);
+  if (row == report.agreement.end() || !row->second[label]) return "-";
+  return fmt::format("{:.2f}", *row->second[label]);
+}
+
+std::string LengthsText(const CalibrationReport& report) {
+  Rows rows = {{"answers", "intent", "n", "tokens", "cut"}};
+  const bool agreement = !report.agreement.empty();
+  if (agreement) rows[0].push_back("agree with " + report.reference);
+  for (const eval::ContenderReport& c : report.tasks.contenders) {
+    std::string name = c.name;
+    for (size_t i = 0; i < core::kLabels; ++i) {
+      const eval::Cell& cell = c.by_intent[i];
+      if (cell.answers == 0) continue;
+      rows.push_back({name, std::string(core::kLabelNames[i]),
+                      std::to_string(cell.answers),
+                      fmt::format("{:.1f}", cell.tokens_each()),
+                      std::to_string(cell.cut)});
+      if (agreement) rows.back().push_back(AgreementText(report, c.name, i));
+      name.clear();
+    }
+  }
+  return eval::AlignColumns(rows, 2) + "\n";
+}
+
+std::string ProbeText(const CalibrationReport& report) {
+  if (!report.probe) return "";
+  const FittedProbe& p = *report.probe;
+  return fmt::format(
+      "probe: {} on {} prompts: {:.1f} % right, temperature {:.2f}, prior {}; "
+      "loss {:.3f} nats ({:.3f} the other way), calibration error {:.3f}\n\n",
+      report.probe_variant, p.prompts, 100 * p.accuracy, p.temperature,
+      p.prior ? "divided out" : "left in", p.loss, p.loss_other, p.error);
+}
+
+json::object StepsJson(const CalibrationReport& report) {
+  json::object out;
+  for (const auto& [variant, table] : report.steps) {
+    out[variant] = ToJson(table);
+  }
+  return out;
+}
+
+json::object AgreementJson(const CalibrationReport& report) {
+  json::object variants;
+  for (const auto& [variant, row] : report.agreement) {
+    json::object cells;
+    for (size_t i = 0; i < core::kLabels; ++i) {
+      if (row[i]) cells[core::kLabelNames[i].data()] = *row[i];
+    }
+    variants[variant] = std::move(cells);
+  }
+  return {{"reference", report.reference}, {"variants", std::move(variants)}};
+}
+
+json::object FitJson(const FittedProbe& p) {
+  return {{"prompts", p.prompts},
+          {"accuracy", p.accuracy},
+          {"error", p.error},
+          {"loss", p.loss},
+          {"loss_other", p.loss_other}};
+}
+
+}  // namespace
+
+AgreementTable AgreementsOf(const std::vector<eval::Record>& records,
+                            const std::string& reference) {
+  std::map<std::pair<std::string, std::string>, const eval::Record*> last;
+  for (const eval::Record& r : records) {
+    last[{r.contender, r.task}] = r.finish.empty() ? nullptr : &r;
+  }
+  struct Sum {
+    double agreement = 0;
+    int tasks = 0;
+  };
+  std::map<std::string, std::array<Sum, core::kLabels>> sums;
+  for (const auto& [key, record] : last) {
+    if (record == nullptr || key.first == reference) continue;
+    const auto other = last.find({reference, key.second});
+    if (other == last.end() || other->second == nullptr) continue;
+    Sum& sum = sums[key.first][static_cast<size_t>(record->intent)];
+    sum.agreement +=
+        orchestrator::Agreement(record->answer, other->second->answer);
+    ++sum.tasks;
+  }
+  AgreementTable table;
+  for (const auto& [variant, row] : sums) {
+    for (size_t i = 0; i < core::kLabels; ++i) {
+      if (row[i].tasks == 0) continue;
+      table[variant][i] = row[i].agreement / row[i].tasks;
+    }
+  }
+  return table;
+}
+
+std::string Text(const CalibrationReport& report) {
+  return StepsText(report) + eval::ReportTable(report.tasks) + "\n" +
+         LengthsText(report) + ProbeText(report) +
+         fmt::format(
+             "{} is complete; in the config:\n\n"
+             "policy: {{ calibration: {} }}\n",
+             report.folder, report.folder);
+}
+
+std::string Json(const CalibrationReport& report) {
+  json::object out = {
+      {"format", 1}, {"folder", report.folder}, {"steps", StepsJson(report)}};
+  // Written by the same program; it parses.
+  out["tasks"] = json::parse(eval::ReportJson(report.tasks));
+  out["lengths"] = json::parse(eval::LengthsJson(report.tasks)).at("variants");
+  out["agreement"] = AgreementJson(report);
+  if (report.probe) {
+    out["probe"] = FitJson(*report.probe);
+    out["probe"].as_object()["variant"] = report.probe_variant;
+    out["probe"].as_object()["temperature"] = report.probe->temperature;
+    out["probe"].as_object()["prior"] = report.probe->prior;
+  }
+  out["settings"] = {{"policy.calibration", report.folder}};
+  return eval::JsonText(out);
+}
+
+std::string ProbeFitJson(const CalibrationReport& report,
+                         const std::string& suffix) {
+  const FittedProbe& p = report.probe.value();
+  json::object source;
+  const auto& prints = report.tasks.header.fingerprints;
+  const auto print = prints.find(report.probe_variant);
+  if (print != prints.end()) source["fingerprint"] = print->second;
+  return eval::JsonText(json::object{{"format", 1},
+                                     {"variant", report.probe_variant},
+                                     {"suffix", suffix},
+                                     {"temperature", p.temperature},
+                                     {"prior", p.prior},
+                                     {"measured", FitJson(p)},
+                                     {"source", std::move(source)}});
+}
+
+}  // namespace aio::cli

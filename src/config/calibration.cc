@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/calibration.h"
+
+#include "config/section.h"
+#include "config/text_file.h"
+#include "config/variant_table.h"
+
+namespace aio::config {
+namespace {
+
+// Above any real answer.
+constexpr double kTokensMax = 1 << 24;
+
+double ReadLength(Section s) {
+  double tokens = -1;
+  s.Number("tokens", 0, kTokensMax, &tokens);
+  if (tokens < 0) s.Fail("tokens", "is needed");
+  int answers = 0, cut = 0;
+  s.Count("n", 0, &answers);
+  s.Count("cut", 0, &cut);
+  if (cut > answers) s.Fail("cut", "is more than n");
+  s.Finish();
+  return tokens;
+}
+
+ProbeFit ReadProbeFit(Reading* reading, const YAML::Node& root) {
+  ProbeFit fit;
+  Section s(reading, root, "");
+  int format = 0;
+  s.Count("format", 0, &format);
+  if (format != 1) s.Fail("format", "must be 1");
+  s.String("variant", &fit.variant);
+  if (fit.variant.empty()) s.Fail("variant", "is needed");
+  s.String("suffix", &fit.suffix);
+  fit.temperature = 0;
+  s.Number("temperature", 0.01, 100, &fit.temperature);
+  if (fit.temperature == 0) s.Fail("temperature", "is needed");
+  s.Bool("prior", &fit.prior);
+  s.Map("measured");
+  s.Map("source");
+  s.Finish();
+  return fit;
+}
+
+}  // namespace
+
+Result<core::LengthTable> ParseLengths(
+    std::string_view text, const std::string& source,
+    const std::vector<std::string>& variants) {
+  return ParseFile<core::LengthTable>(
+      text, source, "table of lengths",
+      [&](Reading* reading, const YAML::Node& root) {
+        return ReadVariantTable<double>(reading, root, variants, ReadLength);
+      });
+}
+
+Result<ProbeFit> ParseProbeFit(std::string_view text,
+                               const std::string& source) {
+  return ParseFile<ProbeFit>(text, source, "fit of a probe", ReadProbeFit);
+}
+
+Result<core::LengthTable> LoadLengths(
+    const std::string& file, const std::vector<std::string>& variants) {
+  ASSIGN_OR_RETURN(const std::string text, ReadTextFile(file));
+  return ParseLengths(text, file, variants);
+}
+
+Result<ProbeFit> LoadProbeFit(const std::string& file) {
+  ASSIGN_OR_RETURN(const std::string text, ReadTextFile(file));
+  return ParseProbeFit(text, file);
+}
+
+}  // namespace aio::config
