@@ -330,7 +330,8 @@ int Mixed(Flags flags) {
   if (flags.is_beside) return Beside(flags);
   if (flags.tasks.empty()) {
     return Fail({ErrorCode::kInvalidArgument,
-                 "name the tasks with --tasks, or devices with --simulate",
+                 "name the tasks with --tasks, devices with --simulate, or say "
+                 "--beside",
                  ""});
   }
   if (flags.requests == 0) flags.requests = 50;
@@ -375,10 +376,26 @@ void AddGridFlags(CLI::App* c, GridFlags* grid) {
       ->capture_default_str();
   add("--bursts", &grid->bursts,
       "A trace of Azure's, .csv, whose bursts are kept beside Poisson");
-  add("--divide", &grid->divide, "All lengths, for slow machines")
-      ->check(CLI::Range(1.0, 1024.0))
-      ->capture_default_str();
   add("--html", &grid->html, "A page with pictures, to this file");
+}
+
+void AddBesideFlags(CLI::App* c, Flags* flags) {
+  c->add_flag("--beside", flags->is_beside,
+              "A workload in tokens, through the engine whatever its weights "
+              "say, beside what the simulator says of it")
+      ->excludes("--simulate")
+      ->group("Beside the simulator");
+  c->add_option("--clients", flags->beside.clients, "At once")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1024))
+      ->needs("--beside")
+      ->capture_default_str()
+      ->group("Beside the simulator");
+  c->add_option("--workload", flags->beside.workload,
+                "Of those of `aio simulate`")
+      ->needs("--beside")
+      ->capture_default_str()
+      ->group("Beside the simulator");
 }
 
 }  // namespace
@@ -410,10 +427,15 @@ void AddBenchMixed(CLI::App& bench, int* exit_code) {
                 "Of an answer, where the task does not say")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  c->add_option("--divide", flags->grid.divide,
+                "All lengths of simulated workloads, for slow machines")
+      ->check(CLI::Range(1.0, 1024.0))
+      ->capture_default_str();
   c->add_flag("--json", flags->as_json, "The tables as JSON");
   c->add_flag("--unsafe-python", flags->unsafe_python,
               "Run Python tests even without isolation");
   AddGridFlags(c, &flags->grid);
+  AddBesideFlags(c, flags.get());
   c->callback([flags, exit_code] { *exit_code = Mixed(*flags); });
 }
 
