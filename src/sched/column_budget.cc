@@ -2,6 +2,7 @@
 #include "sched/column_budget.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/check.h"
 
@@ -10,6 +11,9 @@ namespace {
 
 // Less gain than this is within what step tables are off.
 constexpr double kGainMin = 1.02;
+// A switch that is held on may cost a step so much, against wavering between
+// almost equal choices; a stair that a prompt in the step brings near is none.
+constexpr double kHoldCostMax = 1.25;
 
 }  // namespace
 
@@ -65,11 +69,21 @@ std::span<const int> ColumnBudget::Share(const Base& base,
                                          std::span<const DraftOffer> offers) {
   CHECK(base.table != nullptr && base.columns >= 1);
   Scan(base, offers);
+  const int wanted = std::accumulate(counts_.begin(), counts_.end(), 0);
+  held_ = counts_;
   int drafts = 0;
   for (size_t i = 0; i < offers.size(); ++i) {
-    counts_[i] = std::min(offers[i].hold->Hold(counts_[i]),
-                          std::max(0, base.columns_free - drafts));
-    drafts += counts_[i];
+    held_[i] = std::min(offers[i].hold->Hold(counts_[i]),
+                        std::max(0, base.columns_free - drafts));
+    drafts += held_[i];
+  }
+  const auto step = [&](int more) {
+    return base.table->Seconds(base.columns + more, base.context);
+  };
+  if (drafts > wanted && step(drafts) > kHoldCostMax * step(wanted)) {
+    drafts = wanted;
+  } else {
+    counts_ = held_;
   }
   since_draft_ = drafts > 0 || offers.empty() ? 0 : since_draft_ + 1;
   if (since_draft_ < kProbeSteps || base.columns_free < 1) return counts_;

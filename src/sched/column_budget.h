@@ -69,7 +69,7 @@ class ColumnBudget {
   void Scan(const Base& base, std::span<const DraftOffer> offers);
 
   std::vector<int> counts_;   // [offer]
-  std::vector<int> scanned_;  // [offer]
+  std::vector<int> scanned_, held_;  // [offer]
   std::vector<double> next_;  // [offer]: survival of its next position
   std::vector<int> rounds_;   // of the draft model: sequences in each
   int since_draft_ = 0;       // steps with offers and no draft

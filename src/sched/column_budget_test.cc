@@ -144,6 +144,25 @@ TEST(DraftSwitchTest, HoldsForEightSteps) {
   EXPECT_EQ(hold.Hold(0), 0);
 }
 
+// A prompt that comes brings the edge near: drafts that paid a step before
+// would take the whole step over it.
+TEST(ColumnBudgetTest, ASwitchThatIsHeldDoesNotClimbAStair) {
+  const auto table = Table([](int n) { return n <= 16 ? 1.0 : 5.0; });
+  DraftSwitch hold;
+  const std::vector<DraftOffer> offers = {{4, 0.9, false, &hold}};
+  ColumnBudget budget;
+  // Off and on again: now it is held on.
+  ColumnBudget::Base full = Base(table, 16);
+  EXPECT_EQ(budget.Share(full, offers)[0], 0);
+  while (budget.Share(Base(table, 8), offers)[0] == 0) {
+  }
+  EXPECT_EQ(budget.Share(full, offers)[0], 0);
+  // It is held yet: where it is cheap, it goes on though it does not pay.
+  const auto slope = Table([](int n) { return 1 + 0.1 * n; });
+  ColumnBudget::Base worse = Base(slope, 16);
+  EXPECT_EQ(budget.Share(worse, {{{4, 0.01, false, &hold}}})[0], 1);
+}
+
 TEST(ColumnBudgetTest, WhenNothingIsDraftedOneTokenIsInThirtyTwoSteps) {
   const auto dear = Table([](int n) { return n; });
   DraftSwitch a, b;
