@@ -250,6 +250,8 @@ Result<void> Graph::AddOrchestrator(const config::Config& config,
   RETURN_IF_ERROR(AddProbes(config, &parts_));
   options_.requests_max = config.server.requests_max;
   options_.probe_deadline = config.probe.deadline;
+  options_.escalation = {config.policy.escalation_margin,
+                         config.policy.escalation_tokens};
   orchestrator::Parts parts = parts_;
   ASSIGN_OR_RETURN(parts.policy, policy::Make(config.policy.kind, rule_));
   if (!config.policy.shadow.empty()) {

@@ -387,6 +387,7 @@ void AddVariants(const Candidate& c, engine::Model* model,
     variant.bytes_per_token = forward.WeightBytes(view != core::View::k8);
     variant.created = CreatedAt(settings.model);
     variant.deterministic = view != core::View::kAuto;
+    variant.resumes = true;
     out->push_back(std::move(variant));
   }
 }

@@ -143,6 +143,8 @@ Policy ReadPolicy(Section s) {
   s.Count("context_tokens_max", 1, &policy.context_tokens_max);
   s.Number("guard_share", 0, 1, &policy.guard_share);
   s.Number("guard_agreement_min", 0, 1, &policy.guard_agreement_min);
+  s.Number("escalation_margin", 0, 1, &policy.escalation_margin);
+  s.Count("escalation_tokens", 1, &policy.escalation_tokens);
   s.Path("quality_table", &policy.quality_table);
   s.Path("calibration", &policy.calibration);
   s.Finish();

@@ -135,6 +135,11 @@ struct Policy {
   double guard_share = 0.005;
   // Below this mean agreement, 0 to 1, an alarm (docs/calibrate.md).
   double guard_agreement_min = 0.3;
+  // When the mean token margin of an answer is less, 0 to 1, the large variant
+  // takes over; 0: never (docs/escalation.md).
+  double escalation_margin = 0;
+  // Tokens of a streamed answer that are held to see that, at most.
+  int escalation_tokens = 16;
   // A JSON file as `aio eval --quality-table` writes it, read with the config;
   // empty: none, and no expected quality is known.
   std::string quality_table;

@@ -83,7 +83,8 @@ probe: { text: p.ftz, model: z, tokens_max: 99, deadline: 1s, suffix: "C:",
          labels: { code: " code", math: " math" } }
 policy: { kind: "static:a", shadow: paper, small: z, large: a, entropy_max: 0.3,
           context_tokens_max: 100, quality_floor: 0.9, objective: latency,
-          guard_share: 0.02, guard_agreement_min: 0.7 }
+          guard_share: 0.02, guard_agreement_min: 0.7,
+          escalation_margin: 0.12, escalation_tokens: 24 }
 log: { level: debug, prompts: true, decisions: out/d.jsonl }
 )");
   EXPECT_EQ(config.server.listen, "[::1]:0");
@@ -130,6 +131,8 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.policy.shadow, "paper");
   EXPECT_DOUBLE_EQ(config.policy.guard_share, 0.02);
   EXPECT_DOUBLE_EQ(config.policy.guard_agreement_min, 0.7);
+  EXPECT_DOUBLE_EQ(config.policy.escalation_margin, 0.12);
+  EXPECT_EQ(config.policy.escalation_tokens, 24);
   EXPECT_EQ(config.log.decisions, "/etc/aio/out/d.jsonl");
 }
 
@@ -173,6 +176,8 @@ TEST(ConfigTest, NamesTheLineOfAWrongValue) {
                            "policy: { kind: 'static:smal' }",
                            "policy: { small: larg }",
                            "policy: { entropy_max: -1 }",
+                           "policy: { escalation_margin: 1.5 }",
+                           "policy: { escalation_tokens: 0 }",
                            "log: { level: loud }",
                            "log: { prompts: maybe }"}) {
     EXPECT_TRUE(Bad(std::string(kLeast) + line).starts_with("config:3: "))

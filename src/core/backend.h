@@ -59,6 +59,12 @@ struct Plan {
   uint64_t seed = 0;
   std::shared_ptr<const Prepared> prepared;  // from Peek; may be null
   std::optional<Label> intent;  // the likeliest; absent: nobody has looked
+  // What the answer may begin with: a hint that a backend may verify in place
+  // of computing token by token, and never follows against its own sampler.
+  std::string draft_text;
+  // What the answer has begun with, and its reader has seen: the backend says
+  // what comes behind it, and counts only that. REQUIRES: Variant::resumes.
+  std::string shown_text;
 };
 
 // Who answers and why; becomes the response headers. The backend fills the
@@ -168,6 +174,7 @@ struct Variant {
   // Whether the same request and seed have the same answer, whatever else runs
   // (design.md, section 7). An upstream promises nothing.
   bool deterministic = true;
+  bool resumes = false;  // takes Plan::shown_text
 };
 
 }  // namespace aio::core

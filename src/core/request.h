@@ -89,6 +89,9 @@ struct Hints {
   std::optional<Strategy> strategy;  // absent: the policy's choice
   // Whether only variants may serve whose answer to a seed is always the same.
   bool deterministic = false;
+  // Whether a larger variant may take over (docs/escalation.md): also when text
+  // has been shown, or not at all. Absent: only before that.
+  std::optional<bool> escalate;
 };
 
 // Thread safety: const after construction. Shared by pointer between the
@@ -102,6 +105,8 @@ struct Request {
   std::vector<int32_t> prompt_tokens;  // completions only; wins over `prompt`
   std::optional<int> max_tokens;       // absent: until the context is full
   int choices = 1;                     // `n`
+  // Whether the reader sees text as it comes, not all of it at the end.
+  bool streamed = true;
   std::vector<std::string> stop;
   Sampling sampling;
   Hints hints;

@@ -28,6 +28,11 @@ class Choice {
          std::span<const int32_t> prompt,
          std::shared_ptr<const tokenizer::Tokenizer> tokenizer, int limit);
 
+  // Tokens of this answer that were shown: to the penalties they are output.
+  void GoOn(std::span<const int32_t> shown) {
+    for (const int32_t id : shown) sampler_.Accept(id);
+  }
+
   // Draws the next token. Returns what can be shown now; often text, sometimes
   // nothing yet. REQUIRES: !finish().
   core::Delta Push(std::span<const float> logits);

@@ -101,6 +101,9 @@ struct GenerateJob {
   core::Plan plan;
   std::vector<int32_t> prompt;
   std::shared_ptr<core::Sink> sink;
+  // Of the prompt, the tokens at its end that begin the answer and were shown.
+  int shown_tokens = 0;
+  std::vector<int32_t> draft = {};  // sched::Speculation::About::given
 };
 
 // Logits of `labels` after prompt + suffix.

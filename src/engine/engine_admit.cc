@@ -52,7 +52,8 @@ void Engine::Admit(GenerateJob job) {
   request->view = view;
   request->generate = std::move(job);
   request->usage.prompt_tokens =
-      static_cast<int>(request->generate.prompt.size());
+      static_cast<int>(request->generate.prompt.size()) -
+      request->generate.shown_tokens;
   request->open_choices = request->generate.request->choices;
   const GenerateJob& g = request->generate;
   const sched::SequenceId sequence = next_sequence_++;
@@ -73,6 +74,8 @@ void Engine::Admit(GenerateJob job) {
   for (int c = 0; c < g.request->choices; ++c) {
     request->choices.emplace_back(*g.request, g.plan.seed, c, g.prompt,
                                   s->model.tokenizer, limit);
+    request->choices.back().GoOn(
+        std::span(g.prompt).last(static_cast<size_t>(g.shown_tokens)));
   }
   core::Served served;
   served.variant = as.variant;
@@ -123,7 +126,7 @@ void Engine::AddSequence(State* s, Request* request, int choice,
   if (!request->score) {
     const GenerateJob& g = request->generate;
     sched::Speculation::About about{g.plan.strategy, g.plan.intent,
-                                    request->view, 0};
+                                    request->view, 0, g.draft};
     const bool may = s->model.views[request->view].speculation;
     if (about.strategy == core::Strategy::kAuto && !may) {
       about.strategy = core::Strategy::kPlain;

@@ -127,8 +127,8 @@ class EngineTest : public testing::Test {
     plan.variant = variant;
     plan.strategy = strategy;
     plan.seed = request->sampling.seed.value_or(1);
-    EXPECT_TRUE(engine_->Submit(
-        GenerateJob{std::move(request), plan, std::move(prompt), sink}));
+    EXPECT_TRUE(engine_->Submit(GenerateJob{
+        std::move(request), plan, std::move(prompt), sink, shown_, given_}));
     return sink;
   }
   // Asks and waits for the answer.
@@ -176,8 +176,10 @@ class EngineTest : public testing::Test {
   }
 
   sched::SpeculationOptions speculation_;
-  std::string draft_;  // the draft model of `large`; empty: none
-  Duration slice_{0};  // every layer is a slice of its own
+  std::string draft_;           // the draft model of `large`; empty: none
+  std::vector<int32_t> given_;  // GenerateJob::draft
+  int shown_ = 0;               // GenerateJob::shown_tokens
+  Duration slice_{0};           // every layer is a slice of its own
   HashForward::Options small_;
   HashForward::Options large_ = {.seed = 2};
   ManualExecutor clock_;

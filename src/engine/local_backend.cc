@@ -28,6 +28,9 @@ struct LocalBackend::Text {
     return builder->Build(request);
   }
 
+  // What the engine is given to do.
+  Result<GenerateJob> Generate(std::shared_ptr<const core::Request> request,
+                               core::Plan plan) const;
   Result<ScoreJob> Score(const core::ScoreRequest& request) const;
 };
 
@@ -41,6 +44,28 @@ std::vector<int32_t> HeadAndTail(const std::vector<int32_t>& tokens, int max) {
 }
 
 }  // namespace
+
+Result<GenerateJob> LocalBackend::Text::Generate(
+    std::shared_ptr<const core::Request> request, core::Plan plan) const {
+  ASSIGN_OR_RETURN(const PromptBuilder* builder, Find(plan.variant));
+  GenerateJob job;
+  ASSIGN_OR_RETURN(job.prompt, Prompt(*request, plan.variant, plan.prepared));
+  const std::vector<int32_t> shown = builder->AnswerTokens(plan.shown_text);
+  if (job.prompt.size() + shown.size() >=
+      static_cast<size_t>(builder->context_tokens_max)) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "the context of '" + plan.variant +
+                     "' has no room behind what was shown",
+                 ""};
+  }
+  job.shown_tokens = static_cast<int>(shown.size());
+  job.prompt.insert(job.prompt.end(), shown.begin(), shown.end());
+  job.draft = builder->AnswerTokens(plan.draft_text);
+  job.request = std::move(request);
+  plan.prepared.reset();
+  job.plan = std::move(plan);
+  return job;
+}
 
 Result<ScoreJob> LocalBackend::Text::Score(
     const core::ScoreRequest& request) const {
@@ -116,15 +141,13 @@ void LocalBackend::Start(std::shared_ptr<const core::Request> request,
                          core::Plan plan, std::shared_ptr<core::Sink> sink) {
   worker_->Post([text = text_, engine = engine_, request = std::move(request),
                  plan = std::move(plan), sink = std::move(sink)]() mutable {
-    auto prompt = text->Prompt(*request, plan.variant, plan.prepared);
-    if (!prompt) {
-      sink->OnDone(std::move(prompt).error());
+    auto job = text->Generate(std::move(request), std::move(plan));
+    if (!job) {
+      sink->OnDone(std::move(job).error());
       return;
     }
-    plan.prepared.reset();
-    GenerateJob job{std::move(request), std::move(plan), std::move(*prompt),
-                    sink};
-    const auto sent = engine->Submit(std::move(job));
+    job->sink = sink;
+    const auto sent = engine->Submit(*std::move(job));
     if (!sent) sink->OnDone(sent.error());
   });
 }

@@ -34,6 +34,9 @@ struct PromptBuilder {
   // Not empty, and at least one token short of the context. kInvalidArgument
   // naming `messages` or `prompt`; kUnsupported if there is no template.
   Result<std::vector<int32_t>> Build(const core::Request& request) const;
+  // Ids of `text` as the answer that follows a prompt: no control tokens, and
+  // no space in front that is not its own.
+  std::vector<int32_t> AnswerTokens(std::string_view text) const;
   // Ids of single-token labels. kInvalidArgument if one is not a single token,
   // or two are the same.
   Result<std::vector<int32_t>> LabelTokens(

@@ -245,6 +245,20 @@ class OnIsOff : public SpeculationTest {
     if (Random(3) == 0) r->stop = {"01", "2"};
     return r;
   }
+  // What an answer may begin with: its own text, as far as some token.
+  std::vector<int32_t> RandomGiven(const core::Request& request,
+                                   const std::vector<int32_t>& prompt,
+                                   const std::string& variant) {
+    std::vector<int32_t> given;
+    const std::string text = Expected(request, prompt, 0, nullptr, variant);
+    for (const char c : text) given.push_back(c - '0');
+    for (int more = Random(9); more > 0; --more) given.push_back(Random(64));
+    if (Random(2) == 0 && !given.empty()) {
+      given[static_cast<size_t>(Random(static_cast<int>(given.size())))] =
+          Random(64);
+    }
+    return given;
+  }
   MakeDrafter RandomDrafter() {
     switch (Random(4)) {
       case 0:
@@ -310,6 +324,8 @@ void OnIsOff::Round(uint64_t seed) {
                               : large && !draft_.empty() && Random(2) == 0
                                   ? Strategy::kDraft
                                   : Strategy::kLookup;
+    given_.clear();
+    if (Random(4) == 0) given_ = RandomGiven(*c.request, c.prompt, c.variant);
     c.answer = Start(c.request, c.prompt, c.variant, strategy);
     for (int n = Random(20); n > 0; --n) engine_->Step();
     if (Random(8) == 0) {
@@ -364,6 +380,11 @@ TEST_F(OnIsOff, ByteForByteWhateverIsDrafted) {
   };
   EXPECT_GT(by_model("drafted"), 5000);
   EXPECT_GT(by_model("accepted"), 1000);
+  const std::string given =
+      "_tokens_total{intent=\"unknown\",strategy=\"given\",variant=\"small\"}";
+  EXPECT_GT(Metric("aio_speculation_accepted" + given), 1000);
+  EXPECT_GT(Metric("aio_speculation_drafted" + given),
+            Metric("aio_speculation_accepted" + given) + 1000);
   EXPECT_GT(Metric("aio_engine_paused_total{variant=\"small\"}"), 50);
 }
 

@@ -305,6 +305,7 @@ void ReadLengths(bool chat, const Limits& limits, Fields* fields,
 
 Result<void> ReadStream(Fields* fields, Parsed* parsed) {
   fields->Bool("stream", &parsed->stream);
+  parsed->request.streamed = parsed->stream;
   const json::object* options = fields->Object("stream_options");
   if (options == nullptr) return {};
   if (!parsed->stream) {
@@ -356,6 +357,11 @@ Result<void> ReadHints(const json::object* object, core::Hints* hints) {
     hints->strategy.reset();  // as if nothing was said
   }
   fields.Bool("deterministic", &hints->deterministic);
+  if (fields.Get("escalate") != nullptr) {
+    bool escalate = false;
+    fields.Bool("escalate", &escalate);
+    hints->escalate = escalate;
+  }
   return fields.Finish();
 }
 

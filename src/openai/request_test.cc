@@ -60,7 +60,7 @@ TEST(RequestTest, ReadsEveryFieldItCarriesOut) {
            R"("top_logprobs":5,"stream":true,)"
            R"("stream_options":{"include_usage":true},"aio":{"quality":0.9,)"
            R"("intent":"math","variant":"small","speculation":"off",)"
-           R"("deterministic":true})"));
+           R"("deterministic":true,"escalate":true})"));
   const core::Request& r = parsed.request;
   EXPECT_EQ(r.max_tokens, 7);
   EXPECT_EQ(r.choices, 2);
@@ -82,6 +82,8 @@ TEST(RequestTest, ReadsEveryFieldItCarriesOut) {
   EXPECT_EQ(r.hints.variant, "small");
   EXPECT_EQ(r.hints.strategy, core::Strategy::kPlain);
   EXPECT_TRUE(r.hints.deterministic);
+  EXPECT_EQ(r.hints.escalate, true);
+  EXPECT_TRUE(r.streamed);
 }
 
 TEST(RequestTest, TakesNullForAbsent) {
@@ -90,6 +92,8 @@ TEST(RequestTest, TakesNullForAbsent) {
            Chat(R"("max_tokens":null,"n":null,"stop":null,"temperature":null,)"
                 R"("seed":null,"tools":null,"response_format":null,)"
                 R"("stream":null,"stream_options":null,"aio":null)"));
+  EXPECT_FALSE(parsed.request.hints.escalate);
+  EXPECT_FALSE(parsed.request.streamed);
   EXPECT_FALSE(parsed.request.max_tokens);
   EXPECT_EQ(parsed.request.choices, 1);
 }
@@ -187,6 +191,7 @@ TEST(RequestTest, NamesTheFieldOutsideItsRange) {
            {"aio.speculation", R"("aio":{"speculation":"fast"})"},
            {"aio.speculation", R"("aio":{"speculation":1})"},
            {"aio.deterministic", R"("aio":{"deterministic":"yes"})"},
+           {"aio.escalate", R"("aio":{"escalate":"yes"})"},
            {"aio.qualty", R"("aio":{"qualty":1})"}}) {
     EXPECT_EQ(BadParam(fields), param) << fields;
   }

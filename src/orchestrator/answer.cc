@@ -22,59 +22,100 @@ void Kept::Add(const std::string& more) {
   }
 }
 
-Attempt::Attempt(std::shared_ptr<Answer> answer, core::Served served,
-                 const Executor* executor,
-                 std::shared_ptr<std::atomic<int>> said,
-                 std::shared_ptr<Kept> kept, std::function<void(End)> ended)
-    : answer_(std::move(answer)),
-      served_(std::move(served)),
-      executor_(executor),
-      said_(std::move(said)),
-      kept_(std::move(kept)),
-      ended_(std::move(ended)) {}
+Attempt::Attempt(Parts parts)
+    : parts_(std::move(parts)), begun_(parts_.shown_tokens > 0) {}
 
 Attempt::~Attempt() {
-  if (!ended_) return;
+  if (!parts_.ended) return;
   OnDone(Error{ErrorCode::kInternal, "the backend dropped the request", ""});
 }
 
 void Attempt::OnStart(const core::Served& served) {
-  if (!ended_ || begun_) return;
-  if (!served.variant.empty()) served_.variant = served.variant;
-  served_.strategy = served.strategy;
-  served_.fingerprint = served.fingerprint;
+  if (!parts_.ended || begun_) return;
+  if (!served.variant.empty()) parts_.served.variant = served.variant;
+  parts_.served.strategy = served.strategy;
+  parts_.served.fingerprint = served.fingerprint;
 }
 
 void Attempt::Begin() {
   if (begun_) return;
   begun_ = true;
-  answer_->Start(served_);
+  parts_.answer->Start(parts_.served);
 }
 
 void Attempt::OnDelta(core::Delta delta) {
-  if (!ended_) return;
-  if (!first_) first_ = executor_->Now();
-  said_->fetch_add(1, std::memory_order_relaxed);
-  if (kept_) kept_->Add(delta.text);
+  if (!parts_.ended || escalation_) return;
+  if (!first_) first_ = parts_.executor->Now();
+  parts_.said->fetch_add(1, std::memory_order_relaxed);
+  if (!parts_.watch) return Show(std::move(delta));
+  const bool bare = delta.logprobs.empty();
+  switch (parts_.watch->Add(&delta)) {
+    case Watch::Verdict::kFailing:
+      held_.push_back(std::move(delta));
+      GiveUp();
+      return parts_.failing();
+    case Watch::Verdict::kHold:
+      return held_.push_back(std::move(delta));
+    case Watch::Verdict::kShow:
+      break;
+  }
+  ShowHeld();
+  // Nothing is left of a token without text whose margin was all that counted.
+  if (bare || !delta.text.empty() || !delta.logprobs.empty()) {
+    Show(std::move(delta));
+  }
+  seen_tokens_ = parts_.watch->tokens();
+}
+
+void Attempt::Show(core::Delta delta) {
+  // Where all came at the end, it is what the first token took that counts.
+  const bool late = parts_.watch && parts_.watch->streamed();
+  if (!begun_) shown_ = late ? parts_.executor->Now() : first_;
+  if (parts_.kept) parts_.kept->Add(delta.text);
+  if (parts_.watch) seen_ += delta.text;
   Begin();
-  answer_->Delta(std::move(delta));
+  parts_.answer->Delta(std::move(delta));
+}
+
+void Attempt::ShowHeld() {
+  for (core::Delta& delta : std::exchange(held_, {})) Show(std::move(delta));
+}
+
+// What was held is what the next one may verify.
+void Attempt::GiveUp() {
+  escalation_.emplace();
+  escalation_->margin = parts_.watch->Mean();
+  escalation_->tokens = parts_.watch->tokens();
+  escalation_->shown_tokens = begun_ ? seen_tokens_ : 0;
+  escalation_->text = seen_;
+  if (!begun_) {
+    for (const core::Delta& delta : held_) escalation_->text += delta.text;
+  }
+  held_.clear();
 }
 
 void Attempt::OnDone(Result<core::Done> done) {
-  if (!ended_) return;
+  if (!parts_.ended) return;
   const bool own = !done && (done.error().code == ErrorCode::kInvalidArgument ||
                              done.error().code == ErrorCode::kCancelled);
-  End end{std::move(done), first_, executor_->Now(), false};
+  if (done && parts_.watch && !begun_ && parts_.watch->Failing()) GiveUp();
+  if (escalation_) done = Error{ErrorCode::kCancelled, "escalated", ""};
+  if (done) ShowHeld();
+  End end{std::move(done), first_, shown_, parts_.executor->Now(), false, {}};
   if (end.done) {
     Begin();  // an answer may be empty
-    answer_->Done(end.done);
-  } else if (begun_ || own) {
-    answer_->Done(end.done);
+    core::Done all = *end.done;
+    all.usage.completion_tokens += parts_.shown_tokens;
+    parts_.answer->Done(std::move(all));
+  } else if (!escalation_ && (begun_ || own)) {
+    parts_.answer->Done(end.done);
   } else {
     end.open = true;
+    end.escalation = std::move(escalation_);
   }
-  const std::function<void(End)> ended = std::exchange(ended_, nullptr);
-  answer_.reset();
+  const std::function<void(End)> ended = std::exchange(parts_.ended, nullptr);
+  parts_.failing = nullptr;
+  parts_.answer.reset();
   ended(std::move(end));
 }
 

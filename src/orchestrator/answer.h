@@ -14,10 +14,12 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/executor.h"
 #include "base/result.h"
 #include "core/backend.h"
+#include "orchestrator/watch.h"
 
 namespace aio::orchestrator {
 
@@ -49,24 +51,45 @@ struct Kept {
   bool whole = true;  // false: there was more, and `text` is empty
 };
 
+// What an attempt has said that was given up because it was failing.
+struct Escalation {
+  double margin = 0;  // the mean that was too small
+  int tokens = 0;     // that it had said
+  // What it had said, or as much of that as the client has seen.
+  std::string text;
+  int shown_tokens = 0;  // of the text; 0: nothing was shown
+};
+
 // How an attempt ended, for the orchestrator.
 struct End {
   Result<core::Done> done;
   std::optional<Time> first;  // of the first delta
+  std::optional<Time> shown;  // when the client's first text came
   Time last{};                // of OnDone
   bool open = false;          // the client has not been told: retry, or tell
+  std::optional<Escalation> escalation;  // then it is open, and no failure
 };
 
-// Holds OnStart back until the first delta, so that a try which fails before it
-// leaves no trace and another candidate may answer instead.
+// Holds OnStart back until the first delta that may be shown, so that a try
+// which fails before it leaves no trace and another candidate may answer
+// instead.
 class Attempt final : public core::Sink {
  public:
-  // `served` is what the orchestrator knows of Served; `ended` is called once,
-  // from whichever thread the backend ends on.
-  // `said` counts the deltas; `kept` keeps their text, or is null.
-  Attempt(std::shared_ptr<Answer> answer, core::Served served,
-          const Executor* executor, std::shared_ptr<std::atomic<int>> said,
-          std::shared_ptr<Kept> kept, std::function<void(End)> ended);
+  struct Parts {
+    std::shared_ptr<Answer> answer;
+    core::Served served;  // as far as the orchestrator knows
+    const Executor* executor = nullptr;
+    std::shared_ptr<std::atomic<int>> said;  // counts the deltas
+    std::shared_ptr<Kept> kept = {};         // keeps their text; may be null
+    std::unique_ptr<Watch> watch = {};       // null: nobody would take over
+    // Called once if the watch says that it is failing, and is to end it.
+    std::function<void()> failing = {};
+    // Of another attempt, whose answer this one goes on with; 0: it begins one.
+    int shown_tokens = 0;
+    // Called once, from whichever thread the backend ends on.
+    std::function<void(End)> ended;
+  };
+  explicit Attempt(Parts parts);
   // A backend that lets go of its sink without a word has failed.
   ~Attempt() override;
 
@@ -76,15 +99,17 @@ class Attempt final : public core::Sink {
 
  private:
   void Begin();
+  void Show(core::Delta delta);
+  void ShowHeld();
+  void GiveUp();
 
-  std::shared_ptr<Answer> answer_;
-  core::Served served_;
-  const Executor* executor_;
-  const std::shared_ptr<std::atomic<int>> said_;
-  const std::shared_ptr<Kept> kept_;  // null: nobody wants it
-  std::function<void(End)> ended_;    // null once called
-  std::optional<Time> first_;
-  bool begun_ = false;  // the client has seen OnStart
+  Parts parts_;  // `ended` is null once called
+  std::optional<Time> first_, shown_;
+  bool begun_;  // the client has seen OnStart
+  std::vector<core::Delta> held_;
+  std::string seen_;  // by the client; only if there is a watch
+  int seen_tokens_ = 0;
+  std::optional<Escalation> escalation_;  // what comes now is nobody's
 };
 
 }  // namespace aio::orchestrator

@@ -43,6 +43,14 @@ Error NotDeterministic(const core::Variant& variant) {
 // Why `variant` cannot serve at all; nothing about the expected answer.
 std::optional<Error> Unfit(const core::Variant& variant, const Flight& flight,
                            const Flight::Option& option, bool healthy) {
+  if (flight.only >= 0 && &option != &flight.options[flight.only]) {
+    return Error{ErrorCode::kUnavailable, flight.only_why, ""};
+  }
+  const bool shown = flight.escalation && flight.escalation->shown_tokens > 0;
+  if (shown && !variant.resumes) {
+    return Error{ErrorCode::kUnavailable,
+                 "cannot go on behind text that was shown", ""};
+  }
   if (flight.request->hints.deterministic && !variant.deterministic) {
     return NotDeterministic(variant);
   }

@@ -38,11 +38,21 @@ json::object Ending(const LogEntry& entry) {
 
 }  // namespace
 
+json::object EscalationOf(const Flight& flight) {
+  const Escalation& e = *flight.escalation;
+  const size_t from =
+      static_cast<size_t>(flight.OptionOf(flight.escalated_from));
+  return {{"from", Text(flight.rounds.front().input.candidates[from].variant)},
+          {"margin", e.margin},
+          {"tokens", e.tokens},
+          {"shown_tokens", e.shown_tokens}};
+}
+
 std::string DecisionLine(const LogEntry& entry) {
   const Flight& flight = *entry.flight;
   json::array rounds;
   for (const Round& round : flight.rounds) rounds.push_back(RoundOf(round));
-  const json::object line = {
+  json::object line = {
       {"id", Text(Printable(flight.request->id))},
       {"begun_ns", flight.begun.time_since_epoch().count()},
       {"policy", Text(entry.policy)},
@@ -53,6 +63,7 @@ std::string DecisionLine(const LogEntry& entry) {
       {"seed", flight.seed},
       {"rounds", std::move(rounds)},
       {"outcome", Ending(entry)}};
+  if (flight.escalation) line["escalation"] = EscalationOf(flight);
   return json::serialize(line);
 }
 

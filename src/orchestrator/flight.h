@@ -66,8 +66,8 @@ struct Flight {
   core::Intent intent;
   ProbeState probe = ProbeState::kSkipped;
   std::optional<double> output_tokens;  // what the length probe says
-  Duration probing{};  // what the probes took, both together
-  bool asked = false;  // the model probe
+  Duration probing{};                   // what the probes took, both together
+  bool asked = false;                   // the model probe
   Time asked_at{};
   uint64_t probe_number = 0;  // tells a late answer from the awaited one
   int pinned = -1;            // the variant the request names
@@ -76,6 +76,14 @@ struct Flight {
   int peeks_missing = 0;
   double random = 0;
   uint64_t seed = 0;
+
+  // The candidate that takes over if the attempt is failing; -1: nobody does.
+  int larger = -1;
+  std::optional<Escalation> escalation;  // of an attempt; at most one a flight
+  int escalated_from = -1;               // its variant
+  // The only candidate that may answer, and why; -1: all may.
+  int only = -1;
+  std::string only_why;
 
   int variant = -1;  // that runs, or ran last
   int attempts = 0;

@@ -178,21 +178,24 @@ void Guard::Begin() {
   samples_.pop_front();
   ++run_->sample.tries;
   const auto kept = std::make_shared<Kept>(kGuardBytesMax);
-  auto attempt = std::make_shared<Attempt>(
-      std::make_shared<Answer>(std::make_shared<Nobody>()), core::Served{},
-      executor_, std::make_shared<std::atomic<int>>(0), kept,
-      [weak = weak_from_this(), kept](End end) {
-        const std::shared_ptr<Guard> self = weak.lock();
-        if (!self) return;
-        self->executor_->Post([weak, kept, end] {
-          if (const auto guard = weak.lock()) guard->Ended(end, *kept);
-        });
-      });
+  Attempt::Parts attempt;
+  attempt.answer = std::make_shared<Answer>(std::make_shared<Nobody>());
+  attempt.executor = executor_;
+  attempt.said = std::make_shared<std::atomic<int>>(0);
+  attempt.kept = kept;
+  attempt.ended = [weak = weak_from_this(), kept](End end) {
+    const std::shared_ptr<Guard> self = weak.lock();
+    if (!self) return;
+    self->executor_->Post([weak, kept, end] {
+      if (const auto guard = weak.lock()) guard->Ended(end, *kept);
+    });
+  };
   core::Plan plan;
   plan.variant = variants_[reference_].name;
   plan.strategy = core::Strategy::kAuto;
   plan.intent = run_->sample.label;
-  backend().Start(run_->sample.request, std::move(plan), std::move(attempt));
+  backend().Start(run_->sample.request, std::move(plan),
+                  std::make_shared<Attempt>(std::move(attempt)));
 }
 
 void Guard::CancelRun() {

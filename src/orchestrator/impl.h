@@ -87,6 +87,9 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void Start(const FlightPtr& flight, const policy::Input& input,
              const policy::Decision& decision);
   void Ended(const FlightPtr& flight, const End& end);
+  void CountAttempt(Flight* flight);
+  void Send(const FlightPtr& flight, core::Strategy strategy,
+            std::shared_ptr<std::atomic<int>> said);
   core::Outcome Learn(const Flight& flight, const End& end);
   void LearnPrice(const Flight& flight, const core::Outcome& outcome);
   void Refuse(const FlightPtr& flight, Error error);
@@ -94,6 +97,15 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
               std::optional<ErrorCode> error);
   void Count(const Flight& flight, std::optional<ErrorCode> error,
              Duration total);
+
+  // Escalate.
+  int LargerThan(const Flight& flight, const policy::Input& input,
+                 int chosen) const;
+  std::shared_ptr<const core::Request> AddEscalation(const FlightPtr& flight,
+                                                     Attempt::Parts* attempt,
+                                                     core::Plan* plan);
+  void GiveUp(const FlightPtr& flight, int attempt);
+  void Escalate(const FlightPtr& flight, const Escalation& escalation);
 
   core::Backend& backend(int variant) {
     return *parts_.variants[variant].backend;

@@ -60,6 +60,10 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   }
   if (decision.ask && input.can_ask) return Ask(flight);
   if (flight->explained) return Explain(flight, input, decision);
+  if (decision.candidate < 0 && flight->only >= 0) {
+    flight->only = -1;
+    return Choose(flight);
+  }
   if (decision.candidate < 0) {
     return Refuse(flight, WhyNone(parts_.variants, *flight));
   }

@@ -108,6 +108,13 @@ struct GuardOptions {
   std::string reference;  // empty: the variant with the most bytes per token
 };
 
+// When a larger variant takes over from one that is failing
+// (docs/escalation.md).
+struct EscalationOptions {
+  double margin_min = 0;  // less, on average, is failing; 0: off
+  int tokens = 16;        // that are held before text is shown as it comes
+};
+
 struct Options {
   int requests_max = 256;  // in flight; past it kOverloaded
   // Of the model probe, 0: none. A request whose probe is late is routed
@@ -117,6 +124,7 @@ struct Options {
   // dead backend does not hold up what another could answer.
   Duration peek_deadline = std::chrono::seconds(5);
   GuardOptions guard;
+  EscalationOptions escalation;
 };
 
 class Orchestrator {

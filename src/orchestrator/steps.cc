@@ -244,54 +244,76 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   const cost::Estimate& estimate =
       input.candidates[decision.candidate].estimate;
   const std::string& name = parts_.variants[variant].name;
-  const std::string intent(flight->intent.BestName());
-  if (flight->attempts++ == 0) {
-    parts_.metrics->Add("aio_route_total", "Requests by where they were sent",
-                        1, {{"variant", name}, {"intent", intent}});
-  } else {
-    parts_.metrics->Add("aio_failover_total",
-                        "Attempts on another variant after one had failed", 1,
-                        {{"variant", name}});
-  }
   // The KV that the probe has kept helps only the variant it was made by.
   if (flight->asked && variant != probe_variant_) DropProbe(*flight);
   flight->stage = Stage::kRunning;
   flight->variant = variant;
-  flight->reason = decision.reason;
+  flight->reason = flight->only >= 0 ? flight->only_why : decision.reason;
   flight->started = parts_.executor->Now();
+  CountAttempt(flight.get());
   ledger_.Reserve(variant, flight->number, backend(variant).View(name));
   flight->said = estimate.price;
   const auto said = std::make_shared<std::atomic<int>>(0);
   loads_.Sent(variant, flight->number, estimate, said, flight->started);
-
   flight->kept.reset();
-  if (guard_ && guard_->Wants(*flight, variant)) {
+  const bool shown = flight->escalation && flight->escalation->shown_tokens > 0;
+  if (guard_ && !shown && guard_->Wants(*flight, variant)) {
     flight->kept = std::make_shared<Kept>(kGuardBytesMax);
   }
-  core::Served served{name,
-                      decision.strategy,
-                      "",
-                      intent,
-                      decision.reason,
-                      flight->seed,
-                      flight->probing,
-                      parts_.variants[variant].deterministic};
-  auto attempt = std::make_shared<Attempt>(
-      flight->answer, std::move(served), parts_.executor, said, flight->kept,
-      [weak = weak_from_this(), flight](End end) {
-        const std::shared_ptr<Impl> self = weak.lock();
-        if (!self) {
-          if (end.open) flight->Fail(end.done.error());
-          return;
-        }
-        self->Later([flight, end](Impl* impl) { impl->Ended(flight, end); });
-      });
-  core::Plan plan{
-      name, decision.strategy, flight->seed, option.size.prepared, {}};
+  flight->larger = LargerThan(*flight, input, decision.candidate);
+  Send(flight, decision.strategy, said);
+}
+
+void Orchestrator::Impl::CountAttempt(Flight* flight) {
+  const std::string& name = parts_.variants[flight->variant].name;
+  if (flight->attempts++ == 0) {
+    parts_.metrics->Add("aio_route_total", "Requests by where they were sent",
+                        1,
+                        {{"variant", name},
+                         {"intent", std::string(flight->intent.BestName())}});
+  } else if (flight->only < 0) {
+    parts_.metrics->Add("aio_failover_total",
+                        "Attempts on another variant after one had failed", 1,
+                        {{"variant", name}});
+  }
+}
+
+void Orchestrator::Impl::Send(const FlightPtr& flight, core::Strategy strategy,
+                              std::shared_ptr<std::atomic<int>> said) {
+  const core::Variant& variant = parts_.variants[flight->variant];
+  Attempt::Parts attempt;
+  attempt.answer = flight->answer;
+  attempt.served = {variant.name,
+                    strategy,
+                    "",
+                    std::string(flight->intent.BestName()),
+                    flight->reason,
+                    flight->seed,
+                    flight->probing,
+                    variant.deterministic};
+  attempt.executor = parts_.executor;
+  attempt.said = std::move(said);
+  attempt.kept = flight->kept;
+  attempt.ended = [weak = weak_from_this(), flight](End end) {
+    const std::shared_ptr<Impl> self = weak.lock();
+    if (!self) {
+      if (end.open) flight->Fail(end.done.error());
+      return;
+    }
+    self->Later([flight, end](Impl* impl) { impl->Ended(flight, end); });
+  };
+  core::Plan plan;
+  plan.variant = variant.name;
+  plan.strategy = strategy;
+  plan.seed = flight->seed;
+  const auto option = static_cast<size_t>(flight->OptionOf(flight->variant));
+  plan.prepared = flight->options[option].size.prepared;
   if (flight->intent.source != core::IntentSource::kNone) {
     plan.intent = flight->intent.Best();
   }
-  backend(variant).Start(flight->request, std::move(plan), attempt);
+  auto request = AddEscalation(flight, &attempt, &plan);
+  variant.backend->Start(std::move(request), std::move(plan),
+                         std::make_shared<Attempt>(std::move(attempt)));
 }
 
 // The answer is complete, or the client has the error, or the next candidate
@@ -303,6 +325,7 @@ void Orchestrator::Impl::Ended(const FlightPtr& flight, const End& end) {
   if (flight->cancelled) {
     return Refuse(flight, {ErrorCode::kCancelled, "cancelled", ""});
   }
+  if (end.escalation) return Escalate(flight, *end.escalation);
   const std::string& name = parts_.variants[flight->variant].name;
   Log(LogLevel::kWarning, "attempt failed",
       {{"id", flight->request->id},
@@ -314,6 +337,7 @@ void Orchestrator::Impl::Ended(const FlightPtr& flight, const End& end) {
       option.dropped = end.done.error();
     }
   }
+  flight->only = -1;
   Choose(flight);
 }
 
@@ -335,10 +359,10 @@ core::Outcome Orchestrator::Impl::Learn(const Flight& flight, const End& end) {
   } else {
     outcome.error = end.done.error().code;
   }
-  if (end.first) {
+  if (end.shown) {
     parts_.metrics->Observe(
         "aio_ttft_seconds", "From arrival to the first token",
-        Seconds(*end.first - flight.begun), {{"variant", name}});
+        Seconds(*end.shown - flight.begun), {{"variant", name}});
   }
   loads_.Ended(flight.number);
   if (!outcome.error && flight.said) LearnPrice(flight, outcome);

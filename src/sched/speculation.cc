@@ -44,6 +44,7 @@ void Speculation::Add(SequenceId id, const About& about) {
       about.strategy == Strategy::kLookup || about.strategy == Strategy::kDraft;
   s.intent = about.intent;
   s.view = static_cast<size_t>(about.view);
+  s.given = about.given;
   s.by_model = model_ != nullptr && (any || about.strategy == Strategy::kDraft);
   if (s.by_model) model_->Add(id, about.salt);
   if (!any && about.strategy != Strategy::kLookup) return;
@@ -64,6 +65,7 @@ void Speculation::Propose(const std::function<int(SequenceId)>& room,
   const auto& table = coarse ? tables_.coarse : tables_.fine;
   base_ = {};
   base_.table = table ? &*table : nullptr;
+  Give(room, scheduler, plan);
   Gather(room, *scheduler, *plan);
   columns_ = plan->columns;
   std::vector<DraftModel::Wanted> wanted;
@@ -89,6 +91,39 @@ void Speculation::Propose(const std::function<int(SequenceId)>& room,
   if (model_ != nullptr) model_->Begin(wanted);
 }
 
+// What is left of what sequences were given, as far as logits go. The last
+// token drawn was no draft, so it is compared here.
+void Speculation::Give(const std::function<int(SequenceId)>& room,
+                       Scheduler* scheduler, StepPlan* plan) {
+  given_ = 0;
+  for (const Slice& slice : plan->slices) {
+    const auto it = sequences_.find(slice.id);
+    if (it == sequences_.end()) continue;
+    Sequence& s = it->second;
+    s.draft.tokens.clear();
+    s.draft_is_given = false;
+    if (!slice.logits || s.given.empty()) continue;
+    const std::vector<int32_t>& text = scheduler->TokensOf(slice.id);
+    if (!s.begun) s.begun = text.size();
+    const size_t said = text.size() - *s.begun;
+    if (said >= s.given.size() ||
+        !std::equal(text.begin() + static_cast<ptrdiff_t>(*s.begun), text.end(),
+                    s.given.begin())) {
+      s.given = {};
+      continue;
+    }
+    const int most =
+        std::min({room(slice.id), static_cast<int>(s.given.size() - said),
+                  options_.drafts_max - given_});
+    if (most <= 0) continue;
+    const int count = scheduler->AddDrafts(slice.id, most, plan);
+    const auto from = s.given.begin() + static_cast<ptrdiff_t>(said);
+    s.draft.tokens.assign(from, from + count);
+    s.draft_is_given = count > 0;
+    given_ += count;
+  }
+}
+
 // What each decoding sequence has to offer, and the step without it.
 void Speculation::Gather(const std::function<int(SequenceId)>& room,
                          const Scheduler& scheduler, const StepPlan& plan) {
@@ -96,13 +131,12 @@ void Speculation::Gather(const std::function<int(SequenceId)>& room,
   offers_.clear();
   base_.draft_table = model_ != nullptr ? model_->table() : nullptr;
   base_.columns = plan.columns;
-  base_.columns_free = options_.drafts_max;
+  base_.columns_free = options_.drafts_max - given_;
   for (const Slice& slice : plan.slices) {
     base_.context += slice.begin + slice.count;
     base_.tokens += slice.logits ? 1 : 0;
     const auto it = sequences_.find(slice.id);
     if (it == sequences_.end()) continue;
-    it->second.draft.tokens.clear();
     if (!slice.logits || slice.count > 1) continue;
     if (base_.table == nullptr && !it->second.asked) continue;
     const int most = std::min(room(slice.id), options_.draft_max);
@@ -194,6 +228,12 @@ std::span<const int32_t> Speculation::DraftOf(SequenceId id) const {
 
 void Speculation::Learn(SequenceId id, int drafted, int accepted) {
   Sequence& s = sequences_.at(id);
+  if (s.draft_is_given) {
+    Series& series = SeriesOf(s, kGiven);
+    series.drafted->Increment(drafted);
+    series.accepted->Increment(accepted);
+    return;
+  }
   const bool by_model = s.draft.bucket == cost::kModelBucket;
   // What a draft model had no time or pages to say was nobody's guess.
   const int guessed =
@@ -219,11 +259,11 @@ Speculation::Series& Speculation::SeriesOf(const Sequence& s, Who who) {
   Series& series = series_[s.view][intent ? static_cast<size_t>(*intent)
                                           : core::kLabels][who];
   if (series.drafted != nullptr) return series;
+  constexpr std::array<const char*, kWhos> kNames = {"lookup", "draft",
+                                                     "given"};
   const Labels labels = {
       {"variant", variants_[s.view]},
-      {"strategy",
-       std::string(core::Name(who == kText ? core::Strategy::kLookup
-                                           : core::Strategy::kDraft))},
+      {"strategy", kNames[who]},
       {"intent", intent ? std::string(core::Name(*intent)) : "unknown"}};
   series.drafted = metrics_->Counter("aio_speculation_drafted_tokens_total",
                                      "Tokens drafted and verified", labels);

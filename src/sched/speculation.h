@@ -75,6 +75,10 @@ class Speculation {
     std::optional<core::Label> intent;
     int view = 0;
     uint64_t salt = 0;
+    // What the sequence may say first. Verified without regard to what it
+    // costs, like a prompt: as many a step as have logits, from the prompt's
+    // own last step on, until the sampler says something else.
+    std::vector<int32_t> given = {};
   };
   void Add(SequenceId id, const About& about);
   void Remove(SequenceId id);
@@ -102,8 +106,12 @@ class Speculation {
     cost::Acceptance::Own own;
     std::array<DraftSwitch, cost::kDraftBuckets> switches;
     Draft draft;  // of the step under way
+    // About::given, from where the text ended first; empty: nothing is left.
+    std::vector<int32_t> given;
+    std::optional<size_t> begun;  // tokens of the text there
+    bool draft_is_given = false;
   };
-  enum Who : uint8_t { kText, kModel };
+  enum Who : uint8_t { kText, kModel, kGiven, kWhos };
   // Series of one view, intent and drafter.
   struct Series {
     prometheus::Counter* drafted = nullptr;
@@ -116,6 +124,8 @@ class Speculation {
     bool ready;  // else the draft model has to read first
   };
 
+  void Give(const std::function<int(SequenceId)>& room, Scheduler* scheduler,
+            StepPlan* plan);
   void Gather(const std::function<int(SequenceId)>& room,
               const Scheduler& scheduler, const StepPlan& plan);
   void AddOffer(SequenceId id, std::span<const int32_t> tokens, int most);
@@ -130,7 +140,8 @@ class Speculation {
   std::vector<cost::Acceptance> acceptance_;  // [view]
   ColumnBudget budget_;
   std::map<SequenceId, Sequence> sequences_;
-  using SeriesByIntent = std::array<std::array<Series, 2>, core::kLabels + 1>;
+  using SeriesByIntent =
+      std::array<std::array<Series, kWhos>, core::kLabels + 1>;
   std::vector<SeriesByIntent> series_;  // [view]
   DraftModel* model_ = nullptr;
   std::function<bool()> model_free_;
@@ -139,6 +150,7 @@ class Speculation {
   std::vector<DraftOffer> offers_;
   std::vector<int> blind_;
   ColumnBudget::Base base_;
+  int given_ = 0;    // tokens
   int columns_ = 0;  // drafts among them
 };
 

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/watch.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace aio::orchestrator {
+
+Watch::Watch(const Options& options, const core::Request& request)
+    : options_(options),
+      streamed_(request.streamed),
+      tokens_max_(request.max_tokens),
+      logprobs_(request.sampling.logprobs),
+      top_logprobs_(request.sampling.top_logprobs) {}
+
+Watch::Verdict Watch::Add(core::Delta* delta) {
+  if (!delta->reasoning.empty() || !delta->tool_calls.empty()) {
+    resumable_ = false;
+  }
+  bool failing = false;
+  for (const core::TokenLogprob& token : delta->logprobs) {
+    failing = failing || Judge(token);
+  }
+  if (failing) return Verdict::kFailing;
+  Strip(delta);
+  texts_ += delta->text.empty() ? 0 : 1;
+  shown_ = shown_ || (streamed_ && count_ >= options_.tokens) ||
+           (texts_ >= 2 && count_ == 0);
+  return shown_ ? Verdict::kShow : Verdict::kHold;
+}
+
+// Whether the answer is failing at this token. One that has reached its limit
+// has no room for anybody to go on.
+bool Watch::Judge(const core::TokenLogprob& token) {
+  if (token.top.size() < 2) return false;
+  margins_.push_back(std::exp(static_cast<double>(token.top[0].logprob)) -
+                     std::exp(static_cast<double>(token.top[1].logprob)));
+  if (margins_.size() > kWindow) margins_.pop_front();
+  ++count_;
+  const bool past = streamed_ && count_ > options_.tokens;
+  if (past && !(options_.after_shown && resumable_)) return false;
+  if (past && tokens_max_ && count_ >= *tokens_max_) return false;
+  return count_ >= std::min(kWindow, options_.tokens) && Failing();
+}
+
+double Watch::Mean() const {
+  return std::accumulate(margins_.begin(), margins_.end(), 0.0) /
+         static_cast<double>(std::max<size_t>(1, margins_.size()));
+}
+
+void Watch::Strip(core::Delta* delta) const {
+  if (!logprobs_) return delta->logprobs.clear();
+  const auto most = static_cast<size_t>(top_logprobs_);
+  for (core::TokenLogprob& token : delta->logprobs) {
+    if (token.top.size() > most) token.top.resize(most);
+  }
+}
+
+}  // namespace aio::orchestrator
