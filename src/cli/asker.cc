@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/asker.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <utility>
 
 #include "base/mutex.h"
+#include "orchestrator/watch.h"
 
 namespace aio::cli {
 
@@ -53,6 +55,24 @@ double Asker::Now() const { return shared_->Now(); }
 
 namespace {
 
+// The mean margins that escalation would look at.
+class Margins {
+ public:
+  void Add(const core::TokenLogprob& token) {
+    if (!mean_.Add(token)) return;
+    if (mean_.count() <= orchestrator::MeanMargin::kWindow) {
+      said_ = {mean_.value(), mean_.value()};
+    } else {
+      said_->least = std::min(said_->least, mean_.value());
+    }
+  }
+  const std::optional<eval::Margin>& said() const { return said_; }
+
+ private:
+  orchestrator::MeanMargin mean_;
+  std::optional<eval::Margin> said_;
+};
+
 std::shared_ptr<core::Request> RequestFor(const eval::Task& task,
                                           const Asker::Options& options) {
   auto request = std::make_shared<core::Request>();
@@ -64,6 +84,8 @@ std::shared_ptr<core::Request> RequestFor(const eval::Task& task,
   request->sampling.seed = 1;
   // Steps and bytes are counted, and drafts go by what pays at the moment.
   request->hints.strategy = core::Strategy::kPlain;
+  request->sampling.logprobs = options.margins;
+  request->sampling.top_logprobs = options.margins ? 2 : 0;
   return request;
 }
 
@@ -98,6 +120,7 @@ void Asker::Ask(orchestrator::Orchestrator* orchestrator,
         if (upstream_known_) reply_.served = model;
       }
       if (delta.choice == 0) reply_.text += delta.text;
+      for (const auto& token : delta.logprobs) margins_.Add(token);
     }
     void OnDone(Result<core::Done> done) override {
       reply_.seconds = shared_->Now() - reply_.begun;
@@ -107,6 +130,7 @@ void Asker::Ask(orchestrator::Orchestrator* orchestrator,
       }
       if (!done) return done_(std::move(done).error());
       reply_.usage = done->usage;
+      reply_.margin = margins_.said();
       const bool cut = !done->finish.empty() &&
                        done->finish[0] == core::FinishReason::kLength;
       reply_.finish = cut ? "length" : "stop";
@@ -118,6 +142,7 @@ void Asker::Ask(orchestrator::Orchestrator* orchestrator,
     const std::string id_;
     eval::AskDone done_;
     eval::Reply reply_;
+    Margins margins_;
     bool first_ = true;
     bool upstream_known_ = false;
   };

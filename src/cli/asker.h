@@ -45,6 +45,7 @@ class Asker {
     int max_tokens = 256;  // of tasks that do not say
     // Who answers is what the upstream calls itself, not our name for it.
     bool served_by_upstream = false;
+    bool margins = false;  // Reply::margin is wanted
   };
   explicit Asker(Options options);
 

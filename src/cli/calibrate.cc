@@ -40,6 +40,7 @@ struct Flags {
   bool anew = false;
   bool restart = false;
   bool unsafe_python = false;
+  bool margins = false;
   bool as_json = false;
 };
 
@@ -135,6 +136,7 @@ class Calibration {
     if (code != 0) return code;
     report_.reference = ReferenceOf(evaluation_.config(), Variants());
     report_.agreement = AgreementsOf(evaluation_.records(), report_.reference);
+    report_.margins = MarginsOf(evaluation_.records(), report_.reference);
     return 0;
   }
 
@@ -210,6 +212,7 @@ Result<int> Calibrate(const Flags& flags) {
   options.parallel = flags.parallel;
   options.max_tokens = flags.max_tokens;
   options.unsafe_python = flags.unsafe_python;
+  options.margins = flags.margins;
   options.out = folder + "/answers.jsonl";
   options.restart = flags.restart;
   Evaluation evaluation(options, std::move(config), std::move(contenders),
@@ -247,6 +250,9 @@ void AddCalibrate(CLI::App& app, int* exit_code) {
       ->capture_default_str();
   c->add_flag("--anew", flags->anew, "Measure step tables again");
   c->add_flag("--restart", flags->restart, "Ask tasks and prompts again");
+  c->add_flag("--margins", flags->margins,
+              "Say how sure right and wrong answers were, for "
+              "policy.escalation_margin");
   c->add_flag("--unsafe-python", flags->unsafe_python,
               "Run Python tests even without isolation");
   c->add_flag("--json", flags->as_json, "The report as JSON");

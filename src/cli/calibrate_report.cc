@@ -60,6 +60,64 @@ std::string LengthsText(const CalibrationReport& report) {
   return eval::AlignColumns(rows, 2) + "\n";
 }
 
+// How many would have escalated below a threshold.
+struct Below {
+  int first = 0;  // streamed: by the first tokens
+  int least = 0;  // not streamed: by any
+};
+Below CountBelow(const std::vector<eval::Margin>& margins, double threshold) {
+  Below below;
+  for (const eval::Margin& m : margins) {
+    below.first += m.first < threshold ? 1 : 0;
+    below.least += m.least < threshold ? 1 : 0;
+  }
+  return below;
+}
+
+constexpr int kThresholds = 9;  // 0.1, 0.2, ...
+
+std::string MarginsText(const CalibrationReport& report) {
+  if (report.margins.empty()) return "";
+  Rows rows = {{"escalated", "margin below", "streamed: wrong", "right",
+                "whole: wrong", "right"}};
+  for (const auto& [variant, lists] : report.margins) {
+    std::string name = variant;
+    for (int i = 1; i <= kThresholds; ++i) {
+      const Below wrong = CountBelow(lists.wrong, 0.1 * i);
+      const Below right = CountBelow(lists.right, 0.1 * i);
+      const auto of = [](int count, const std::vector<eval::Margin>& all) {
+        return fmt::format("{} of {}", count, all.size());
+      };
+      rows.push_back(
+          {name, fmt::format("{:.1f}", 0.1 * i), of(wrong.first, lists.wrong),
+           of(right.first, lists.right), of(wrong.least, lists.wrong),
+           of(right.least, lists.right)});
+      name.clear();
+    }
+  }
+  return eval::AlignColumns(rows, 1) + "\n";
+}
+
+json::object MarginsJson(const CalibrationReport& report) {
+  json::object out;
+  for (const auto& [variant, lists] : report.margins) {
+    json::array rows;
+    for (int i = 1; i <= kThresholds; ++i) {
+      const Below wrong = CountBelow(lists.wrong, 0.1 * i);
+      const Below right = CountBelow(lists.right, 0.1 * i);
+      rows.push_back({{"below", 0.1 * i},
+                      {"wrong_streamed", wrong.first},
+                      {"right_streamed", right.first},
+                      {"wrong_whole", wrong.least},
+                      {"right_whole", right.least}});
+    }
+    out[variant] = {{"wrong", lists.wrong.size()},
+                    {"right", lists.right.size()},
+                    {"escalated", std::move(rows)}};
+  }
+  return out;
+}
+
 std::string ProbeText(const CalibrationReport& report) {
   if (!report.probe) return "";
   const FittedProbe& p = *report.probe;
@@ -130,9 +188,24 @@ AgreementTable AgreementsOf(const std::vector<eval::Record>& records,
   return table;
 }
 
+MarginTable MarginsOf(const std::vector<eval::Record>& records,
+                      const std::string& reference) {
+  std::map<std::pair<std::string, std::string>, const eval::Record*> last;
+  for (const eval::Record& r : records) last[{r.contender, r.task}] = &r;
+  MarginTable table;
+  for (const auto& [key, record] : last) {
+    if (!record->margin || record->finish.empty() || key.first == reference) {
+      continue;
+    }
+    MarginLists& lists = table[key.first];
+    (record->right ? lists.right : lists.wrong).push_back(*record->margin);
+  }
+  return table;
+}
+
 std::string Text(const CalibrationReport& report) {
   return StepsText(report) + eval::ReportTable(report.tasks) + "\n" +
-         LengthsText(report) + ProbeText(report) +
+         LengthsText(report) + MarginsText(report) + ProbeText(report) +
          fmt::format(
              "{} is complete; in the config:\n\n"
              "policy: {{ calibration: {} }}\n",
@@ -146,6 +219,7 @@ std::string Json(const CalibrationReport& report) {
   out["tasks"] = json::parse(eval::ReportJson(report.tasks));
   out["lengths"] = json::parse(eval::LengthsJson(report.tasks)).at("variants");
   out["agreement"] = AgreementJson(report);
+  if (!report.margins.empty()) out["margins"] = MarginsJson(report);
   if (report.probe) {
     out["probe"] = FitJson(*report.probe);
     out["probe"].as_object()["variant"] = report.probe_variant;

@@ -28,6 +28,15 @@ using AgreementTable =
 AgreementTable AgreementsOf(const std::vector<eval::Record>& records,
                             const std::string& reference);
 
+// variant -> how sure its answers were, those that were right and the others.
+// Who has no larger variant than itself, the reference, is left out.
+struct MarginLists {
+  std::vector<eval::Margin> right, wrong;
+};
+using MarginTable = std::map<std::string, MarginLists>;
+MarginTable MarginsOf(const std::vector<eval::Record>& records,
+                      const std::string& reference);
+
 struct CalibrationReport {
   std::string folder;
   // Of local variants whose steps are known, in config order.
@@ -35,6 +44,7 @@ struct CalibrationReport {
   eval::Report tasks;
   std::string reference;  // of `agreement`; empty: no size is known
   AgreementTable agreement;
+  MarginTable margins;               // empty: nobody asked
   std::string probe_variant;         // empty: no model probe
   std::optional<FittedProbe> probe;  // absent: none
 };

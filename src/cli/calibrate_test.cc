@@ -112,6 +112,36 @@ TEST(AgreementsTest, AreMeansOverTasksThatBothAnswered) {
   EXPECT_EQ(table["small"][static_cast<size_t>(Label::kQa)], 0.5);
 }
 
+TEST(MarginsTest, AreCountedByThresholdForRightAndWrongAnswers) {
+  std::vector<eval::Record> records = {
+      Answered("small", "1", "a"), Answered("small", "2", "b"),
+      Answered("small", "3", "c"), Answered("small", "4", "d"),
+      Answered("large", "1", "a")};
+  records[0].right = true;
+  records[0].margin = {0.9, 0.45};
+  records[1].margin = {0.25, 0.05};
+  records[2].margin = {0.01, 0.01};
+  records[2].finish.clear();  // failed
+  records[4].margin = {0.5, 0.5};
+  CalibrationReport report;
+  report.margins = MarginsOf(records, "large");
+  ASSERT_EQ(report.margins.size(), 1u);
+  const auto json = boost::json::parse(Json(report)).at("margins").at("small");
+  EXPECT_EQ(json.at("wrong"), 1);
+  EXPECT_EQ(json.at("right"), 1);
+  const auto at = [&](int tenth, const char* name) {
+    return json.at("escalated").at(tenth - 1).at(name).as_int64();
+  };
+  EXPECT_EQ(at(1, "wrong_streamed"), 0);
+  EXPECT_EQ(at(1, "wrong_whole"), 1);
+  EXPECT_EQ(at(2, "wrong_streamed"), 0);
+  EXPECT_EQ(at(3, "wrong_streamed"), 1);
+  EXPECT_EQ(at(4, "right_whole"), 0);
+  EXPECT_EQ(at(5, "right_whole"), 1);
+  EXPECT_EQ(at(9, "right_streamed"), 0);
+  EXPECT_NE(Text(report).find("1 of 1"), std::string::npos);
+}
+
 // What policy.guard_agreement_min stands between: answers of Mixtral-8x7B and
 // GPT-4 to one GSM8K question, as RouteLLM published them, where both or only
 // GPT-4 is right; and to two different questions.

@@ -38,6 +38,7 @@ struct Flags {
   bool as_json = false;
   std::string quality_table;
   bool unsafe_python = false;
+  bool margins = false;
 };
 
 int Fail(const Error& error) {
@@ -117,6 +118,7 @@ EvaluationOptions OptionsOf(const Flags& flags) {
   options.max_tokens = flags.max_tokens;
   options.upstream = !flags.url.empty();
   options.unsafe_python = flags.unsafe_python;
+  options.margins = flags.margins;
   options.out = flags.out;
   options.restart = flags.restart;
   return options;
@@ -203,6 +205,8 @@ void AddEval(CLI::App& app, int* exit_code) {
   c->add_option("--quality-table", flags->quality_table,
                 "Write what policy.quality_table of a config loads");
   c->add_flag("--json", flags->as_json, "The report as JSON");
+  c->add_flag("--margins", flags->margins,
+              "Record how sure the answers were, for policy.escalation_margin");
   c->add_flag("--unsafe-python", flags->unsafe_python,
               "Run Python tests even without isolation");
   c->callback([flags, exit_code] { *exit_code = Eval(*flags); });

@@ -96,7 +96,7 @@ Result<void> Evaluation::Keep(const eval::Record& record) {
 }
 
 Result<void> Evaluation::Run(const std::vector<eval::Job>& jobs) {
-  Asker asker({options_.max_tokens, options_.upstream});
+  Asker asker({options_.max_tokens, options_.upstream, options_.margins});
   eval::Parts parts;
   parts.ask = [&](const eval::Task& task, const std::string& contender,
                   eval::AskDone done) {

@@ -38,6 +38,7 @@ struct EvaluationOptions {
   int max_tokens = 256;              // of tasks that do not say
   bool upstream = false;             // a server is asked (Asker)
   bool unsafe_python = false;
+  bool margins = false;  // Record::margin is wanted
   std::string out;  // the results file; empty: none
   bool restart = false;
 };

@@ -129,6 +129,16 @@ Result<core::Usage> ParseUsage(const json::object& object) {
   return u;
 }
 
+Result<Margin> ParseMargin(const json::object* object) {
+  Margin margin;
+  if (object == nullptr) return margin;  // said by who looked for it
+  Fields fields(*object);
+  fields.Read("first", &margin.first);
+  fields.Read("least", &margin.least);
+  if (fields.error()) return *fields.error();
+  return margin;
+}
+
 json::object MapJson(const std::map<std::string, std::string>& map) {
   json::object out;
   for (const auto& [key, value] : map) out[key] = Text(value);
@@ -185,22 +195,25 @@ Result<Header> ParseHeader(std::string_view line) {
 }
 
 std::string RecordLine(const Record& r) {
-  const json::object line = {{"task", Text(r.task)},
-                             {"contender", Text(r.contender)},
-                             {"intent", Text(core::Name(r.intent))},
-                             {"right", r.right},
-                             {"why", Text(r.why)},
-                             {"error", Text(r.error)},
-                             {"answer", Text(r.answer)},
-                             {"served", Text(r.served)},
-                             {"sensed", Text(r.sensed)},
-                             {"finish", Text(r.finish)},
-                             {"usage", UsageJson(r.usage)},
-                             {"session", r.session},
-                             {"begun", r.begun},
-                             {"seconds", r.seconds},
-                             {"first_seconds", r.first_seconds},
-                             {"probe_seconds", r.probe_seconds}};
+  json::object line = {{"task", Text(r.task)},
+                       {"contender", Text(r.contender)},
+                       {"intent", Text(core::Name(r.intent))},
+                       {"right", r.right},
+                       {"why", Text(r.why)},
+                       {"error", Text(r.error)},
+                       {"answer", Text(r.answer)},
+                       {"served", Text(r.served)},
+                       {"sensed", Text(r.sensed)},
+                       {"finish", Text(r.finish)},
+                       {"usage", UsageJson(r.usage)},
+                       {"session", r.session},
+                       {"begun", r.begun},
+                       {"seconds", r.seconds},
+                       {"first_seconds", r.first_seconds},
+                       {"probe_seconds", r.probe_seconds}};
+  if (r.margin) {
+    line["margin"] = {{"first", r.margin->first}, {"least", r.margin->least}};
+  }
   return json::serialize(line) + "\n";
 }
 
@@ -224,6 +237,9 @@ Result<Record> ParseRecord(std::string_view line) {
   fields.Read("first_seconds", &r.first_seconds);
   fields.Read("probe_seconds", &r.probe_seconds);
   const json::object* usage = fields.Object("usage");
+  if (object.contains("margin")) {
+    ASSIGN_OR_RETURN(r.margin, ParseMargin(fields.Object("margin")));
+  }
   if (fields.error()) return *fields.error();
   ASSIGN_OR_RETURN(r.usage, ParseUsage(*usage));
   return r;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,13 @@
 #include "core/outcome.h"
 
 namespace aio::eval {
+
+// How much likelier the tokens of an answer were than the next best, on average
+// (docs/escalation.md).
+struct Margin {
+  double first = 0;  // of the first 16 tokens
+  double least = 0;  // of any 16 in a row
+};
 
 // One answered task. Seconds are as the caller of the server sees them.
 struct Record {
@@ -36,6 +44,7 @@ struct Record {
   double seconds = 0;        // to the last token
   double first_seconds = 0;  // to the first token
   double probe_seconds = 0;
+  std::optional<Margin> margin;  // absent: nobody asked, or knows
 };
 
 // What must be the same for two results to belong together.

@@ -85,6 +85,15 @@ TEST_F(ResultsFileTest, ARecordComesBackAsItWas) {
   EXPECT_EQ(back->answer, record.answer);
   EXPECT_EQ(back->usage.bytes_read, record.usage.bytes_read);
   EXPECT_EQ(back->seconds, record.seconds);
+  EXPECT_FALSE(back->margin);
+  Record sure = record;
+  sure.margin = {0.75, 1.0 / 3};
+  line = RecordLine(sure);
+  line.pop_back();
+  const auto margins = ParseRecord(line);
+  ASSERT_TRUE(margins && margins->margin);
+  EXPECT_EQ(margins->margin->first, 0.75);
+  EXPECT_EQ(margins->margin->least, 1.0 / 3);
 }
 
 TEST_F(ResultsFileTest, BytesThatAreNoUtf8DoNotMakeALineUnreadable) {

@@ -41,6 +41,7 @@ void FillRecord(const Reply& reply, Record* record) {
   record->seconds = reply.seconds;
   record->first_seconds = reply.first_seconds;
   record->probe_seconds = reply.probe_seconds;
+  record->margin = reply.margin;
 }
 
 void FillVerdict(const Result<Verdict>& verdict, Record* record) {

@@ -36,6 +36,7 @@ struct Reply {
   double seconds = 0;
   double first_seconds = 0;
   double probe_seconds = 0;
+  std::optional<Margin> margin;
 };
 using AskDone = std::function<void(Result<Reply>)>;
 

@@ -84,7 +84,7 @@ void Attempt::ShowHeld() {
 // What was held is what the next one may verify.
 void Attempt::GiveUp() {
   escalation_.emplace();
-  escalation_->margin = parts_.watch->Mean();
+  escalation_->margin = parts_.watch->margin();
   escalation_->tokens = parts_.watch->tokens();
   escalation_->shown_tokens = begun_ ? seen_tokens_ : 0;
   escalation_->text = seen_;

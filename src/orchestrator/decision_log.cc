@@ -36,17 +36,16 @@ json::object Ending(const LogEntry& entry) {
           {"bytes_read", usage.bytes_read}};
 }
 
-}  // namespace
-
 json::object EscalationOf(const Flight& flight) {
   const Escalation& e = *flight.escalation;
-  const size_t from =
-      static_cast<size_t>(flight.OptionOf(flight.escalated_from));
+  const auto from = static_cast<size_t>(flight.escalated_from);
   return {{"from", Text(flight.rounds.front().input.candidates[from].variant)},
           {"margin", e.margin},
           {"tokens", e.tokens},
           {"shown_tokens", e.shown_tokens}};
 }
+
+}  // namespace
 
 std::string DecisionLine(const LogEntry& entry) {
   const Flight& flight = *entry.flight;

@@ -86,7 +86,7 @@ void Orchestrator::Impl::Escalate(const FlightPtr& flight,
                       "Tokens that the smaller one had said of them",
                       escalation.tokens, labels);
   flight->escalation = escalation;
-  flight->escalated_from = flight->variant;
+  flight->escalated_from = flight->chosen;
   flight->only = flight->larger;
   flight->only_why = "escalated: margin " + policy::Short(escalation.margin) +
                      " < " + policy::Short(options_.escalation.margin_min);

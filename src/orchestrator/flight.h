@@ -80,12 +80,13 @@ struct Flight {
   // The candidate that takes over if the attempt is failing; -1: nobody does.
   int larger = -1;
   std::optional<Escalation> escalation;  // of an attempt; at most one a flight
-  int escalated_from = -1;               // its variant
+  int escalated_from = -1;               // its candidate
   // The only candidate that may answer, and why; -1: all may.
   int only = -1;
   std::string only_why;
 
-  int variant = -1;  // that runs, or ran last
+  int chosen = -1;   // the candidate that runs, or ran last
+  int variant = -1;  // its
   int attempts = 0;
   Time started{};                   // of the attempt
   std::string reason;               // of the decision that runs

@@ -247,6 +247,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   // The KV that the probe has kept helps only the variant it was made by.
   if (flight->asked && variant != probe_variant_) DropProbe(*flight);
   flight->stage = Stage::kRunning;
+  flight->chosen = decision.candidate;
   flight->variant = variant;
   flight->reason = flight->only >= 0 ? flight->only_why : decision.reason;
   flight->started = parts_.executor->Now();
@@ -306,8 +307,8 @@ void Orchestrator::Impl::Send(const FlightPtr& flight, core::Strategy strategy,
   plan.variant = variant.name;
   plan.strategy = strategy;
   plan.seed = flight->seed;
-  const auto option = static_cast<size_t>(flight->OptionOf(flight->variant));
-  plan.prepared = flight->options[option].size.prepared;
+  const auto chosen = static_cast<size_t>(flight->chosen);
+  plan.prepared = flight->options[chosen].size.prepared;
   if (flight->intent.source != core::IntentSource::kNone) {
     plan.intent = flight->intent.Best();
   }

@@ -7,6 +7,20 @@
 
 namespace aio::orchestrator {
 
+bool MeanMargin::Add(const core::TokenLogprob& token) {
+  if (token.top.size() < 2) return false;
+  margins_.push_back(std::exp(static_cast<double>(token.top[0].logprob)) -
+                     std::exp(static_cast<double>(token.top[1].logprob)));
+  if (margins_.size() > kWindow) margins_.pop_front();
+  ++count_;
+  return true;
+}
+
+double MeanMargin::value() const {
+  return std::accumulate(margins_.begin(), margins_.end(), 0.0) /
+         static_cast<double>(std::max<size_t>(1, margins_.size()));
+}
+
 Watch::Watch(const Options& options, const core::Request& request)
     : options_(options),
       streamed_(request.streamed),
@@ -25,28 +39,20 @@ Watch::Verdict Watch::Add(core::Delta* delta) {
   if (failing) return Verdict::kFailing;
   Strip(delta);
   texts_ += delta->text.empty() ? 0 : 1;
-  shown_ = shown_ || (streamed_ && count_ >= options_.tokens) ||
-           (texts_ >= 2 && count_ == 0);
+  shown_ = shown_ || (streamed_ && mean_.count() >= options_.tokens) ||
+           (texts_ >= 2 && mean_.count() == 0);
   return shown_ ? Verdict::kShow : Verdict::kHold;
 }
 
 // Whether the answer is failing at this token. One that has reached its limit
 // has no room for anybody to go on.
 bool Watch::Judge(const core::TokenLogprob& token) {
-  if (token.top.size() < 2) return false;
-  margins_.push_back(std::exp(static_cast<double>(token.top[0].logprob)) -
-                     std::exp(static_cast<double>(token.top[1].logprob)));
-  if (margins_.size() > kWindow) margins_.pop_front();
-  ++count_;
-  const bool past = streamed_ && count_ > options_.tokens;
+  if (!mean_.Add(token)) return false;
+  const int count = mean_.count();
+  const bool past = streamed_ && count > options_.tokens;
   if (past && !(options_.after_shown && resumable_)) return false;
-  if (past && tokens_max_ && count_ >= *tokens_max_) return false;
-  return count_ >= std::min(kWindow, options_.tokens) && Failing();
-}
-
-double Watch::Mean() const {
-  return std::accumulate(margins_.begin(), margins_.end(), 0.0) /
-         static_cast<double>(std::max<size_t>(1, margins_.size()));
+  if (past && tokens_max_ && count >= *tokens_max_) return false;
+  return count >= std::min(MeanMargin::kWindow, options_.tokens) && Failing();
 }
 
 void Watch::Strip(core::Delta* delta) const {

@@ -17,15 +17,28 @@
 
 namespace aio::orchestrator {
 
+// The mean margin of the last tokens.
+class MeanMargin {
+ public:
+  static constexpr int kWindow = 16;  // tokens, at most
+
+  // False if the token does not say how likely the second is.
+  bool Add(const core::TokenLogprob& token);
+  double value() const;                 // 0 if there are none
+  int count() const { return count_; }  // of all, since the first
+
+ private:
+  std::deque<double> margins_;
+  int count_ = 0;
+};
+
 class Watch {
  public:
-  static constexpr int kWindow = 16;  // tokens that a mean is of, at most
-
   struct Options {
     double margin_min = 0;  // a mean under it is failing
     // Text that is shown as it comes is held until so many tokens were judged;
     // other text is held to its end.
-    int tokens = kWindow;
+    int tokens = MeanMargin::kWindow;
     // Whether judging goes on behind that.
     bool after_shown = false;
   };
@@ -41,9 +54,11 @@ class Watch {
   Verdict Add(core::Delta* delta);
   // Whether an answer of which nothing was shown, and which is over, is failing
   // by what there is of it.
-  bool Failing() const { return count_ > 0 && Mean() < options_.margin_min; }
-  double Mean() const;  // of the last kWindow tokens
-  int tokens() const { return count_; }
+  bool Failing() const {
+    return mean_.count() > 0 && mean_.value() < options_.margin_min;
+  }
+  double margin() const { return mean_.value(); }
+  int tokens() const { return mean_.count(); }
   bool streamed() const { return streamed_; }
 
  private:
@@ -55,9 +70,8 @@ class Watch {
   const std::optional<int> tokens_max_;
   const bool logprobs_;
   const int top_logprobs_;
-  std::deque<double> margins_;  // the last ones
-  int count_ = 0;               // of all
-  int texts_ = 0;               // deltas with text
+  MeanMargin mean_;
+  int texts_ = 0;  // deltas with text
   bool shown_ = false;
   bool resumable_ = true;  // nothing was said beside the text
 };
