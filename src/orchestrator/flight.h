@@ -66,8 +66,9 @@ struct Flight {
   core::Intent intent;
   ProbeState probe = ProbeState::kSkipped;
   std::optional<double> output_tokens;  // what the length probe says
-  Duration probing{};  // what the probes took, both together
-  bool asked = false;  // the model probe
+  Duration deciding{};                  // sensing and deciding, all rounds
+  Duration probing{};                   // what the probes took, both together
+  bool asked = false;                   // the model probe
   Time asked_at{};
   uint64_t probe_number = 0;  // tells a late answer from the awaited one
   int pinned = -1;            // the variant the request names
