@@ -82,8 +82,6 @@ std::shared_ptr<core::Request> RequestFor(const eval::Task& task,
   request->stop = task.stop;
   request->sampling.temperature = 0;
   request->sampling.seed = 1;
-  // Steps and bytes are counted, and drafts go by what pays at the moment.
-  request->hints.strategy = core::Strategy::kPlain;
   request->sampling.logprobs = options.margins;
   request->sampling.top_logprobs = options.margins ? 2 : 0;
   return request;
@@ -93,7 +91,7 @@ std::shared_ptr<core::Request> RequestFor(const eval::Task& task,
 
 void Asker::Ask(orchestrator::Orchestrator* orchestrator,
                 const std::string& model, const eval::Task& task,
-                eval::AskDone done) {
+                eval::AskDone done, core::Strategy strategy) {
   // Calls come one after the other, so the sink needs no lock of its own.
   class TimingSink : public core::Sink {
    public:
@@ -148,6 +146,7 @@ void Asker::Ask(orchestrator::Orchestrator* orchestrator,
   };
 
   auto request = RequestFor(task, options_);
+  request->hints.strategy = strategy;
   request->id = "eval-" + std::to_string(++count_);
   request->model = model;
   {

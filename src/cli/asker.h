@@ -49,10 +49,12 @@ class Asker {
   };
   explicit Asker(Options options);
 
-  // `model` is "auto" or a variant's name; `done` exactly once. The
+  // Plain unless said: steps and bytes are counted, and drafts go by what pays
+  // at the moment. `model` is "auto" or a variant's name; `done` exactly once. The
   // orchestrator outlives what was asked of it.
   void Ask(orchestrator::Orchestrator* orchestrator, const std::string& model,
-           const eval::Task& task, eval::AskDone done);
+           const eval::Task& task, eval::AskDone done,
+           core::Strategy strategy = core::Strategy::kPlain);
   void CancelAll();
   // Seconds since this object was made.
   double Now() const;

@@ -15,6 +15,7 @@ void AddBench(CLI::App& app, int* exit_code) {
   AddBenchDecode(*bench, exit_code);
   AddBenchPrefill(*bench, exit_code);
   AddBenchBatch(*bench, exit_code);
+  AddBenchDecide(*bench, exit_code);
   AddBenchLoad(*bench, exit_code);
   AddBenchAttention(*bench, exit_code);
   AddBenchMixed(*bench, exit_code);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `aio bench mixed`: is routing worth it? Two workloads drawn from labelled
-// tasks go through all-small, all-large, random and the paper's rule, the same
-// requests in the same order, round by round. See docs/eval.md.
+// tasks go through all-small, all-large, random, the paper's rule, marginal and
+// its ablations, the same requests in the same order, round by round. See
+// docs/eval.md.
 #include <fmt/format.h>
 #include <prometheus/counter.h>
 
@@ -44,9 +45,17 @@ struct Flags {
   int max_tokens = 256;
   bool as_json = false;
   bool unsafe_python = false;
+  bool quick = false;
   GridFlags grid;
   BesideFlags beside;
   bool is_beside = false;
+};
+
+struct Contender {
+  std::string name;
+  std::string policy;
+  core::Strategy strategy = core::Strategy::kPlain;
+  bool adaptive = false;  // its choices depend on how long things take
 };
 
 struct Workload {
@@ -78,7 +87,8 @@ class MixedBench {
   Result<void> Draw(const std::string& name, core::Label main);
   Result<eval::MixedReport> Measure(const Workload& workload);
   Result<eval::Pass> PassThrough(const Workload& workload,
-                                 const std::string& policy);
+                                 const Contender& contender);
+  void AddContenders();
   Result<void> CheckAnswers(const Workload& workload,
                             std::vector<eval::MixedContender>* contenders);
   int64_t WeightBytes();
@@ -91,7 +101,7 @@ class MixedBench {
   std::unique_ptr<Graph> graph_;
   std::string small_;
   std::string large_;
-  std::vector<std::string> policies_;
+  std::vector<Contender> contenders_;
   std::vector<Workload> workloads_;
   std::unique_ptr<Asker> asker_;
   std::unique_ptr<Progress> progress_;
@@ -125,8 +135,29 @@ Result<void> MixedBench::FindEnds() {
                      "': there is nothing to route between",
                  ""};
   }
-  policies_ = {"static:" + small_, "static:" + large_, "random", "paper"};
+  AddContenders();
   return {};
+}
+
+// The first two are all-small and all-large.
+void MixedBench::AddContenders() {
+  const auto add_static = [&](const std::string& variant) {
+    contenders_.push_back({"static:" + variant, "static:" + variant});
+  };
+  add_static(small_);
+  add_static(large_);
+  for (const core::Variant& v : graph_->orchestrator().variants()) {
+    if (v.name != small_ && v.name != large_) add_static(v.name);
+  }
+  contenders_.push_back(
+      {"small+lookup", contenders_[0].policy, core::Strategy::kLookup});
+  contenders_.push_back({"random", "random"});
+  contenders_.push_back({"paper", "paper"});
+  if (config_.policy.quality.empty()) return;  // marginal would be paper
+  for (const char* kind : {"marginal:own", "marginal:own+system",
+                           "marginal:own+system+others", "marginal"}) {
+    contenders_.push_back({kind, kind, core::Strategy::kPlain, true});
+  }
 }
 
 Result<void> MixedBench::Draw(const std::string& name, core::Label main) {
@@ -162,14 +193,15 @@ int64_t MixedBench::WeightBytes() {
 // A fresh orchestrator, so that every pass begins with the same knowledge and
 // draws the same random numbers.
 Result<eval::Pass> MixedBench::PassThrough(const Workload& workload,
-                                           const std::string& policy) {
+                                           const Contender& contender) {
   ASSIGN_OR_RETURN(const auto orchestrator,
-                   graph_->WithPolicy(policy, flags_.seed));
+                   graph_->WithPolicy(contender.policy, flags_.seed));
   std::map<std::string, eval::Record> records;
   eval::Parts parts;
   parts.ask = [&](const eval::Task& task, const std::string&,
                   eval::AskDone done) {
-    asker_->Ask(orchestrator.get(), "auto", task, std::move(done));
+    asker_->Ask(orchestrator.get(), "auto", task, std::move(done),
+                contender.strategy);
   };
   parts.cancel = [&] { asker_->CancelAll(); };
   // Checked after the last round: a Python program takes the cores that are
@@ -188,7 +220,7 @@ Result<eval::Pass> MixedBench::PassThrough(const Workload& workload,
   eval::Runner runner(std::move(parts), options);
   std::vector<eval::Job> jobs;
   for (const eval::Task& task : workload.requests) {
-    jobs.push_back({&task, policy});
+    jobs.push_back({&task, contender.name});
   }
   eval::Pass pass;
   const int64_t bytes = WeightBytes();
@@ -204,23 +236,28 @@ Result<eval::Pass> MixedBench::PassThrough(const Workload& workload,
   return pass;
 }
 
-// The first pass of each; the others have the same answers.
+// The first pass of each, where the others have the same answers.
 Result<void> MixedBench::CheckAnswers(
     const Workload& workload, std::vector<eval::MixedContender>* contenders) {
   std::map<std::tuple<std::string, std::string>, bool> known;
+  const auto check = [&](size_t i, eval::Record* record) -> Result<void> {
+    const auto key = std::make_tuple(record->task, record->answer);
+    const auto it = known.find(key);
+    if (it == known.end()) {
+      ASSIGN_OR_RETURN(
+          const eval::Verdict verdict,
+          eval::Check(workload.requests[i], record->answer, python_.get()));
+      known[key] = verdict.right;
+    }
+    record->right = known[key];
+    return {};
+  };
   for (eval::MixedContender& contender : *contenders) {
-    std::vector<eval::Record>& records = contender.passes.front().records;
-    for (size_t i = 0; i < records.size(); ++i) {
-      eval::Record& record = records[i];
-      const auto key = std::make_tuple(record.task, record.answer);
-      const auto it = known.find(key);
-      if (it == known.end()) {
-        ASSIGN_OR_RETURN(
-            const eval::Verdict verdict,
-            eval::Check(workload.requests[i], record.answer, python_.get()));
-        known[key] = verdict.right;
+    for (eval::Pass& pass : contender.passes) {
+      for (size_t i = 0; i < pass.records.size(); ++i) {
+        RETURN_IF_ERROR(check(i, &pass.records[i]));
       }
-      record.right = known[key];
+      if (!contender.adaptive) break;
     }
   }
   return {};
@@ -228,16 +265,17 @@ Result<void> MixedBench::CheckAnswers(
 
 Result<eval::MixedReport> MixedBench::Measure(const Workload& workload) {
   std::vector<eval::MixedContender> contenders;
-  for (const std::string& policy : policies_)
-    contenders.push_back({policy, {}});
+  for (const Contender& c : contenders_) {
+    contenders.push_back({c.name, c.adaptive, {}});
+  }
   const int count = static_cast<int>(contenders.size());
   // Round -1 warms up and is thrown away. The order turns, so that no contender
   // always follows the same one.
   for (int round = -1; round < flags_.rounds; ++round) {
     for (int k = 0; k < count; ++k) {
-      eval::MixedContender& c = contenders[(round + 1 + k) % count];
-      ASSIGN_OR_RETURN(eval::Pass pass, PassThrough(workload, c.name));
-      if (round >= 0) c.passes.push_back(std::move(pass));
+      const int at = (round + 1 + k) % count;
+      ASSIGN_OR_RETURN(eval::Pass pass, PassThrough(workload, contenders_[at]));
+      if (round >= 0) contenders[at].passes.push_back(std::move(pass));
     }
   }
   for (const eval::MixedContender& c : contenders) {
@@ -247,9 +285,9 @@ Result<eval::MixedReport> MixedBench::Measure(const Workload& workload) {
   eval::MixedNames names;
   names.workload = workload.name;
   names.small = small_;
-  names.all_small = policies_[0];
-  names.baseline = policies_[1];
-  names.router = "paper";
+  names.all_small = contenders_[0].name;
+  names.baseline = contenders_[1].name;
+  names.router = contenders_.back().name;
   names.parallel = flags_.parallel;
   names.seed = flags_.seed;
   return eval::SummarizeMixed(names, contenders);
@@ -279,7 +317,7 @@ Result<void> MixedBench::Run() {
   {
     const IoThread io(graph_.get());
     progress_ = std::make_unique<Progress>(
-        0, static_cast<int>(workloads_.size() * policies_.size()) *
+        0, static_cast<int>(workloads_.size() * contenders_.size()) *
                flags_.requests * (flags_.rounds + 1));
     for (const Workload& workload : workloads_) {
       ASSIGN_OR_RETURN(eval::MixedReport report, Measure(workload));
@@ -333,6 +371,11 @@ int Mixed(Flags flags) {
                  "name the tasks with --tasks, devices with --simulate, or say "
                  "--beside",
                  ""});
+  }
+  if (flags.quick) {
+    flags.rounds = 3;
+    flags.requests = 12;
+    flags.max_tokens = std::min(flags.max_tokens, 64);
   }
   if (flags.requests == 0) flags.requests = 50;
   SetLogLevel(LogLevel::kError);
@@ -402,10 +445,10 @@ void AddBesideFlags(CLI::App* c, Flags* flags) {
 
 void AddBenchMixed(CLI::App& bench, int* exit_code) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* c = bench.add_subcommand(
-      "mixed",
-      "Compare all-small, all-large, random and the paper's rule on two mixes "
-      "of tasks");
+  CLI::App* c = bench.add_subcommand("mixed",
+                                     "Compare policies on two mixes of tasks: "
+                                     "on this machine, simulated at all "
+                                     "loads, or both beside each other");
   c->add_option("--tasks,-t", flags->tasks,
                 "JSONL file, published benchmark file, or a folder of them; "
                 "with code and qa among the intents");
@@ -432,6 +475,9 @@ void AddBenchMixed(CLI::App& bench, int* exit_code) {
       ->check(CLI::Range(1.0, 1024.0))
       ->capture_default_str();
   c->add_flag("--json", flags->as_json, "The tables as JSON");
+  c->add_flag(
+      "--quick", flags->quick,
+      "12 requests in 3 rounds: whether it works, not what it is worth");
   c->add_flag("--unsafe-python", flags->unsafe_python,
               "Run Python tests even without isolation");
   AddGridFlags(c, &flags->grid);

@@ -28,6 +28,7 @@ void AddTokenize(CLI::App& app, int* exit_code);
 void AddBenchAttention(CLI::App& bench, int* exit_code);
 void AddBenchBatch(CLI::App& bench, int* exit_code);
 void AddBenchDecode(CLI::App& bench, int* exit_code);
+void AddBenchDecide(CLI::App& bench, int* exit_code);
 void AddBenchLoad(CLI::App& bench, int* exit_code);
 void AddBenchMixed(CLI::App& bench, int* exit_code);
 void AddBenchPair(CLI::App& bench, int* exit_code);

@@ -128,6 +128,10 @@ struct Answer {
 Result<Answer> RunOne(Graph* graph,
                       std::shared_ptr<const core::Request> request,
                       const std::function<void(const core::Delta&)>& on_delta);
+// The answer of Orchestrator::Route, waited for in the same way.
+Result<orchestrator::Explanation> RouteOne(
+    Graph* graph, std::shared_ptr<const core::Request> request);
+
 
 // The nearest config: `path` if given, else ./aio.yaml. kNotFound says what to
 // do.

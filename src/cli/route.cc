@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <boost/asio/post.hpp>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -64,28 +63,8 @@ std::string Table(const orchestrator::Explanation& e) {
         &c == &e.candidates.front() ? "\n" : "", c.variant, p.system(), p.own(),
         p.ttft, 1e3 * p.token, p.others);
   }
+  text += fmt::format("decided in {:.0f} us\n", 1e6 * Seconds(e.deciding));
   return text;
-}
-
-// The answer of Orchestrator::Route, waited for on graph's io().
-Result<orchestrator::Explanation> Ask(
-    Graph* graph, std::shared_ptr<const core::Request> request) {
-  auto& io = graph->io();
-  std::optional<Result<orchestrator::Explanation>> answer;
-  io.restart();
-  const auto guard = boost::asio::make_work_guard(io);
-  graph->orchestrator().Route(
-      std::move(request), [&](Result<orchestrator::Explanation> result) {
-        boost::asio::post(io, [&, result = std::move(result)] {
-          answer = result;
-          io.stop();
-        });
-      });
-  io.run();
-  if (!answer) {
-    return Error{ErrorCode::kCancelled, "stopped before the answer came", ""};
-  }
-  return std::move(*answer);
 }
 
 int Route(const Flags& flags) {
@@ -99,7 +78,7 @@ int Route(const Flags& flags) {
   request->model = flags.model;
   request->messages.push_back({core::Role::kUser, flags.prompt});
   if (flags.max_tokens > 0) request->max_tokens = flags.max_tokens;
-  const auto explanation = Ask(graph->get(), request);
+  const auto explanation = RouteOne(graph->get(), request);
   if (!explanation) return Fail(explanation.error());
   if (flags.as_json) {
     std::cout << server::RouteJson(*explanation) << "\n";

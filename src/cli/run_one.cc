@@ -72,4 +72,24 @@ Result<Answer> RunOne(Graph* graph,
   return std::move(state->answer);
 }
 
+Result<orchestrator::Explanation> RouteOne(
+    Graph* graph, std::shared_ptr<const core::Request> request) {
+  asio::io_context& io = graph->io();
+  std::optional<Result<orchestrator::Explanation>> answer;
+  io.restart();
+  const auto guard = asio::make_work_guard(io);
+  graph->orchestrator().Route(std::move(request),
+                              [&](Result<orchestrator::Explanation> result) {
+                                asio::post(io, [&, result = std::move(result)] {
+                                  answer = result;
+                                  io.stop();
+                                });
+                              });
+  io.run();
+  if (!answer) {
+    return Error{ErrorCode::kCancelled, "stopped before the answer came", ""};
+  }
+  return std::move(*answer);
+}
+
 }  // namespace aio::cli

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "base/check.h"
 #include "base/median.h"
@@ -72,13 +74,16 @@ MixedRow RowOf(const MixedNames& names, const MixedContender& contender,
   MixedRow row;
   row.name = contender.name;
   const Pass& first = contender.passes.front();
-  row.requests = static_cast<int>(first.records.size());
   int small = 0;
-  for (const Record& r : first.records) {
-    row.right += r.right;
-    small += r.served == names.small;
-    row.sensed += !r.sensed.empty();
-    row.sensed_right += r.sensed == core::Name(r.intent);
+  for (const Pass& pass : contender.passes) {
+    row.requests += static_cast<int>(pass.records.size());
+    for (const Record& r : pass.records) {
+      row.right += r.right;
+      small += r.served == names.small;
+      row.sensed += !r.sensed.empty();
+      row.sensed_right += r.sensed == core::Name(r.intent);
+    }
+    if (!contender.adaptive) break;  // the others are the same
   }
   row.small_share = static_cast<double>(small) / row.requests;
   // A task that comes twice is answered alike twice: it tells nothing new.
@@ -158,8 +163,8 @@ Ceiling CeilingOf(const MixedNames& names,
   c.same_share = large / (c.share * small + (1 - c.share) * large);
   c.router = large / routed;
   if (names.parallel > 1) return c;
-  const auto count =
-      static_cast<size_t>(std::lround(c.share * router.requests));
+  const auto count = static_cast<size_t>(
+      std::lround(c.share * all_small.passes.front().records.size()));
   c.best_choice = BestChoice(all_small, all_large, count);
   return c;
 }
@@ -171,6 +176,8 @@ double MixedRow::accuracy_share() const {
 }
 
 Result<void> CheckRounds(const MixedContender& contender) {
+  // Of each request, what each variant has said and in which round first.
+  std::map<std::pair<size_t, std::string>, std::string> said;
   for (size_t round = 0; round < contender.passes.size(); ++round) {
     const std::vector<Record>& first = contender.passes.front().records;
     const std::vector<Record>& here = contender.passes[round].records;
@@ -181,17 +188,19 @@ Result<void> CheckRounds(const MixedContender& contender) {
         return Error{ErrorCode::kUnavailable,
                      where + here[i].task + "' failed: " + here[i].error, ""};
       }
-      if (here[i].answer == first[i].answer &&
-          here[i].served == first[i].served) {
+      const bool moved = here[i].served != first[i].served;
+      const auto known =
+          said.try_emplace({i, here[i].served}, here[i].answer).first;
+      if (known->second == here[i].answer && (!moved || contender.adaptive)) {
         continue;
       }
-      const bool moved = here[i].served != first[i].served;
       return Error{
           ErrorCode::kInternal,
           where + here[i].task + "' (request " + std::to_string(i + 1) + ") " +
-              (moved ? "went to " + here[i].served +
-                           " and in the first round to " + first[i].served
-                     : "got another answer than in the first round") +
+              (moved && !contender.adaptive
+                   ? "went to " + here[i].served +
+                         " and in the first round to " + first[i].served
+                   : "got another answer than in an earlier round") +
               ": the rounds did not measure the same work",
           ""};
     }

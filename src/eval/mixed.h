@@ -29,17 +29,21 @@ struct Pass {
 // One contender: its passes, one a round, in the order of the rounds.
 struct MixedContender {
   std::string name;
+  // Its choices depend on how long things take, so rounds may differ in who
+  // answers; never in what one variant says.
+  bool adaptive = false;
   std::vector<Pass> passes;
 };
 
 // Greedy answers and seeded choices are the same in every round: kInternal
 // that names the contender and the request where they are not, for then the
-// rounds did not measure the same work. kUnavailable if a request failed.
+// rounds did not measure the same work. kUnavailable if a request failed. Of an
+// adaptive one, answers of one variant are.
 Result<void> CheckRounds(const MixedContender& contender);
 
 struct MixedRow {
   std::string name;
-  int requests = 0;
+  int requests = 0;  // of an adaptive one, in all rounds
   int right = 0;
   Interval accuracy;  // by the number of different tasks, not of requests
   double tokens_per_second = 0;  // median over rounds

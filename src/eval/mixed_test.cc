@@ -117,7 +117,7 @@ TEST(MixedTest, RoundsThatDifferAreNoMeasurement) {
   answered.passes[3].records[2].answer = "other";
   EXPECT_EQ(CheckRounds(answered).error().message,
             "paper, round 4, task 't2' (request 3) got another answer than in "
-            "the first round: the rounds did not measure the same work");
+            "an earlier round: the rounds did not measure the same work");
   MixedContender moved = Make("random", 5);
   moved.passes[1].records[0].served = "small";
   EXPECT_NE(CheckRounds(moved).error().message.find(
@@ -126,6 +126,24 @@ TEST(MixedTest, RoundsThatDifferAreNoMeasurement) {
   MixedContender failed = Make("random", 5);
   failed.passes[1].records[0].error = "Unavailable: gone";
   EXPECT_EQ(CheckRounds(failed).error().code, ErrorCode::kUnavailable);
+}
+
+// Who answers may change from round to round, what a variant says may not.
+TEST(MixedTest, AnAdaptiveContenderIsCountedOverAllRounds) {
+  MixedContender c = Make("marginal", 5);
+  c.adaptive = true;
+  c.passes[1] = Make("marginal", 10).passes[0];
+  EXPECT_TRUE(CheckRounds(c)) << CheckRounds(c).error().message;
+  std::vector<MixedContender> all = All();
+  all.push_back(c);
+  const MixedReport report = SummarizeMixed(Names(), all);
+  const MixedRow& row = report.rows.back();
+  EXPECT_EQ(row.requests, 10 * kRounds);
+  EXPECT_EQ(row.right, 19 * (5 + 2) + 5);
+  EXPECT_DOUBLE_EQ(row.small_share, (19 * 0.5 + 1) / 20);
+  c.passes[1].records[9].answer = "other";
+  EXPECT_NE(CheckRounds(c).error().message.find("got another answer"),
+            std::string::npos);
 }
 
 TEST(MixedTest, TheTableSaysWhatItClaims) {

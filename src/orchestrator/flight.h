@@ -66,6 +66,7 @@ struct Flight {
   core::Intent intent;
   ProbeState probe = ProbeState::kSkipped;
   std::optional<double> output_tokens;  // what the length probe says
+  Duration deciding{};                  // sensing and deciding, all rounds
   Duration probing{};                   // what the probes took, both together
   bool asked = false;                   // the model probe
   Time asked_at{};

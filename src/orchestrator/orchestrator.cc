@@ -46,6 +46,7 @@ void Orchestrator::Impl::Handle(const FlightPtr& flight) {
 // and without a candidate that failed.
 void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   flight->stage = Flight::Stage::kDeciding;
+  const Time begun = parts_.executor->Now();
   policy::Input input =
       Candidates(parts_.variants, learner_, &ledger_, flight.get());
   for (policy::Candidate& c : input.candidates) {
@@ -55,6 +56,7 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   input.quality_floor = flight->request->hints.quality;
   AddPrices(*flight, &input);
   const policy::Decision decision = Decide(*flight, input);
+  flight->deciding += parts_.executor->Now() - begun;
   if (parts_.decision_log && !flight->explained) {
     flight->rounds.push_back({input, decision});
   }
@@ -199,6 +201,7 @@ void Orchestrator::Impl::Sense(Flight* flight) {
     const Time begun = parts_.executor->Now();
     const core::Intent intent = parts_.text_probe(request);
     flight->probing = parts_.executor->Now() - begun;
+    flight->deciding += flight->probing;
     if (IsDistribution(intent)) {
       flight->intent = intent;
       flight->probe = ProbeState::kText;

@@ -42,6 +42,8 @@ struct Explanation {
   core::Strategy strategy = core::Strategy::kAuto;
   std::string reason;
   std::string probe;  // the counted probe state: pinned, text, model, …
+  // What sensing and deciding took, without peeks and the model probe.
+  Duration deciding{};
   struct Candidate {
     std::string variant;
     std::string why;  // why or why not

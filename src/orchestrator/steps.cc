@@ -152,6 +152,7 @@ void Orchestrator::Impl::Explain(const FlightPtr& flight,
   explanation.probe = std::string(Name(flight->probe));
   explanation.strategy = decision.strategy;
   explanation.reason = decision.reason;
+  explanation.deciding = flight->deciding;
   if (decision.candidate >= 0) {
     explanation.variant = input.candidates[decision.candidate].variant;
   }
@@ -268,6 +269,10 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
 void Orchestrator::Impl::CountAttempt(Flight* flight) {
   const std::string& name = parts_.variants[flight->variant].name;
   if (flight->attempts++ == 0) {
+    parts_.metrics->Observe("aio_decide_seconds",
+                            "Sensing and deciding, without peeks and the model "
+                            "probe",
+                            Seconds(flight->deciding));
     parts_.metrics->Add("aio_route_total", "Requests by where they were sent",
                         1,
                         {{"variant", name},

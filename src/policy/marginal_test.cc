@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
+#include "base/random.h"
 #include "policy/policies.h"
 
 namespace aio::policy {
@@ -48,6 +51,56 @@ Input Two() {
   input.intent.probabilities = {};
   input.intent.probabilities[static_cast<size_t>(Label::kQa)] = 1;
   return input;
+}
+
+// Nobody who is as good takes less of the device, of the user and of the
+// others.
+TEST(MarginalTest, WhatItChoosesIsInTheParetoSet) {
+  int chosen_small = 0, asleep_left = 0;
+  for (uint64_t seed = 0; seed < 5000; ++seed) {
+    uint64_t draws = 0;
+    const auto draw = [&] { return RandomUnit(seed, 1, draws++); };
+    Input input;
+    for (int i = 0; i < 5; ++i) {
+      Candidate c = Of("small", 0.8 + 0.2 * draw(), draw(), draw(), draw());
+      c.asleep = draw() < 0.3;
+      input.candidates.push_back(std::move(c));
+    }
+    const Decision d = Named("marginal", 0.9)->Decide(input);
+    ASSERT_GE(d.candidate, 0);
+    const Candidate& mine = input.candidates[static_cast<size_t>(d.candidate)];
+    ASSERT_TRUE(d.good[static_cast<size_t>(d.candidate)]);
+    const cost::Price& p = *mine.estimate.price;
+    for (size_t i = 0; i < input.candidates.size(); ++i) {
+      const Candidate& other = input.candidates[i];
+      const cost::Price& q = *other.estimate.price;
+      // One asleep stands back, unless all are.
+      if (other.asleep && !mine.asleep) continue;
+      EXPECT_FALSE(d.good[i] && !other.asleep && mine.asleep);
+      EXPECT_FALSE(d.good[i] && q.system() < p.system() && q.own() < p.own() &&
+                   q.others < p.others)
+          << seed;
+    }
+    chosen_small += d.candidate == 0;
+    asleep_left += mine.asleep;
+  }
+  EXPECT_GT(chosen_small, 500);
+  EXPECT_LT(asleep_left, 1000);
+}
+
+TEST(MarginalTest, OneAsleepIsTakenOnlyWhereNoOtherWillDo) {
+  Input input = Two();
+  input.candidates[0].asleep = true;
+  Decision d = Named("marginal")->Decide(input);
+  EXPECT_EQ(d.candidate, 1);
+  EXPECT_EQ(d.why[0], "better left asleep");
+  EXPECT_EQ(d.good, (std::vector<bool>{true, true}));
+  EXPECT_EQ(Named("marginal:own+system+others")->Decide(input).candidate, 0)
+      << "the ablation without the plan";
+  input.candidates[1].quality = 0.4;
+  d = Named("marginal")->Decide(input);
+  EXPECT_EQ(d.candidate, 0);
+  EXPECT_EQ(d.why[1], "not good enough");
 }
 
 TEST(MarginalTest, TakesTheCheapestOfThoseGoodEnough) {

@@ -88,6 +88,7 @@ std::string RouteJson(const orchestrator::Explanation& explanation) {
   AppendText("strategy", core::Name(explanation.strategy), &out);
   AppendText("reason", explanation.reason, &out);
   AppendText("probe", explanation.probe, &out);
+  AppendNumber("deciding_seconds", Seconds(explanation.deciding), &out);
   AppendName("candidates", &out);
   out += "[";
   for (const auto& candidate : explanation.candidates) {
