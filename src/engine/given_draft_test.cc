@@ -22,11 +22,16 @@ class GivenDraftTest : public EngineTest {
     request->sampling.temperature = 0;
     return request;
   }
-  // Of the text that the engine would say.
+  // The first tokens that the engine would draw.
   Ids Right(const core::Request& request, int count) {
-    const std::string text = Expected(request, prompt_);
-    Ids ids;
-    for (int i = 0; i < count; ++i) ids.push_back(text[i] - '0');
+    Choice choice(request, request.sampling.seed.value_or(1), 0, prompt_,
+                  tokenizer_, kTokens);
+    Ids text = prompt_, ids;
+    for (int i = 0; i < count; ++i) {
+      choice.Push(HashForward::Expected(small_, text));
+      ids.push_back(choice.last_token());
+      text.push_back(choice.last_token());
+    }
     return ids;
   }
   // Asks with `given`; the answer must be what it is without.

@@ -18,7 +18,7 @@ int Orchestrator::Impl::LargerThan(const Flight& flight,
                                    int chosen) const {
   const core::Request& request = *flight.request;
   const bool may = options_.escalation.margin_min > 0 && flight.pinned < 0 &&
-                   !flight.escalation && request.choices == 1 &&
+                   request.choices == 1 &&
                    request.hints.escalate.value_or(true);
   if (!may) return -1;
   const int largest = policy::LargestFit(input);

@@ -198,6 +198,17 @@ TEST_F(EscalationTest, NobodyGoesOnWhoCannot) {
   EXPECT_EQ(runs(), 1u);
 }
 
+TEST_F(EscalationTest, IfNobodyCanGoOnBehindShownTextTheClientIsTold) {
+  parts_.variants[0].resumes = false;
+  Build();
+  auto sink = Handle(Allowed("a"));
+  Words(&run(0), 4, 0.3);
+  backend_->views["large"].healthy = false;
+  Words(&run(0), 16, 0.0);
+  EXPECT_EQ(sink->code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(runs(), 1u);
+}
+
 TEST_F(EscalationTest, AnAnswerAtItsLimitIsLeftAlone) {
   Build();
   auto request = Allowed("a");
@@ -217,16 +228,18 @@ TEST_F(EscalationTest, WhoNamesAVariantOrWantsNoneOrSeveralChoicesIsLeftAlone) {
   pinned->model = "small";
   never->hints.escalate = false;
   several->choices = 2;
-  text_ = Says(core::Label::kMath, 0.99);
-  auto large = Ask("d");
-  large->model = "large";
-  for (const auto& request : {pinned, never, several, large}) {
+  const auto check = [&](std::shared_ptr<core::Request> request) {
     auto sink = Handle(request);
     EXPECT_FALSE(run(runs() - 1).request->sampling.logprobs);
     Words(&backend_->runs.back(), 20, 0.0);
     EXPECT_FALSE(sink->text.empty());
     backend_->runs.back().Finish();
-  }
+  };
+  for (const auto& request : {pinned, never, several}) check(request);
+  EXPECT_EQ(run(2).plan.variant, "small");
+  text_ = Says(core::Label::kMath, 0.99);
+  check(Ask("d"));
+  EXPECT_EQ(run(3).plan.variant, "large");
   executor_.Run();
   EXPECT_EQ(runs(), 4u);
 }

@@ -343,7 +343,6 @@ void Orchestrator::Impl::Ended(const FlightPtr& flight, const End& end) {
       option.dropped = end.done.error();
     }
   }
-  flight->only = -1;
   Choose(flight);
 }
 
