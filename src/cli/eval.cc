@@ -97,7 +97,8 @@ Result<std::vector<Contender>> MakeContenders(const Flags& flags,
   for (const auto& [name, unused] : config.variants) known.push_back(name);
   if (flags.url.empty() && !flags.variants.empty()) {
     for (const std::string& name : flags.variants) {
-      if (std::find(known.begin(), known.end(), name) == known.end()) {
+      const std::string variant(core::PartsOfThinkingRow(name).variant);
+      if (std::find(known.begin(), known.end(), variant) == known.end()) {
         return Wrong("--variants: there is no variant '" + name + "'" +
                      DidYouMean(name, known));
       }

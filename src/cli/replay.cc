@@ -86,8 +86,10 @@ Result<void> Set(const std::string& set, DecisionRule* rule) {
 std::string NameOf(const policy::Input& input, const policy::Decision& d) {
   if (d.ask) return "ask";
   if (d.candidate < 0) return "none";
-  return std::string(
-      input.candidates[static_cast<size_t>(d.candidate)].variant);
+  const policy::Candidate& c =
+      input.candidates[static_cast<size_t>(d.candidate)];
+  return c.usual || !c.thinking ? std::string(c.variant)
+                                : core::ThinkingRow(c.variant, *c.thinking);
 }
 
 class Replay {

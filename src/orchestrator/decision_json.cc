@@ -221,6 +221,18 @@ std::optional<size_t> NumberOf(const json::object& object, const char* key,
   return std::nullopt;
 }
 
+// Both are written only where they say something; logs of version 1 have
+// neither.
+bool ThinkingIn(const json::object& object, policy::Candidate* c) {
+  if (object.contains("thinking")) {
+    const auto at = NumberOf(object, "thinking", core::kThinkingNames);
+    if (!at) return false;
+    c->thinking = static_cast<core::Thinking>(*at);
+  }
+  const json::value* usual = object.if_contains("usual");
+  return usual == nullptr || In(*usual, &c->usual);
+}
+
 Error Wrong(const char* what) {
   return {ErrorCode::kCorrupt,
           std::string("no ") + what +
@@ -243,6 +255,8 @@ json::object ToJson(const policy::Input& input) {
   json::array candidates;
   for (const policy::Candidate& c : input.candidates) {
     json::object one = {{"variant", Text(c.variant)}};
+    if (c.thinking) one["thinking"] = Text(core::Name(*c.thinking));
+    if (!c.usual) one["usual"] = false;
     for (auto& [name, value] : OutFields(c)) one[name] = std::move(value);
     candidates.push_back(std::move(one));
   }
@@ -276,6 +290,7 @@ Result<std::unique_ptr<KeptInput>> InputOf(const json::object& object) {
       return Wrong("candidate");
     }
     c.variant = kept->names[i];
+    if (!ThinkingIn(candidates[i].get_object(), &c)) return Wrong("candidate");
     input.candidates.push_back(std::move(c));
   }
   return kept;

@@ -22,7 +22,9 @@ json::object RoundOf(const Round& round) {
 
 json::object Ending(const LogEntry& entry) {
   const core::Usage& usage = entry.outcome.usage;
+  const auto& thinking = entry.flight->thinking;
   return {{"variant", Text(entry.variant)},
+          {"thinking", Text(thinking ? core::Name(*thinking) : "")},
           {"error", Text(entry.error ? CodeName(*entry.error) : "")},
           {"attempts", entry.flight->attempts},
           {"total_ns", entry.total.count()},

@@ -19,6 +19,7 @@
 #include "core/backend.h"
 #include "core/intent.h"
 #include "core/request.h"
+#include "core/thinking.h"
 #include "orchestrator/answer.h"
 #include "orchestrator/orchestrator.h"
 #include "policy/policy.h"
@@ -48,7 +49,9 @@ struct Flight {
 
   // A candidate for this request.
   struct Option {
-    size_t variant = 0;   // whose answer it would be
+    size_t variant = 0;                      // whose answer it would be
+    std::optional<core::Thinking> thinking;  // absent: nothing to tell
+    bool usual = true;    // what the variant does unless told
     bool peeked = false;  // `size` is known
     core::PromptSize size;
     std::optional<Error> dropped;  // its peek or an attempt on it failed
@@ -78,7 +81,8 @@ struct Flight {
   double random = 0;
   uint64_t seed = 0;
 
-  int variant = -1;  // that runs, or ran last
+  int variant = -1;                        // that runs, or ran last
+  std::optional<core::Thinking> thinking;  // of it
   int attempts = 0;
   Time started{};                   // of the attempt
   std::string reason;               // of the decision that runs

@@ -55,6 +55,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   // Sense.
   Result<void> Admit(const FlightPtr& flight);
   Result<int> Pinned(const core::Request& request) const;
+  void AddOptions(Flight* flight) const;
   void Sense(Flight* flight);
 
   // Peek.
@@ -69,6 +70,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
                   const core::Intent& intent) const;
   void LearnTraffic(const Flight& flight, const policy::Input& input,
                     const policy::Decision& decision);
+  bool Prices() const;
   void AddPrices(const Flight& flight, policy::Input* input) const;
   void CountExpected(const policy::Input& input, int chosen) const;
   policy::Decision Decide(const Flight& flight,

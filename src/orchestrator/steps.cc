@@ -52,7 +52,8 @@ void Orchestrator::Impl::Peek(const FlightPtr& flight) {
           [flight, i, size](Impl* impl) { impl->Peeked(flight, i, size); });
     };
     const core::Variant& variant = parts_.variants[flight->options[i].variant];
-    variant.backend->Peek(flight->request, variant.name, std::move(done));
+    variant.backend->Peek(flight->request, variant.name,
+                          flight->options[i].thinking, std::move(done));
   }
   if (options_.peek_deadline > Duration::zero()) {
     parts_.executor->PostAt(
@@ -154,12 +155,14 @@ void Orchestrator::Impl::Explain(const FlightPtr& flight,
   explanation.reason = decision.reason;
   explanation.deciding = flight->deciding;
   if (decision.candidate >= 0) {
-    explanation.variant = input.candidates[decision.candidate].variant;
+    const policy::Candidate& chosen = input.candidates[decision.candidate];
+    explanation.variant = chosen.variant;
+    explanation.thinking = chosen.thinking;
   }
   for (size_t i = 0; i < input.candidates.size(); ++i) {
     const policy::Candidate& c = input.candidates[i];
-    explanation.candidates.push_back(
-        {std::string(c.variant), decision.why[i], c.estimate, c.quality});
+    explanation.candidates.push_back({std::string(c.variant), decision.why[i],
+                                      c.estimate, c.quality, c.thinking});
   }
   if (flight->asked) DropProbe(*flight);
   const auto explained = std::exchange(flight->explained, nullptr);
@@ -262,6 +265,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   if (flight->asked && variant != probe_variant_) DropProbe(*flight);
   flight->stage = Stage::kRunning;
   flight->variant = variant;
+  flight->thinking = option.thinking;
   flight->reason = decision.reason;
   flight->started = parts_.executor->Now();
   ledger_.Reserve(variant, flight->number, backend(variant).View(name));
@@ -280,7 +284,8 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
                       decision.reason,
                       flight->seed,
                       flight->probing,
-                      parts_.variants[variant].deterministic};
+                      parts_.variants[variant].deterministic,
+                      option.thinking};
   auto attempt = std::make_shared<Attempt>(
       flight->answer, std::move(served), parts_.executor, said, flight->kept,
       [weak = weak_from_this(), flight](End end) {
@@ -293,6 +298,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
       });
   core::Plan plan{
       name, decision.strategy, flight->seed, option.size.prepared, {}};
+  plan.thinking = option.thinking;
   if (flight->intent.source != core::IntentSource::kNone) {
     plan.intent = flight->intent.Best();
   }
@@ -329,6 +335,7 @@ core::Outcome Orchestrator::Impl::Learn(const Flight& flight, const End& end) {
   core::Outcome outcome;
   outcome.variant = name;
   outcome.intent = flight.intent.Best();
+  outcome.thinking = flight.thinking;
   outcome.choices = flight.request->choices;
   outcome.total = end.last - flight.started;
   if (end.first) outcome.to_first_token = *end.first - flight.started;

@@ -18,10 +18,12 @@ namespace aio::upstream {
 
 // The client's own JSON, so that fields we do not know arrive, with `model`
 // replaced, `aio` removed, streaming with usage on, and `seed` filled if the
-// client gave none. A request without JSON (the command line's) is written from
+// client gave none. `no_thinking`: how the server is told not to think; kNone:
+// it is not told. A request without JSON (the command line's) is written from
 // its fields.
 Result<std::string> ServingBody(const core::Request& request,
-                                std::string_view model, uint64_t seed);
+                                std::string_view model, uint64_t seed,
+                                core::ThinkingSwitch no_thinking = {});
 
 // How the suffix of a ScoreRequest is put to an upstream whose template we
 // cannot reach.
