@@ -16,7 +16,8 @@ namespace {
 
 namespace json = boost::json;
 
-// 2: candidates say whether they would think. Version 1 is read, too.
+// 2: candidates say whether they would think, rounds whether a tool loop held
+// them. Version 1 is read, too.
 constexpr int kVersion = 2;
 
 std::string HashOf(const std::string& text) {

@@ -171,6 +171,7 @@ Result<void> Replay::Line(const json::object& line) {
   if (line.at("pinned").as_bool()) return {};
   const std::string id(line.at("id").as_string());
   for (const json::value& round : line.at("rounds").as_array()) {
+    if (round.as_object().contains("held")) continue;  // by a tool loop
     RETURN_IF_ERROR(
         Round(id, line.at("strategy_named").as_bool(), round.as_object()));
   }

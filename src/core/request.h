@@ -99,6 +99,9 @@ struct Request {
   std::string model;  // "auto", or a variant's name
   bool chat = true;   // messages through the chat template, else `prompt` as is
   std::vector<Message> messages;
+  // The last message is what a tool said to the answer before it. No client can
+  // send one yet: openai/ refuses tools.
+  bool tool_result = false;
   std::string prompt;                  // completions only
   std::vector<int32_t> prompt_tokens;  // completions only; wins over `prompt`
   std::optional<int> max_tokens;       // absent: until the context is full

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/candidates.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -82,6 +83,12 @@ cost::Estimate EstimateOf(const core::Variant& variant,
   question.variant = variant.name;
   question.prompt_tokens = option.size.tokens;
   question.cached_tokens = option.size.cached_tokens;
+  // A backend that cannot tell has what the exchange before left there.
+  if (!option.size.exact && flight.earlier &&
+      flight.earlier->variant == option.variant) {
+    question.cached_tokens =
+        std::max(question.cached_tokens, flight.earlier->prompt_tokens);
+  }
   question.max_tokens = flight.request->max_tokens;
   question.output_tokens = flight.output_tokens;
   question.thinking = option.thinking;

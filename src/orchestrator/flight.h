@@ -21,6 +21,7 @@
 #include "core/request.h"
 #include "core/thinking.h"
 #include "orchestrator/answer.h"
+#include "orchestrator/conversations.h"
 #include "orchestrator/orchestrator.h"
 #include "policy/policy.h"
 
@@ -29,7 +30,7 @@ namespace aio::orchestrator {
 // Who told the intent. A request counts in exactly one of these.
 enum class ProbeState : uint8_t {
   kPinned,    // the request names its intent or its variant
-  kSticky,    // its session was decided before (not yet)
+  kSticky,    // its conversation's was told before
   kText,      // the text probe was enough, or all there is
   kModel,     // the model probe answered
   kSkipped,   // no probe was consulted
@@ -42,6 +43,7 @@ std::string_view Name(ProbeState state);
 struct Round {
   policy::Input input;  // candidates' names point into the variants
   policy::Decision decision;
+  bool held = false;  // by a tool loop: not the policy's
 };
 
 struct Flight {
@@ -75,6 +77,9 @@ struct Flight {
   Time asked_at{};
   uint64_t probe_number = 0;  // tells a late answer from the awaited one
   int pinned = -1;            // the variant the request names
+
+  ConversationKeys conversation;
+  std::optional<Exchange> earlier;  // that it goes on from, if it is known
 
   std::vector<Option> options;  // [candidate]
   int peeks_missing = 0;

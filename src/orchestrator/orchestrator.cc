@@ -50,6 +50,7 @@ void Orchestrator::Impl::Handle(const FlightPtr& flight) {
     return Refuse(flight, std::move(admitted).error());
   }
   if (guard_) guard_->InFlight(flights_.size());
+  Recall(flight.get());
   Sense(flight.get());
   Peek(flight);
 }
@@ -70,7 +71,8 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   const policy::Decision decision = Decide(*flight, input);
   flight->deciding += parts_.executor->Now() - begun;
   if (parts_.decision_log && !flight->explained) {
-    flight->rounds.push_back({input, decision});
+    flight->rounds.push_back(
+        {input, decision, flight->pinned < 0 && Held(*flight, input) >= 0});
   }
   if (decision.ask && input.can_ask) return Ask(flight);
   if (flight->explained) return Explain(flight, input, decision);
@@ -228,20 +230,45 @@ Result<int> Orchestrator::Impl::Pinned(const core::Request& request) const {
   return IndexOf(parts_.variants, hint.empty() ? model : hint);
 }
 
+// The exchange that the request goes on from.
+void Orchestrator::Impl::Recall(Flight* flight) {
+  const core::Request& request = *flight->request;
+  if (!request.chat) return;
+  flight->conversation = KeysOf(request);
+  if (!flight->conversation.before) return;
+  const Exchange* earlier =
+      conversations_.Find(*flight->conversation.before, request.tenant);
+  if (earlier != nullptr) flight->earlier = *earlier;
+}
+
+void Orchestrator::Impl::AskText(Flight* flight) const {
+  if (!parts_.text_probe) return;
+  const Time begun = parts_.executor->Now();
+  const core::Intent intent = parts_.text_probe(*flight->request);
+  flight->probing = parts_.executor->Now() - begun;
+  flight->deciding += flight->probing;
+  if (!IsDistribution(intent)) return;
+  flight->intent = intent;
+  flight->probe = ProbeState::kText;
+}
+
 // The text probe speaks even where the variant is pinned: what a request wants
-// is also what its length is learned by.
+// is also what its length is learned by. What the model probe has told of a
+// conversation is not asked again; a tool's words tell nothing new.
 void Orchestrator::Impl::Sense(Flight* flight) {
   const core::Request& request = *flight->request;
+  const Exchange* earlier = flight->earlier ? &*flight->earlier : nullptr;
   if (request.hints.intent) {
     flight->intent = core::Intent::Pinned(*request.hints.intent);
-  } else if (parts_.text_probe) {
-    const Time begun = parts_.executor->Now();
-    const core::Intent intent = parts_.text_probe(request);
-    flight->probing = parts_.executor->Now() - begun;
-    flight->deciding += flight->probing;
-    if (IsDistribution(intent)) {
-      flight->intent = intent;
-      flight->probe = ProbeState::kText;
+  } else if (earlier != nullptr && request.tool_result) {
+    flight->intent = earlier->intent;
+    flight->probe = ProbeState::kSticky;
+  } else {
+    AskText(flight);
+    if (earlier != nullptr &&
+        earlier->intent.source == core::IntentSource::kModel) {
+      flight->intent = Sharpened(earlier->intent, flight->intent);
+      flight->probe = ProbeState::kSticky;
     }
   }
   if (parts_.length_probe) flight->output_tokens = parts_.length_probe(request);
@@ -260,6 +287,8 @@ Orchestrator::Impl::Impl(Parts parts, Options options)
       ledger_(parts_.variants.size()),
       loads_(&parts_.costs),
       traffic_(&parts_.costs),
+      conversations_(
+          static_cast<size_t>(std::max(0, options_.conversations_max))),
       guard_(Guard::Make(parts_, options_.guard)) {
   CHECK(parts_.executor != nullptr && parts_.metrics != nullptr);
   CHECK(parts_.policy != nullptr && !parts_.variants.empty());

@@ -124,6 +124,9 @@ struct Options {
   // dead backend does not hold up what another could answer.
   Duration peek_deadline = std::chrono::seconds(5);
   GuardOptions guard;
+  // Exchanges that the next message of their conversation may go on from; less
+  // than 200 bytes each.
+  int conversations_max = 4096;
 };
 
 class Orchestrator {

@@ -92,6 +92,7 @@ class ScriptedBackend : public core::Backend {
     core::PromptSize size;
     size.tokens = prompt_tokens;
     size.prepared = prepared;
+    size.exact = exact;
     done(size);
   }
   void Start(std::shared_ptr<const core::Request> request, core::Plan plan,
@@ -111,6 +112,7 @@ class ScriptedBackend : public core::Backend {
 
   std::map<std::string, core::Snapshot> views;
   int prompt_tokens = 10;
+  bool exact = true;
   std::shared_ptr<const core::Prepared> prepared;
   std::map<std::string, Error> peek_errors;
   bool hold_peeks = false;
