@@ -36,9 +36,8 @@ struct Outcome {
   Label intent = Label::kChat;
   std::optional<Thinking> thinking;  // as it was told; absent: not known
   Usage usage;
-  int choices = 1;  // usage counts the tokens of all of them
-  bool cut =
-      false;  // a choice ended at max_tokens: its length is a lower bound
+  int choices = 1;   // usage counts the tokens of all of them
+  bool cut = false;  // a choice ended at max_tokens: its length is a lower bound
   std::optional<ErrorCode> error;  // absent: it finished
   Duration to_first_token{};       // from Start; zero if there was none
   Duration total{};                // from Start to OnDone

@@ -63,6 +63,24 @@ TEST(LearnerTest, LengthsOfThoughtsAreNotThoseOfAnswers) {
   EXPECT_EQ(tokens(Thinking::kOn), 2600);
 }
 
+TEST(LearnerTest, MeasuredLengthsAreOfTheirMode) {
+  core::LengthTable lengths;
+  lengths["a"][0] = 50;
+  lengths["a+think"][0] = 700;
+  const Learner learner({"a"}, {.lengths = lengths});
+  const core::Intent code = Sure(Label::kCode);
+  const auto tokens = [&](std::optional<core::Thinking> thinking) {
+    Learner::Question q;
+    q.variant = "a";
+    q.thinking = thinking;
+    q.intent = &code;
+    return learner.Of(q).output_tokens;
+  };
+  EXPECT_EQ(tokens({}), 50);
+  EXPECT_EQ(tokens(core::Thinking::kOn), 700);
+  EXPECT_EQ(tokens(core::Thinking::kOff), 300) << "not measured";
+}
+
 TEST(LearnerTest, KnowsOnlyThePriorsAtFirst) {
   const Learner learner({"a", "b"});
   const Estimate e = Of(learner, Sure(Label::kCode));

@@ -215,6 +215,37 @@ TEST_F(StickyTest, EstimatesWhatIsCachedWhereTheBackendCannotTell) {
   EXPECT_EQ(told->candidates[0].estimate.cached_tokens, 0) << "it can tell";
 }
 
+// Nothing holds it there but what its prompt costs elsewhere.
+TEST_F(StickyTest, StaysWhereItsPromptIsUnlessMovingPays) {
+  for (const auto& [large_ms, variant] :
+       {std::pair{10ms, "large"}, std::pair{14ms, "large"},
+        std::pair{16ms, "small"}}) {
+    parts_.model_probe = nullptr;
+    for (const char* row : {"small", "large"}) {
+      parts_.quality[row].fill(core::Quality{.value = 0.5});
+    }
+    policy::Options o;
+    o.variants = {{"small", 100}, {"large", 700}};
+    parts_.policy = *policy::Make("marginal", o);
+    Build();
+    backend_->exact = false;
+    backend_->prompt_tokens = 10;
+    // Each takes that for 10 tokens of prompt; the last exchange is on large.
+    for (const auto& [name, took] :
+         {std::pair{"small", 10ms}, std::pair{"large", large_ms}}) {
+      auto request = Ask(name);
+      request->model = name;
+      Handle(request);
+      executor_.Advance(took);
+      FinishLast();
+    }
+    backend_->prompt_tokens = 30;  // 30 ms on small; 20 tokens of it on large
+    Handle(Next("n"));
+    EXPECT_EQ(backend_->runs.back().plan.variant, variant) << large_ms.count();
+    FinishLast();
+  }
+}
+
 TEST_F(StickyTest, AToolLoopStaysWithItsVariant) {
   Build();
   First();                           // code, on small

@@ -173,6 +173,17 @@ TEST_F(ThinkingTest, LengthsAreLearnedByMode) {
   EXPECT_GT(after[2], before[2]);
 }
 
+TEST_F(ThinkingTest, MeasuredLengthsAreOfWhatAVariantDoesUnlessTold) {
+  parts_.lengths["large"].fill(800);
+  parts_.lengths["large+no_think"].fill(90);
+  Use("marginal");
+  const auto e = Route(Ask("r"));
+  ASSERT_TRUE(e);
+  ASSERT_EQ(e->candidates.size(), 3u);
+  EXPECT_NEAR(e->candidates[1].estimate.output_tokens, 800, 1e-6);
+  EXPECT_NEAR(e->candidates[2].estimate.output_tokens, 90, 1e-6);
+}
+
 TEST_F(ThinkingTest, ExplainsItsArms) {
   Use("marginal");
   const auto e = Route(Ask("r"));

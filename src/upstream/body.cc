@@ -105,12 +105,16 @@ void EndWithNoThink(json::object* body) {
   }
 }
 
-void TellNotToThink(core::ThinkingSwitch how, json::object* body) {
-  if (how == core::ThinkingSwitch::kWord) return EndWithNoThink(body);
-  if (how != core::ThinkingSwitch::kTemplate) return;
+// It thinks unless told, so it need not be told to but by who said so.
+void Tell(const Telling& telling, const core::Request& request,
+          json::object* body) {
+  const bool off = telling.thinking == core::Thinking::kOff;
+  const bool on = telling.thinking == core::Thinking::kOn && request.thinking;
+  if (telling.how == core::ThinkingSwitch::kWord && off) EndWithNoThink(body);
+  if (telling.how != core::ThinkingSwitch::kTemplate || (!on && !off)) return;
   json::value& arguments = (*body)["chat_template_kwargs"];
   if (!arguments.is_object()) arguments = json::object();
-  arguments.get_object()["enable_thinking"] = false;
+  arguments.get_object()["enable_thinking"] = on;
 }
 
 void TurnStreamOn(json::object* body) {
@@ -180,7 +184,7 @@ int64_t PromptBytes(const core::Request& request) {
 
 Result<std::string> ServingBody(const core::Request& request,
                                 std::string_view model, uint64_t seed,
-                                core::ThinkingSwitch no_thinking) {
+                                const Telling& telling) {
   json::object body;
   if (request.raw_json.empty()) {
     body = FromFields(request);
@@ -192,7 +196,7 @@ Result<std::string> ServingBody(const core::Request& request,
     }
     body = std::move(parsed.get_object());
   }
-  if (request.chat) TellNotToThink(no_thinking, &body);
+  if (request.chat) Tell(telling, request, &body);
   body["model"] = model;
   body.erase("aio");
   if (openai::Find(body, "seed") == nullptr) body["seed"] = WireSeed(seed);

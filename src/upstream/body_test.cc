@@ -47,19 +47,23 @@ TEST(ServingBodyTest, KeepsTheClientsFieldsAndReplacesOurs) {
 }
 
 TEST(ServingBodyTest, TellsTheTemplateNotToThink) {
-  const auto tell = [](const char* fields) {
+  using core::Thinking;
+  const auto tell = [](const char* fields, Thinking thinking = Thinking::kOff) {
     core::Request request;
+    request.thinking = thinking;
     request.raw_json = R"({"messages":[])" + std::string(fields) + "}";
-    const json::object body =
-        Parsed(ServingBody(request, "m", 1, core::ThinkingSwitch::kTemplate));
+    const json::object body = Parsed(ServingBody(
+        request, "m", 1, {core::ThinkingSwitch::kTemplate, thinking}));
     return json::serialize(body.at("chat_template_kwargs"));
   };
   EXPECT_EQ(tell(""), R"({"enable_thinking":false})");
   EXPECT_EQ(tell(R"(,"chat_template_kwargs":null)"),
             R"({"enable_thinking":false})");
-  core::Request request = ChatRequest();
-  EXPECT_FALSE(
-      Parsed(ServingBody(request, "m", 1)).contains("chat_template_kwargs"));
+  EXPECT_EQ(tell("", Thinking::kOn), R"({"enable_thinking":true})");
+  const Telling unsaid{core::ThinkingSwitch::kTemplate, Thinking::kOn};
+  EXPECT_FALSE(Parsed(ServingBody(ChatRequest(), "m", 1, unsaid))
+                   .contains("chat_template_kwargs"))
+      << "it does so anyway";
 }
 
 TEST(ServingBodyTest, TellsByTheLastWordOfTheUsersLastMessage) {
@@ -68,8 +72,8 @@ TEST(ServingBodyTest, TellsByTheLastWordOfTheUsersLastMessage) {
     request.raw_json = R"({"messages":[{"role":"user","content":"first"},)"
                        R"({"role":"user","content":)" +
                        content + R"(},{"role":"assistant","content":"So"}]})";
-    const json::object body =
-        Parsed(ServingBody(request, "m", 1, core::ThinkingSwitch::kWord));
+    const json::object body = Parsed(ServingBody(
+        request, "m", 1, {core::ThinkingSwitch::kWord, core::Thinking::kOff}));
     const json::array& messages = body.at("messages").as_array();
     EXPECT_EQ(messages.at(0).at("content"), "first");
     EXPECT_EQ(messages.at(2).at("content"), "So");

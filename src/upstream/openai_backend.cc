@@ -234,9 +234,7 @@ class OpenAiBackend::Serving
     job.target = TargetOf(*request_);
     ASSIGN_OR_RETURN(job.body,
                      ServingBody(*request_, model, plan_.seed,
-                                 plan_.thinking == core::Thinking::kOff
-                                     ? shared_->options.thinking
-                                     : core::ThinkingSwitch::kNone));
+                                 {shared_->options.thinking, plan_.thinking}));
     return shared_->Run(
         std::move(job),
         [self = shared_from_this()](std::string_view message) {
