@@ -90,6 +90,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void DropProbe(const Flight& flight);
 
   // Run and learn.
+  void CountConversation(const Flight& flight, size_t variant) const;
   void Start(const FlightPtr& flight, const policy::Input& input,
              const policy::Decision& decision);
   void Ended(const FlightPtr& flight, const End& end);

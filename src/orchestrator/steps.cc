@@ -261,6 +261,16 @@ void Orchestrator::Impl::DropProbe(const Flight& flight) {
 
 // ---- Run --------------------------------------------------------------------
 
+void Orchestrator::Impl::CountConversation(const Flight& flight,
+                                           size_t variant) const {
+  if (!flight.earlier) return;
+  const bool stays = flight.earlier->variant == variant;
+  parts_.metrics->Add("aio_conversation_total",
+                      "Requests that go on from an exchange, by whether they "
+                      "stay with its variant",
+                      1, {{"to", stays ? "same" : "other"}});
+}
+
 void Orchestrator::Impl::Start(const FlightPtr& flight,
                                const policy::Input& input,
                                const policy::Decision& decision) {
@@ -277,13 +287,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
                             Seconds(flight->deciding));
     parts_.metrics->Add("aio_route_total", "Requests by where they were sent",
                         1, {{"variant", name}, {"intent", intent}});
-    if (flight->earlier) {
-      const bool stays = flight->earlier->variant == option.variant;
-      parts_.metrics->Add("aio_conversation_total",
-                          "Requests that go on from an exchange, by whether "
-                          "they stay with its variant",
-                          1, {{"to", stays ? "same" : "other"}});
-    }
+    CountConversation(*flight, option.variant);
   } else {
     parts_.metrics->Add("aio_failover_total",
                         "Attempts on another variant after one had failed", 1,
