@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "core/outcome.h"
 #include "core/request.h"
+#include "core/thinking.h"
 
 namespace aio::core {
 
@@ -59,6 +60,8 @@ struct Plan {
   uint64_t seed = 0;
   std::shared_ptr<const Prepared> prepared;  // from Peek; may be null
   std::optional<Label> intent;  // the likeliest; absent: nobody has looked
+  // Absent: as the variant does unless told.
+  std::optional<Thinking> thinking = {};
 };
 
 // Who answers and why; becomes the response headers. The backend fills the
@@ -73,7 +76,8 @@ struct Served {
   // What sensing the intent took: the text probe's work, and the wait for the
   // model probe where one was asked.
   Duration probe{};
-  bool deterministic = true;  // as the variant's
+  bool deterministic = true;              // as the variant's
+  std::optional<Thinking> thinking = {};  // absent: not known
 };
 
 struct TokenLogprob {
@@ -145,8 +149,10 @@ class Backend {
   // host; kInvalidArgument if the prompt cannot fit or be rendered;
   // kOverloaded, kUnavailable, kDeadline, kCancelled as in result.h.
   virtual Snapshot View(std::string_view variant) const = 0;
+  // `thinking`: as the plan will say.
   virtual void Peek(std::shared_ptr<const Request> request,
-                    std::string_view variant, PeekDone done) = 0;
+                    std::string_view variant, std::optional<Thinking> thinking,
+                    PeekDone done) = 0;
   virtual void Start(std::shared_ptr<const Request> request, Plan plan,
                      std::shared_ptr<Sink> sink) = 0;
   // Ends a started or scoring request with kCancelled, and drops what was kept
@@ -168,6 +174,7 @@ struct Variant {
   // Whether the same request and seed have the same answer, whatever else runs
   // (design.md, section 7). An upstream promises nothing.
   bool deterministic = true;
+  ThinkingModes thinking = {};
 };
 
 }  // namespace aio::core

@@ -38,6 +38,7 @@
 #include "sched/speculation.h"
 #include "sched/turns.h"
 #include "sched/views.h"
+#include "tokenizer/thinking.h"
 #include "tokenizer/tokenizer.h"
 
 namespace aio::engine {
@@ -101,6 +102,9 @@ struct GenerateJob {
   core::Plan plan;
   std::vector<int32_t> prompt;
   std::shared_ptr<core::Sink> sink;
+  // What thoughts are told by; absent: all is answer.
+  std::optional<tokenizer::ThinkingMarks> marks = {};
+  bool in_thought = false;  // the prompt ends within one
 };
 
 // Logits of `labels` after prompt + suffix.

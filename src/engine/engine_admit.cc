@@ -73,6 +73,7 @@ void Engine::Admit(GenerateJob job) {
   for (int c = 0; c < g.request->choices; ++c) {
     request->choices.emplace_back(*g.request, g.plan.seed, c, g.prompt,
                                   s->model.tokenizer, limit);
+    if (g.marks) request->choices.back().WatchThinking(*g.marks, g.in_thought);
   }
   core::Served served;
   served.variant = as.variant;
