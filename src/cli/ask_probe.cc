@@ -30,8 +30,9 @@ class Recorder : public core::Backend {
     return backend_->View(variant);
   }
   void Peek(std::shared_ptr<const core::Request> request,
-            std::string_view variant, PeekDone done) override {
-    backend_->Peek(std::move(request), variant, std::move(done));
+            std::string_view variant, std::optional<core::Thinking> thinking,
+            PeekDone done) override {
+    backend_->Peek(std::move(request), variant, thinking, std::move(done));
   }
   void Start(std::shared_ptr<const core::Request> request, core::Plan plan,
              std::shared_ptr<core::Sink> sink) override {
@@ -124,7 +125,7 @@ class Asker {
     const auto missing = std::make_shared<size_t>(variants_.size());
     for (size_t v = 0; v < variants_.size(); ++v) {
       variants_[v].backend->Peek(
-          (*requests_)[i], variants_[v].name,
+          (*requests_)[i], variants_[v].name, std::nullopt,
           [this, i, v, missing](Result<core::PromptSize> size) {
             asio::post(graph_->io(), [this, i, v, missing, size] {
               answers_[i].sizes[v] = size;

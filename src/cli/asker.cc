@@ -148,7 +148,10 @@ void Asker::Ask(orchestrator::Orchestrator* orchestrator,
   auto request = RequestFor(task, options_);
   request->hints.strategy = strategy;
   request->id = "eval-" + std::to_string(++count_);
-  request->model = model;
+  // "large+no_think" is large, told so.
+  const core::ThinkingRowParts told = core::PartsOfThinkingRow(model);
+  request->model = told.variant;
+  request->thinking = told.thinking;
   {
     MutexLock lock(shared_->mutex);
     shared_->running[request->id] = orchestrator;

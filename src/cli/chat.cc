@@ -34,9 +34,12 @@ Result<void> Exchange(Graph* graph, const Flags& flags, int turn,
   request->id = "chat-" + std::to_string(turn);
   request->model = flags.variant;
   request->messages = *messages;
+  request->thinking = core::ThinkingSaid(messages->back().content);
+  request->thinking_in_text = true;
   request->max_tokens = flags.max_tokens;
   request->sampling.temperature = static_cast<float>(flags.temperature);
   auto answer = RunOne(graph, request, [](const core::Delta& delta) {
+    std::cerr << delta.reasoning << std::flush;
     std::cout << delta.text << std::flush;
   });
   if (!answer) return answer.error();

@@ -16,7 +16,9 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr int kVersion = 1;
+// 2: candidates say whether they would think, rounds whether a tool loop held
+// them. Version 1 is read, too.
+constexpr int kVersion = 2;
 
 std::string HashOf(const std::string& text) {
   uint64_t hash = 0;
@@ -52,7 +54,8 @@ Result<DecisionRule> RuleOf(const json::object& head) {
     return Error{ErrorCode::kCorrupt, "no head of a decision log: " + why, ""};
   };
   try {
-    if (head.at("decision_log").to_number<int>() != kVersion) {
+    const int version = head.at("decision_log").to_number<int>();
+    if (version < 1 || version > kVersion) {
       return corrupt("of another version");
     }
     const json::object& from = head.at("rule").as_object();

@@ -66,10 +66,14 @@ Result<config::Config> ConfigOfUrl(const Flags& flags) {
   for (const std::string& model : models) {
     config::Variant variant;
     variant.upstream = flags.url;
-    variant.model = model;
+    variant.model = core::PartsOfThinkingRow(model).variant;
     variant.api_key_env = flags.api_key_env;
-    config.variants.emplace_back(model == "auto" ? kUpstreamAuto : model,
-                                 variant);
+    variant.thinking = core::ThinkingSwitch::kTemplate;
+    const std::string name =
+        variant.model == "auto" ? kUpstreamAuto : variant.model;
+    const bool there = std::ranges::any_of(
+        config.variants, [&](const auto& v) { return v.first == name; });
+    if (!there) config.variants.emplace_back(name, variant);
   }
   config.policy.kind = "random";  // never asked: every request is pinned
   return config;
@@ -98,12 +102,18 @@ Result<std::vector<Contender>> MakeContenders(const Flags& flags,
   for (const auto& [name, unused] : config.variants) known.push_back(name);
   if (flags.url.empty() && !flags.variants.empty()) {
     for (const std::string& name : flags.variants) {
-      if (std::find(known.begin(), known.end(), name) == known.end()) {
+      const std::string variant(core::PartsOfThinkingRow(name).variant);
+      if (std::find(known.begin(), known.end(), variant) == known.end()) {
         return Wrong("--variants: there is no variant '" + name + "'" +
                      DidYouMean(name, known));
       }
     }
     known = flags.variants;
+  } else if (!flags.variants.empty()) {
+    known.clear();
+    for (const std::string& model : flags.variants) {
+      known.push_back(model == "auto" ? kUpstreamAuto : model);
+    }
   }
   for (const std::string& name : known) {
     out.push_back({name == kUpstreamAuto ? "auto" : name, name});
@@ -178,7 +188,8 @@ void AddEval(CLI::App& app, int* exit_code) {
   c->add_option("--set", flags->sets, "key.path=value, over the file");
   CLI::Option* variants =
       c->add_option("--variants,-v", flags->variants,
-                    "a,b: pin each of these; default: every variant")
+                    "a,b: pin each of these; default: every variant. "
+                    "a+think, a+no_think: told so")
           ->delimiter(',');
   c->add_option("--policy", flags->policy,
                 "Route by this policy instead: marginal, paper, random, "

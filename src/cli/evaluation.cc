@@ -42,7 +42,8 @@ Result<void> Evaluation::Load(const Say& say) {
 Result<void> Evaluation::OpenResults() {
   const auto prints = VariantFingerprints(config_, *graph_);
   for (const Contender& c : contenders_) {
-    const auto it = prints.find(c.model);
+    const core::ThinkingRowParts row = core::PartsOfThinkingRow(c.model);
+    const auto it = prints.find(std::string(row.variant));
     header_.fingerprints[c.name] =
         it == prints.end() ? PolicyFingerprint(config_, *graph_) : it->second;
   }

@@ -199,6 +199,7 @@ Result<void> Graph::AddUpstreams(const config::Config& config) {
     if (settings.upstream.empty()) continue;
     upstream::OpenAiBackend::Options options;
     options.url = settings.upstream;
+    options.thinking = settings.thinking;
     options.variants[name] = settings.model.empty() ? "auto" : settings.model;
     if (!settings.api_key_env.empty()) {
       const char* key = std::getenv(settings.api_key_env.c_str());
@@ -219,6 +220,11 @@ Result<void> Graph::AddUpstreams(const config::Config& config) {
     variant.backend = std::move(backend);
     variant.context_tokens_max = settings.context_max;
     variant.deterministic = false;
+    if (settings.thinking != core::ThinkingSwitch::kNone) {
+      variant.thinking.usual = core::Thinking::kOn;
+      variant.thinking.automatic =
+          settings.thinking == core::ThinkingSwitch::kWord;
+    }
     variants_.push_back(std::move(variant));
   }
   return {};

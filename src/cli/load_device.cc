@@ -27,10 +27,15 @@
 #include "model/config.h"
 #include "model/cpu_forward.h"
 #include "tokenizer/chat_template.h"
+#include "tokenizer/thinking.h"
 #include "tokenizer/tokenizer.h"
 
 namespace aio::cli {
 namespace {
+
+// Of openPangu-Embedded, the 7B thinks and the 1B, of 26 layers, does not;
+// neither's file says so.
+constexpr int kPanguThinkingLayers = 34;
 
 using Variants = std::vector<std::pair<std::string, config::Variant>>;
 
@@ -41,6 +46,7 @@ struct Candidate {
   std::shared_ptr<const gguf::File> file;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::shared_ptr<const tokenizer::ChatTemplate> chat_template;
+  tokenizer::ThinkingStyle thinking;
   model::CpuOptions options;
   engine::MemoryNeed need;
 
@@ -130,6 +136,7 @@ Result<void> LoadText(Candidate* c) {
                    tokenizer::ChatTemplate::Parse(source, options));
   c->chat_template =
       std::make_shared<tokenizer::ChatTemplate>(std::move(parsed));
+  c->thinking = tokenizer::ThinkingOf(*c->chat_template, source);
   return {};
 }
 
@@ -153,6 +160,10 @@ Result<void> Inspect(const config::Device& device, ThreadPool* pool,
   ASSIGN_OR_RETURN(const model::ModelConfig config,
                    model::ReadConfig(*c->file));
   RETURN_IF_ERROR(LoadText(c));
+  if (config.family == model::Family::kPanguEmbedded &&
+      config.layers >= kPanguThinkingLayers) {
+    c->thinking = tokenizer::PanguThinking(*c->tokenizer);
+  }
   if (c->tokenizer->vocabulary() > config.vocabulary) {
     return Error{ErrorCode::kCorrupt,
                  fmt::format("the tokenizer has {} tokens, the model {}",
@@ -372,8 +383,8 @@ Result<std::unique_ptr<model::Forward>> LoadForward(
 }
 
 // What the model serves: to the engine a view, to a policy a variant.
-void AddVariants(const Candidate& c, engine::Model* model,
-                 std::vector<core::Variant>* out) {
+void AddVariants(const Candidate& c, const core::ThinkingModes& thinking,
+                 engine::Model* model, std::vector<core::Variant>* out) {
   const model::Forward& forward = *model->forward;
   const std::string fingerprint = Fingerprint(*c.file, c.options.kv);
   for (const auto& [name, settings] : c.variants) {
@@ -388,6 +399,7 @@ void AddVariants(const Candidate& c, engine::Model* model,
     variant.created = CreatedAt(settings.model);
     variant.deterministic = view != core::View::kAuto;
     variant.resumes = true;
+    variant.thinking = thinking;
     out->push_back(std::move(variant));
   }
 }
@@ -408,7 +420,8 @@ Result<void> LoadOne(const config::Device& device, const Candidate& c,
   resident.prompts.chat_template = c.chat_template;
   resident.prompts.context_tokens_max = model.forward->context_tokens_max();
   resident.prompts.now = LocalNow;
-  AddVariants(c, &model, &out->variants);
+  resident.prompts.thinking = c.thinking;
+  AddVariants(c, resident.prompts.modes(), &model, &out->variants);
   out->residents.push_back(std::move(resident));
   return {};
 }

@@ -86,8 +86,10 @@ Result<void> Set(const std::string& set, DecisionRule* rule) {
 std::string NameOf(const policy::Input& input, const policy::Decision& d) {
   if (d.ask) return "ask";
   if (d.candidate < 0) return "none";
-  return std::string(
-      input.candidates[static_cast<size_t>(d.candidate)].variant);
+  const policy::Candidate& c =
+      input.candidates[static_cast<size_t>(d.candidate)];
+  return c.usual || !c.thinking ? std::string(c.variant)
+                                : core::ThinkingRow(c.variant, *c.thinking);
 }
 
 class Replay {
@@ -169,6 +171,7 @@ Result<void> Replay::Line(const json::object& line) {
   if (line.at("pinned").as_bool()) return {};
   const std::string id(line.at("id").as_string());
   for (const json::value& round : line.at("rounds").as_array()) {
+    if (round.as_object().contains("held")) continue;  // by a tool loop
     RETURN_IF_ERROR(
         Round(id, line.at("strategy_named").as_bool(), round.as_object()));
   }

@@ -21,6 +21,7 @@ struct Flags {
   std::string config;
   std::vector<std::string> sets;
   std::string model = "auto";
+  std::string thinking;  // on, off; empty: as the prompt says, or not said
   int max_tokens = 0;
   bool as_json = false;
 };
@@ -44,13 +45,14 @@ std::string Table(const orchestrator::Explanation& e) {
     }
     text += "\n";
   }
-  text +=
-      fmt::format("\n{:<12} {:>7} {:>8} {:>9} {:>10} {:>8}  {}\n", "variant",
-                  "prompt", "output", "seconds", "MB read", "quality", "why");
+  text += fmt::format("\n{:<12} {:<5} {:>7} {:>8} {:>9} {:>10} {:>8}  {}\n",
+                      "variant", "think", "prompt", "output", "seconds",
+                      "MB read", "quality", "why");
   for (const auto& c : e.candidates) {
     text += fmt::format(
-        "{:<12} {:>7} {:>8.0f} {:>9.3f} {:>10.1f} {:>8}  {}\n", c.variant,
-        c.estimate.prompt_tokens, c.estimate.output_tokens, c.estimate.seconds,
+        "{:<12} {:<5} {:>7} {:>8.0f} {:>9.3f} {:>10.1f} {:>8}  {}\n", c.variant,
+        c.thinking ? core::Name(*c.thinking) : "-", c.estimate.prompt_tokens,
+        c.estimate.output_tokens, c.estimate.seconds,
         static_cast<double>(c.estimate.bytes_read) / 1e6,
         c.quality ? fmt::format("{:.3f}", *c.quality) : "-", c.why);
   }
@@ -77,6 +79,11 @@ int Route(const Flags& flags) {
   request->id = "route";
   request->model = flags.model;
   request->messages.push_back({core::Role::kUser, flags.prompt});
+  request->thinking = core::ThinkingNamed(flags.thinking);
+  if (flags.thinking.empty()) {
+    request->thinking = core::ThinkingSaid(flags.prompt);
+    request->thinking_in_text = true;
+  }
   if (flags.max_tokens > 0) request->max_tokens = flags.max_tokens;
   const auto explanation = RouteOne(graph->get(), request);
   if (!explanation) return Fail(explanation.error());
@@ -100,6 +107,9 @@ void AddRoute(CLI::App& app, int* exit_code) {
   c->add_option("--model,-m", flags->model, "auto, or a variant's name");
   c->add_option("--max-tokens,-n", flags->max_tokens)
       ->check(CLI::PositiveNumber);
+  c->add_option("--thinking", flags->thinking,
+                "on or off; else where a prompt would go is chosen with it")
+      ->check(CLI::IsMember({"on", "off"}));
   c->add_flag("--json", flags->as_json, "The answer of POST /v1/route");
   c->callback([flags, exit_code] { *exit_code = Route(*flags); });
 }

@@ -96,6 +96,19 @@ void ReadView(Section* s, std::optional<core::View>* out) {
   }
 }
 
+void ReadThinking(Section* s, bool upstream, core::ThinkingSwitch* out) {
+  std::string name = "none";
+  s->String("thinking", &name);
+  const auto how = core::ThinkingSwitchNamed(name);
+  if (!how) {
+    s->Fail("thinking", "'" + name + "' is none of none, template, word");
+  } else if (*how != core::ThinkingSwitch::kNone && !upstream) {
+    s->Fail("thinking", "is of upstreams; a file shows how it is told");
+  } else {
+    *out = *how;
+  }
+}
+
 Variant ReadVariant(Section s) {
   Variant variant;
   s.String("upstream", &variant.upstream);
@@ -111,6 +124,7 @@ Variant ReadVariant(Section s) {
   s.Bool("speculation", &variant.speculation);
   s.String("draft", &variant.draft);
   ReadView(&s, &variant.view);
+  ReadThinking(&s, !variant.upstream.empty(), &variant.thinking);
   s.Finish();
   return variant;
 }

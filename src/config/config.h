@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "core/length.h"
 #include "core/quality.h"
+#include "core/thinking.h"
 #include "core/view.h"
 
 namespace aio::config {
@@ -95,6 +96,10 @@ struct Variant {
   // Another variant of the same device and tokenizer that drafts for this one;
   // empty: none.
   std::string draft;
+  // How an upstream that thinks unless told is told not to: "template" (its
+  // server passes enable_thinking on), "word" (" /no_think" ends the message,
+  // as openPangu has it) or "none". Files show it themselves.
+  core::ThinkingSwitch thinking = core::ThinkingSwitch::kNone;
   // "8", "4" or "auto": what it reads of nested weights. Variants of one device
   // and file share one copy of the weights and its KV pages, if any of them
   // names a view. A Q8_0, F32, F16 or BF16 file is nested as it is loaded.

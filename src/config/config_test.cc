@@ -74,7 +74,8 @@ devices:
 variants:
   z: { model: /abs/z.gguf, device: cpu1, context_max: 512, kv_memory: 1GiB,
        speculation: false, draft: y }
-  a: { upstream: "http://npu:8000/v1", model: org/model, api_key_env: KEY }
+  a: { upstream: "http://npu:8000/v1", model: org/model, api_key_env: KEY,
+       thinking: word }
   y: { model: y.gguf, device: cpu1 }
   y@4: { model: y.gguf, device: cpu1, view: 4 }
   y@auto: { model: y.gguf, device: cpu1, view: auto }
@@ -121,6 +122,8 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.variants[0].second.draft, "y");
   EXPECT_TRUE(config.variants[1].second.speculation);
   EXPECT_EQ(config.variants[1].second.model, "org/model");  // a name
+  EXPECT_EQ(config.variants[1].second.thinking, core::ThinkingSwitch::kWord);
+  EXPECT_EQ(config.variants[0].second.thinking, core::ThinkingSwitch::kNone);
   EXPECT_EQ(config.probe.labels.at("code"), " code");
   EXPECT_DOUBLE_EQ(config.probe.temperature, 1.7);
   EXPECT_FALSE(config.probe.prior);

@@ -7,7 +7,9 @@
 //                                    "high": 0.96, "n": 200}, …}, …},
 //    "source": {…}}
 //
-// as config/variant_table.h says. `low`, `high` and `n` may be left out.
+// as config/variant_table.h says. `low`, `high` and `n` may be left out. A row
+// "small+think", "small+no_think" or "small+auto_think" is of that variant when
+// it is told so.
 //
 // Thread safety: free functions, no state.
 #pragma once

@@ -43,6 +43,18 @@ TEST(QualityTableTest, ReadsWhatEvalWrites) {
   EXPECT_FALSE(table->at("large")[0]);
 }
 
+TEST(QualityTableTest, HasRowsOfWhatVariantsAreTold) {
+  const auto table = Read(
+      R"({"format": 1, "variants": {"small+think": {"qa": {"quality": 0.5}},)"
+      R"( "large+no_think": {}, "large+auto_think": {}}})");
+  ASSERT_TRUE(table) << table.error().message;
+  EXPECT_EQ(table->at("small+think")[2]->value, 0.5);
+  EXPECT_NE(Why(R"({"format": 1, "variants": {"small+thinks": {}}})")
+                .find("small+thinks"),
+            std::string::npos);
+  EXPECT_NE(Why(R"({"format": 1, "variants": {"+think": {}}})"), "");
+}
+
 TEST(QualityTableTest, ExpectsTheSumOverTheLabelsItKnows) {
   const auto table = Read(kGood);
   ASSERT_TRUE(table);

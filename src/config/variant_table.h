@@ -7,7 +7,8 @@
 // It is part of the configuration, so it is read like it: JSON is YAML, and
 // errors name the file, the line and the nearest known name. `source` is for
 // people. A (variant, label) that is absent is not known; a variant that the
-// configuration lacks is an error.
+// configuration lacks is an error. "small+no_think" is a row of small, when it
+// is told so (core/thinking.h).
 //
 // Thread safety: free functions, no state.
 #pragma once
@@ -29,6 +30,7 @@
 #include "config/section.h"
 #include "config/text_file.h"
 #include "core/intent.h"
+#include "core/thinking.h"
 
 namespace aio::config {
 
@@ -51,7 +53,10 @@ VariantTable<Cell> ReadVariantTable(Reading* reading, const YAML::Node& root,
   if (format != 1) top.Fail("format", "must be 1");
   Section rows = top.Map("variants");
   for (const auto& [variant, unused] : top.Maps("variants")) {
-    if (std::ranges::find(variants, variant) == variants.end()) {
+    // Or of one that is told whether to think.
+    const std::string_view told = core::PartsOfThinkingRow(variant).variant;
+    if (std::ranges::find(variants, variant) == variants.end() &&
+        std::ranges::find(variants, told) == variants.end()) {
       rows.Fail(variant, "the configuration has no variant of this name" +
                              DidYouMean(variant, variants));
     }

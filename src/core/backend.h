@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "core/outcome.h"
 #include "core/request.h"
+#include "core/thinking.h"
 
 namespace aio::core {
 
@@ -65,6 +66,8 @@ struct Plan {
   // What the answer has begun with, and its reader has seen: the backend says
   // what comes behind it, and counts only that. REQUIRES: Variant::resumes.
   std::string shown_text;
+  // Absent: as the variant does unless told.
+  std::optional<Thinking> thinking = {};
 };
 
 // Who answers and why; becomes the response headers. The backend fills the
@@ -79,7 +82,8 @@ struct Served {
   // What sensing the intent took: the text probe's work, and the wait for the
   // model probe where one was asked.
   Duration probe{};
-  bool deterministic = true;  // as the variant's
+  bool deterministic = true;              // as the variant's
+  std::optional<Thinking> thinking = {};  // absent: not known
 };
 
 struct TokenLogprob {
@@ -151,8 +155,10 @@ class Backend {
   // host; kInvalidArgument if the prompt cannot fit or be rendered;
   // kOverloaded, kUnavailable, kDeadline, kCancelled as in result.h.
   virtual Snapshot View(std::string_view variant) const = 0;
+  // `thinking`: as the plan will say.
   virtual void Peek(std::shared_ptr<const Request> request,
-                    std::string_view variant, PeekDone done) = 0;
+                    std::string_view variant, std::optional<Thinking> thinking,
+                    PeekDone done) = 0;
   virtual void Start(std::shared_ptr<const Request> request, Plan plan,
                      std::shared_ptr<Sink> sink) = 0;
   // Ends a started or scoring request with kCancelled, and drops what was kept
@@ -175,6 +181,7 @@ struct Variant {
   // (design.md, section 7). An upstream promises nothing.
   bool deterministic = true;
   bool resumes = false;  // takes Plan::shown_text
+  ThinkingModes thinking = {};
 };
 
 }  // namespace aio::core

@@ -39,7 +39,7 @@ class EchoBackend : public Backend {
     return s;
   }
   void Peek(std::shared_ptr<const Request> request, std::string_view,
-            PeekDone done) override {
+            std::optional<Thinking>, PeekDone done) override {
     PromptSize size;
     size.tokens = static_cast<int>(Words(*request).size());
     done(size);

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "core/intent.h"
 #include "core/request.h"
+#include "core/thinking.h"
 
 namespace aio::core {
 
@@ -33,6 +34,7 @@ struct Outcome {
   std::string variant;
   Strategy strategy = Strategy::kPlain;
   Label intent = Label::kChat;
+  std::optional<Thinking> thinking;  // as it was told; absent: not known
   Usage usage;
   int choices = 1;   // usage counts the tokens of all of them
   bool cut = false;  // a choice ended at max_tokens: its length is a lower bound

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/intent.h"
+#include "core/thinking.h"
 
 namespace aio::core {
 
@@ -101,6 +102,9 @@ struct Request {
   std::string model;  // "auto", or a variant's name
   bool chat = true;   // messages through the chat template, else `prompt` as is
   std::vector<Message> messages;
+  // The last message is what a tool said to the answer before it. No client can
+  // send one yet: openai/ refuses tools.
+  bool tool_result = false;
   std::string prompt;                  // completions only
   std::vector<int32_t> prompt_tokens;  // completions only; wins over `prompt`
   std::optional<int> max_tokens;       // absent: until the context is full
@@ -110,6 +114,10 @@ struct Request {
   std::vector<std::string> stop;
   Sampling sampling;
   Hints hints;
+  std::optional<Thinking> thinking;  // as the client says; absent: it does not
+  // It was said by a word in the last message (ThinkingSaid), which models that
+  // do not know it take for text; else by a field.
+  bool thinking_in_text = false;
   // Whose request: a hash of the API key, 0 without keys. Salts what is cached.
   uint64_t tenant = 0;
   // The JSON as received, so that an upstream sees fields we do not know.

@@ -27,6 +27,18 @@ double Rate(const DecayedMean& seconds, const DecayedMean& tokens) {
   return tokens.sum > 0 ? seconds.sum / tokens.sum : 0;
 }
 
+// Of Rates::output_tokens.
+size_t RowOf(std::optional<core::Thinking> thinking) {
+  return thinking ? static_cast<size_t>(*thinking)
+                  : core::kThinkingNames.size();
+}
+
+double PriorOf(std::optional<core::Thinking> thinking, size_t label) {
+  const double thought =
+      thinking ? kPriorThinkingTokens[static_cast<size_t>(*thinking)] : 0;
+  return kPriorOutputTokens[label] + thought;
+}
+
 }  // namespace
 
 Learner::Learner(const std::vector<std::string>& variants, Options options)
@@ -35,12 +47,23 @@ Learner::Learner(const std::vector<std::string>& variants, Options options)
   for (const std::string& variant : variants) {
     rates_.emplace_back();
     rates_.back().variant = variant;
-    const auto measured = options_.lengths.find(variant);
-    if (measured == options_.lengths.end()) continue;
-    for (size_t label = 0; label < core::kLabels; ++label) {
-      double& prior = rates_.back().prior_tokens[label];
-      prior = measured->second[label].value_or(prior);
+    AddPriors(std::nullopt, &rates_.back());
+    for (const auto thinking :
+         {core::Thinking::kOff, core::Thinking::kOn, core::Thinking::kAuto}) {
+      AddPriors(thinking, &rates_.back());
     }
+  }
+}
+
+void Learner::AddPriors(std::optional<core::Thinking> thinking,
+                        Rates* rates) const {
+  const auto measured = options_.lengths.find(
+      thinking ? core::ThinkingRow(rates->variant, *thinking) : rates->variant);
+  for (size_t label = 0; label < core::kLabels; ++label) {
+    double& prior = rates->prior_tokens[RowOf(thinking)][label];
+    prior = PriorOf(thinking, label);
+    if (measured == options_.lengths.end()) continue;
+    prior = measured->second[label].value_or(prior);
   }
 }
 
@@ -51,10 +74,12 @@ const Learner::Rates* Learner::Find(std::string_view variant) const {
   return nullptr;
 }
 
-double Learner::OutputTokens(const Rates* rates, size_t label) const {
-  if (rates == nullptr) return kPriorOutputTokens[label];
-  const double prior = rates->prior_tokens[label];
-  const DecayedMean& mean = rates->output_tokens[label];
+double Learner::OutputTokens(const Rates* rates,
+                             std::optional<core::Thinking> thinking,
+                             size_t label) const {
+  if (rates == nullptr) return PriorOf(thinking, label);
+  const double prior = rates->prior_tokens[RowOf(thinking)][label];
+  const DecayedMean& mean = rates->output_tokens[RowOf(thinking)][label];
   return (mean.sum + prior * options_.prior_samples) /
          (mean.weight + options_.prior_samples);
 }
@@ -66,8 +91,10 @@ void Learner::LearnLength(const core::Outcome& outcome, Rates* rates) const {
   const size_t label = static_cast<size_t>(outcome.intent);
   const double tokens =
       static_cast<double>(outcome.usage.completion_tokens) / outcome.choices;
-  if (outcome.cut && tokens < OutputTokens(rates, label)) return;
-  rates->output_tokens[label].Add(tokens, keep_);
+  if (outcome.cut && tokens < OutputTokens(rates, outcome.thinking, label)) {
+    return;
+  }
+  rates->output_tokens[RowOf(outcome.thinking)][label].Add(tokens, keep_);
 }
 
 void Learner::Learn(const core::Outcome& outcome) {
@@ -98,8 +125,8 @@ Estimate Learner::Of(const Question& question) const {
   e.prompt_tokens = std::max(0, question.prompt_tokens);
   e.cached_tokens = std::clamp(question.cached_tokens, 0, e.prompt_tokens);
   for (size_t label = 0; label < core::kLabels; ++label) {
-    e.output_tokens +=
-        question.intent->probabilities[label] * OutputTokens(rates, label);
+    e.output_tokens += question.intent->probabilities[label] *
+                       OutputTokens(rates, question.thinking, label);
   }
   if (question.output_tokens) e.output_tokens = *question.output_tokens;
   if (question.max_tokens) {

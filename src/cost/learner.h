@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What running a request takes, learned from how the ones before it ended: per
-// variant the prefill and decode rates, per variant and intent the length of an
-// answer. Everything is a decayed mean with its sample count, so old behaviour
-// is forgotten after about `Options::memory` requests and nothing grows.
+// variant the prefill and decode rates, per variant, thinking and intent the
+// length of an answer. Everything is a decayed mean with its sample count, so
+// old behaviour is forgotten after about `Options::memory` requests and nothing
+// grows.
 //
 // Rates are ratios of sums (seconds over tokens), not means of ratios: a prompt
 // of one token, where the launch floor is everything, then weighs little. Time
@@ -12,7 +13,7 @@
 //
 // Thread safety: none; used on the orchestrator's executor only. Has no clock:
 // durations come inside outcomes.
-// Invariants: memory is variants x labels, fixed at construction.
+// Invariants: memory is variants x thinking x labels, fixed at construction.
 #pragma once
 
 #include <array>
@@ -35,6 +36,11 @@ namespace aio::cost {
 inline constexpr std::array<double, core::kLabels> kPriorOutputTokens = {
     300, 250, 150, 150, 150, 100, 120, 500};
 
+// What thinking adds to that before any sample, by core::Thinking: an openPangu
+// 7B V1.1 writes 2,484 tokens on C-Eval where it thinks, 1,723 where it decides
+// by itself whether to (its README).
+inline constexpr std::array<double, 3> kPriorThinkingTokens = {0, 2300, 1600};
+
 // A mean that forgets: each sample weighs `keep` times the one after it.
 struct DecayedMean {
   double sum = 0;
@@ -51,7 +57,8 @@ class Learner {
     double memory = 64;  // requests; larger: smoother and slower to follow
     double prior_samples = 4;  // weight of kPriorOutputTokens
     // What stands in their place where it was measured (`aio calibrate`). Of
-    // no more weight: tasks are not the traffic that is to come.
+    // no more weight: tasks are not the traffic that is to come. Rows of
+    // variants, and of what they are told (core::ThinkingRow).
     core::LengthTable lengths;
   };
 
@@ -62,6 +69,7 @@ class Learner {
     int cached_tokens = 0;
     std::optional<int> max_tokens;
     std::optional<double> output_tokens;  // told, not expected
+    std::optional<core::Thinking> thinking;
     const core::Intent* intent = nullptr;  // REQUIRED
     int64_t bytes_per_token = 0;
   };
@@ -86,12 +94,16 @@ class Learner {
     int64_t samples = 0;
     DecayedMean prefill_seconds, prefill_tokens;
     DecayedMean decode_seconds, decode_tokens;
-    std::array<DecayedMean, core::kLabels> output_tokens;
-    std::array<double, core::kLabels> prior_tokens = kPriorOutputTokens;
+    // [thinking][label]; the last is of those of whom nobody knows.
+    std::array<std::array<DecayedMean, core::kLabels>, 4> output_tokens;
+    std::array<std::array<double, core::kLabels>, 4> prior_tokens;
   };
 
+  void AddPriors(std::optional<core::Thinking> thinking, Rates* rates) const;
   const Rates* Find(std::string_view variant) const;
-  double OutputTokens(const Rates* rates, size_t label) const;
+  double OutputTokens(const Rates* rates,
+                      std::optional<core::Thinking> thinking,
+                      size_t label) const;
   void LearnLength(const core::Outcome& outcome, Rates* rates) const;
 
   const Options options_;

@@ -40,6 +40,47 @@ Estimate Of(const Learner& learner, const core::Intent& intent,
   return learner.Of(q);
 }
 
+TEST(LearnerTest, LengthsOfThoughtsAreNotThoseOfAnswers) {
+  Learner learner({"a"}, {.memory = 4, .prior_samples = 1});
+  const core::Intent code = Sure(Label::kCode);
+  const auto tokens = [&](std::optional<core::Thinking> thinking) {
+    Learner::Question q;
+    q.variant = "a";
+    q.thinking = thinking;
+    q.intent = &code;
+    return learner.Of(q).output_tokens;
+  };
+  using core::Thinking;
+  EXPECT_EQ(tokens({}), 300);
+  EXPECT_EQ(tokens(Thinking::kOff), 300);
+  EXPECT_EQ(tokens(Thinking::kOn), 2600);
+  EXPECT_EQ(tokens(Thinking::kAuto), 1900);
+  core::Outcome long_one = Took("a", 10, 1000);
+  long_one.thinking = Thinking::kOff;
+  learner.Learn(long_one);
+  EXPECT_EQ(tokens(Thinking::kOff), 650) << "half the prior, half the sample";
+  EXPECT_EQ(tokens({}), 300);
+  EXPECT_EQ(tokens(Thinking::kOn), 2600);
+}
+
+TEST(LearnerTest, MeasuredLengthsAreOfTheirMode) {
+  core::LengthTable lengths;
+  lengths["a"][0] = 50;
+  lengths["a+think"][0] = 700;
+  const Learner learner({"a"}, {.lengths = lengths});
+  const core::Intent code = Sure(Label::kCode);
+  const auto tokens = [&](std::optional<core::Thinking> thinking) {
+    Learner::Question q;
+    q.variant = "a";
+    q.thinking = thinking;
+    q.intent = &code;
+    return learner.Of(q).output_tokens;
+  };
+  EXPECT_EQ(tokens({}), 50);
+  EXPECT_EQ(tokens(core::Thinking::kOn), 700);
+  EXPECT_EQ(tokens(core::Thinking::kOff), 300) << "not measured";
+}
+
 TEST(LearnerTest, KnowsOnlyThePriorsAtFirst) {
   const Learner learner({"a", "b"});
   const Estimate e = Of(learner, Sure(Label::kCode));

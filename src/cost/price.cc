@@ -47,6 +47,7 @@ class Batch {
       left_.push_back(load.tokens_left);
       context_ += load.context_tokens;
       if (load.prefill_seconds == 0) ++decoding_;
+      coarse_ = coarse_ && load.coarse;
     }
     std::ranges::sort(left_, std::greater());
     own_context_ = ask.cached_tokens + ask.new_tokens + 0.5 * ask.output_tokens;
@@ -144,10 +145,11 @@ class Batch {
     return {step * share, step};
   }
   Life Among(double mates) const {
+    // One that reads 8 bits makes all of the step do.
     const double without =
-        DecodeSeconds(*model_.steps, ask_.coarse, mates, context_);
-    const double with = DecodeSeconds(*model_.steps, ask_.coarse, mates + 1,
-                                      context_ + own_context_);
+        DecodeSeconds(*model_.steps, coarse_, mates, context_);
+    const double with = DecodeSeconds(*model_.steps, coarse_ && ask_.coarse,
+                                      mates + 1, context_ + own_context_);
     return {with - without, with};
   }
 
@@ -156,6 +158,7 @@ class Batch {
   std::vector<double> left_;  // tokens, most first, of those that run
   double context_ = 0, own_context_ = 0;
   int decoding_ = 0;
+  bool coarse_ = true;  // all who run read 4 bits
 };
 
 // What a model of the device has to do without us.
@@ -171,15 +174,17 @@ Now NowOf(const ModelLoad& model) {
                static_cast<size_t>(std::max(1, model.sequences_max)));
   Now now;
   double context = 0, longest = 0;
+  bool coarse = true;
   for (size_t i = 0; i < model.loads.size(); ++i) {
     const Load& load = model.loads[i];
     now.backlog += load.prefill_seconds;
     if (i >= running) continue;
     context += load.context_tokens;
+    coarse = coarse && load.coarse;
     longest = std::max(longest, load.tokens_left);
   }
-  now.step =
-      DecodeSeconds(*model.steps, false, static_cast<double>(running), context);
+  now.step = DecodeSeconds(*model.steps, coarse, static_cast<double>(running),
+                           context);
   now.work = now.backlog + longest * now.step;
   return now;
 }

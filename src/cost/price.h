@@ -26,6 +26,7 @@ struct Load {
   double tokens_left = 1;      // of its answer, expected
   double context_tokens = 0;   // read by each of its steps
   double prefill_seconds = 0;  // of its prompt, not computed yet, if alone
+  bool coarse = false;         // reads 4 bits of nested weights
 };
 
 // Weights of a device, which one step reads for all variants that are views of

@@ -59,6 +59,21 @@ TEST(PriceTest, WhoJoinsPaysForItsColumns) {
   EXPECT_NEAR(p.others, p.prefill + 10 * 0.001, 1e-12);
 }
 
+// A step that reads 8 bits for one reads them for all: 11 ms instead of 5.
+TEST(PriceTest, WhoNeedsEightBitsPaysForAllWhoDidNot) {
+  StepCost steps = Linear();
+  steps.coarse = Linear(0.5).table;
+  const Ask fine = {.new_tokens = 1, .output_tokens = 11};
+  const Ask coarse = {.coarse = true, .new_tokens = 1, .output_tokens = 11};
+  const std::vector<ModelLoad> four = {
+      On(steps, {{.tokens_left = 100, .coarse = true}})};
+  EXPECT_NEAR(PriceOf(four, coarse).step, 0.0055 - 0.005, 1e-12);
+  EXPECT_NEAR(PriceOf(four, fine).step, 0.011 - 0.005, 1e-12);
+  const std::vector<ModelLoad> eight = {On(steps, {{.tokens_left = 100}})};
+  EXPECT_NEAR(PriceOf(eight, coarse).step, 0.001, 1e-12);
+  EXPECT_NEAR(PriceOf(eight, fine).step, 0.001, 1e-12);
+}
+
 // Half of its steps it has company, the other half none.
 TEST(PriceTest, WhoOutlivesTheOthersPaysForTheRest) {
   const StepCost steps = Linear();

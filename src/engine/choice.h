@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One choice of an answer: logits in, text out. Samples, decodes, watches for
-// the end token, stop strings and the length limit, and keeps log-probabilities
-// in step with the text they belong to.
+// the end token, stop strings and the length limit, tells thoughts from the
+// answer, and keeps log-probabilities in step with the text they belong to.
+// Stop strings and log-probabilities are of the answer: a client that did not
+// ask for thoughts must not find them cut short by its own stop strings.
 //
 // Thread safety: none; the engine thread only.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "core/backend.h"
 #include "core/request.h"
 #include "engine/sampler.h"
 #include "engine/stop_matcher.h"
+#include "engine/thinking_splitter.h"
 #include "tokenizer/tokenizer.h"
 
 namespace aio::engine {
@@ -32,6 +38,9 @@ class Choice {
   void GoOn(std::span<const int32_t> shown) {
     for (const int32_t id : shown) sampler_.Accept(id);
   }
+  // From here on thoughts are told from the answer; `open`: the prompt ends
+  // within one.
+  void WatchThinking(const tokenizer::ThinkingMarks& marks, bool open);
 
   // Draws the next token. Returns what can be shown now; often text, sometimes
   // nothing yet. REQUIRES: !finish().
@@ -50,7 +59,10 @@ class Choice {
 
  private:
   void Show(std::string_view piece, core::Delta* delta);
+  void Finish(bool end, core::Delta* delta);
+  std::string Split(std::string piece, core::Delta* delta);
   void Note(std::span<const float> logits);
+  void Settle(ThinkingSplitter::Where before);
 
   core::Sampling sampling_;
   int index_;
@@ -68,6 +80,11 @@ class Choice {
     core::TokenLogprob logprob;
   };
   std::deque<Pending> pending_;  // not shown yet
+  std::optional<ThinkingSplitter> splitter_;
+  // The marks, where they are tokens that decode to nothing.
+  std::map<int32_t, std::string> mark_tokens_;
+  // Of tokens that may yet turn out to be a mark.
+  std::vector<core::TokenLogprob> undecided_;
 };
 
 }  // namespace aio::engine

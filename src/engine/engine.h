@@ -38,6 +38,7 @@
 #include "sched/speculation.h"
 #include "sched/turns.h"
 #include "sched/views.h"
+#include "tokenizer/thinking.h"
 #include "tokenizer/tokenizer.h"
 
 namespace aio::engine {
@@ -104,6 +105,9 @@ struct GenerateJob {
   // Of the prompt, the tokens at its end that begin the answer and were shown.
   int shown_tokens = 0;
   std::vector<int32_t> draft = {};  // sched::Speculation::About::given
+  // What thoughts are told by; absent: all is answer.
+  std::optional<tokenizer::ThinkingMarks> marks = {};
+  bool in_thought = false;  // the prompt ends within one
 };
 
 // Logits of `labels` after prompt + suffix.

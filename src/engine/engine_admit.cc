@@ -76,6 +76,7 @@ void Engine::Admit(GenerateJob job) {
                                   s->model.tokenizer, limit);
     request->choices.back().GoOn(
         std::span(g.prompt).last(static_cast<size_t>(g.shown_tokens)));
+    if (g.marks) request->choices.back().WatchThinking(*g.marks, g.in_thought);
   }
   core::Served served;
   served.variant = as.variant;

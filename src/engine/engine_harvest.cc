@@ -71,7 +71,8 @@ bool Engine::Push(State* s, sched::SequenceId id,
   Choice& choice = request->choices[sequence.choice];
   core::Delta delta = choice.Push(logits);
   ++request->usage.completion_tokens;
-  if (!delta.text.empty() || !delta.logprobs.empty()) {
+  if (!delta.text.empty() || !delta.reasoning.empty() ||
+      !delta.logprobs.empty()) {
     request->generate.sink->OnDelta(std::move(delta));
   }
   return !choice.finish();

@@ -16,16 +16,24 @@ struct LocalBackend::Text {
                  "no variant '" + std::string(variant) + "' here", ""};
   }
 
-  // The tokens made while peeking, or made now.
-  Result<std::vector<int32_t>> Prompt(
+  // The prompt made while peeking, or made now.
+  Result<Prompt> PromptOf(
       const core::Request& request, std::string_view variant,
+      std::optional<core::Thinking> thinking,
       const std::shared_ptr<const core::Prepared>& prepared) const {
     const auto* ready = dynamic_cast<const PreparedPrompt*>(prepared.get());
     if (ready != nullptr && ready->variant() == variant) {
-      return ready->tokens();
+      return ready->prompt();
     }
     ASSIGN_OR_RETURN(const PromptBuilder* builder, Find(variant));
-    return builder->Build(request);
+    return builder->Build(request, thinking);
+  }
+
+  std::optional<tokenizer::ThinkingMarks> MarksOf(
+      std::string_view variant) const {
+    const auto builder = Find(variant);
+    if (!builder) return std::nullopt;
+    return (*builder)->thinking.marks;
   }
 
   // What the engine is given to do.
@@ -49,7 +57,11 @@ Result<GenerateJob> LocalBackend::Text::Generate(
     std::shared_ptr<const core::Request> request, core::Plan plan) const {
   ASSIGN_OR_RETURN(const PromptBuilder* builder, Find(plan.variant));
   GenerateJob job;
-  ASSIGN_OR_RETURN(job.prompt, Prompt(*request, plan.variant, plan.prepared));
+  ASSIGN_OR_RETURN(Prompt prompt, PromptOf(*request, plan.variant,
+                                           plan.thinking, plan.prepared));
+  if (request->chat) job.marks = MarksOf(plan.variant);
+  job.in_thought = prompt.in_thought;
+  job.prompt = std::move(prompt.tokens);
   const std::vector<int32_t> shown = builder->AnswerTokens(plan.shown_text);
   if (job.prompt.size() + shown.size() >=
       static_cast<size_t>(builder->context_tokens_max)) {
@@ -75,8 +87,9 @@ Result<ScoreJob> LocalBackend::Text::Score(
   job.variant = request.variant;
   job.salt = request.request->tenant;
   ASSIGN_OR_RETURN(job.labels, builder->LabelTokens(request.labels));
-  ASSIGN_OR_RETURN(job.prompt,
-                   Prompt(*request.request, request.variant, request.prepared));
+  ASSIGN_OR_RETURN(Prompt prompt, PromptOf(*request.request, request.variant,
+                                           std::nullopt, request.prepared));
+  job.prompt = std::move(prompt.tokens);
   job.suffix = builder->tokenizer->Encode(request.suffix);
   if (job.suffix.empty()) {
     return Error{ErrorCode::kInvalidArgument, "the probe's suffix is empty",
@@ -117,20 +130,22 @@ core::Snapshot LocalBackend::View(std::string_view variant) const {
 }
 
 void LocalBackend::Peek(std::shared_ptr<const core::Request> request,
-                        std::string_view variant, PeekDone done) {
+                        std::string_view variant,
+                        std::optional<core::Thinking> thinking, PeekDone done) {
   worker_->Post([text = text_, engine = engine_, request = std::move(request),
-                 variant = std::string(variant), done = std::move(done)] {
-    auto tokens = text->Prompt(*request, variant, nullptr);
-    if (!tokens) {
-      done(std::move(tokens).error());
+                 variant = std::string(variant), thinking,
+                 done = std::move(done)] {
+    auto prompt = text->PromptOf(*request, variant, thinking, nullptr);
+    if (!prompt) {
+      done(std::move(prompt).error());
       return;
     }
     core::PromptSize size;
-    size.tokens = static_cast<int>(tokens->size());
+    size.tokens = static_cast<int>(prompt->tokens.size());
     size.cached_tokens =
-        engine->CachedTokens(variant, request->tenant, *tokens);
+        engine->CachedTokens(variant, request->tenant, prompt->tokens);
     size.prepared =
-        std::make_shared<PreparedPrompt>(variant, std::move(*tokens));
+        std::make_shared<PreparedPrompt>(variant, std::move(*prompt));
     done(std::move(size));
   });
 }

@@ -42,7 +42,8 @@ class LocalBackend : public core::Backend {
 
   core::Snapshot View(std::string_view variant) const override;
   void Peek(std::shared_ptr<const core::Request> request,
-            std::string_view variant, PeekDone done) override;
+            std::string_view variant, std::optional<core::Thinking> thinking,
+            PeekDone done) override;
   void Start(std::shared_ptr<const core::Request> request, core::Plan plan,
              std::shared_ptr<core::Sink> sink) override;
   void Cancel(std::string_view request_id) override;

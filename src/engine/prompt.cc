@@ -7,6 +7,8 @@
 namespace aio::engine {
 namespace {
 
+using Switch = tokenizer::ThinkingStyle::Switch;
+
 Result<std::vector<int32_t>> FromTokens(const core::Request& request,
                                         int32_t vocabulary) {
   for (const int32_t id : request.prompt_tokens) {
@@ -23,36 +25,80 @@ Result<std::vector<int32_t>> FromTokens(const core::Request& request,
 
 }  // namespace
 
-Result<std::vector<int32_t>> PromptBuilder::Build(
-    const core::Request& request) const {
-  const std::string param = request.chat ? "messages" : "prompt";
-  std::vector<int32_t> tokens;
-  if (!request.prompt_tokens.empty()) {
-    ASSIGN_OR_RETURN(tokens, FromTokens(request, tokenizer->vocabulary()));
-  } else if (!request.chat) {
-    // A raw prompt is the caller's own text, markers included.
-    tokens = tokenizer->Encode({{request.prompt, true}}, true);
-  } else if (chat_template == nullptr) {
+core::ThinkingModes PromptBuilder::modes() const {
+  core::ThinkingModes modes;
+  if (thinking.how != Switch::kNone) {
+    modes.automatic = thinking.how == Switch::kWord;
+    modes.usual = *thinking.usual ? core::Thinking::kOn : core::Thinking::kOff;
+  } else if (thinking.usual) {
+    modes.off = false;
+    modes.usual = core::Thinking::kOn;
+  } else {
+    modes.on = thinking.marks.has_value();
+  }
+  return modes;
+}
+
+tokenizer::RenderInput PromptBuilder::InputOf(
+    const core::Request& request, std::optional<core::Thinking> told) const {
+  tokenizer::RenderInput input;
+  for (const core::Message& m : request.messages) {
+    input.messages.push_back({std::string(Name(m.role)), m.content});
+  }
+  input.add_generation_prompt =
+      request.messages.empty() ||
+      request.messages.back().role != core::Role::kAssistant;
+  if (now) input.now = now();
+  if (told == modes().usual || !told || told == core::Thinking::kAuto) {
+    return input;  // the request has its word for "auto" in it
+  }
+  if (thinking.how == Switch::kVariable) {
+    input.extra["enable_thinking"] = told == core::Thinking::kOn;
+  } else if (thinking.how == Switch::kWord) {
+    const auto last =
+        std::find_if(input.messages.rbegin(), input.messages.rend(),
+                     [](const auto& m) { return m.role == "user"; });
+    if (last != input.messages.rend() && !core::ThinkingSaid(last->content)) {
+      last->content.append(" ").append(core::kNoThinkWord);
+    }
+  }
+  return input;
+}
+
+Result<Prompt> PromptBuilder::Render(const core::Request& request,
+                                     std::optional<core::Thinking> told) const {
+  if (chat_template == nullptr) {
     return Error{ErrorCode::kUnsupported,
                  "this model's file has no chat template; use /v1/completions",
                  "messages"};
-  } else {
-    tokenizer::RenderInput input;
-    for (const core::Message& m : request.messages) {
-      input.messages.push_back({std::string(Name(m.role)), m.content});
-    }
-    input.add_generation_prompt =
-        request.messages.empty() ||
-        request.messages.back().role != core::Role::kAssistant;
-    if (now) input.now = now();
-    auto spans = chat_template->Render(input);
-    if (!spans) {
-      Error error = std::move(spans).error();
-      error.param = param;
-      return error;
-    }
-    tokens = tokenizer->Encode(*spans, true);
   }
+  auto spans = chat_template->Render(InputOf(request, told));
+  if (!spans) {
+    Error error = std::move(spans).error();
+    error.param = "messages";
+    return error;
+  }
+  Prompt prompt;
+  prompt.tokens = tokenizer->Encode(*spans, true);
+  prompt.in_thought =
+      thinking.marks && tokenizer::EndsInThought(*thinking.marks, *spans);
+  return prompt;
+}
+
+Result<Prompt> PromptBuilder::Build(const core::Request& request,
+                                    std::optional<core::Thinking> told) const {
+  const std::string param = request.chat ? "messages" : "prompt";
+  Prompt prompt;
+  if (!request.prompt_tokens.empty()) {
+    ASSIGN_OR_RETURN(prompt.tokens,
+                     FromTokens(request, tokenizer->vocabulary()));
+  } else if (!request.chat) {
+    // A raw prompt is the caller's own text, markers included.
+    prompt.tokens = tokenizer->Encode({{request.prompt, true}}, true);
+  } else {
+    ASSIGN_OR_RETURN(prompt, Render(request, told));
+  }
+  const std::vector<int32_t>& tokens = prompt.tokens;
   const int room = context_tokens_max - 1;
   if (static_cast<int>(tokens.size()) > room) {
     return Error{ErrorCode::kInvalidArgument,
@@ -67,7 +113,7 @@ Result<std::vector<int32_t>> PromptBuilder::Build(
                  "the prompt is empty, and this model has no begin token",
                  param};
   }
-  return tokens;
+  return prompt;
 }
 
 // SentencePiece puts a space in front of a text: that is the text's own, if it

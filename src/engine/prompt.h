@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,10 +19,18 @@
 #include "base/result.h"
 #include "core/backend.h"
 #include "core/request.h"
+#include "core/thinking.h"
 #include "tokenizer/chat_template.h"
+#include "tokenizer/thinking.h"
 #include "tokenizer/tokenizer.h"
 
 namespace aio::engine {
+
+// The tokens that a model is given, and where its answer begins.
+struct Prompt {
+  std::vector<int32_t> tokens;
+  bool in_thought = false;
+};
 
 struct PromptBuilder {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
@@ -30,10 +39,16 @@ struct PromptBuilder {
   int context_tokens_max = 0;
   // The date and time that a template may write; empty: 1970.
   std::function<std::chrono::local_seconds()> now;
+  tokenizer::ThinkingStyle thinking = {};
 
   // Not empty, and at least one token short of the context. kInvalidArgument
   // naming `messages` or `prompt`; kUnsupported if there is no template.
-  Result<std::vector<int32_t>> Build(const core::Request& request) const;
+  // `told`: whether to think; absent, or what the model does unless told, and
+  // the prompt is as the template has it.
+  Result<Prompt> Build(const core::Request& request,
+                       std::optional<core::Thinking> told) const;
+  // What the model can be told.
+  core::ThinkingModes modes() const;
   // Ids of `text` as the answer that follows a prompt: no control tokens, and
   // no space in front that is not its own.
   std::vector<int32_t> AnswerTokens(std::string_view text) const;
@@ -41,19 +56,25 @@ struct PromptBuilder {
   // or two are the same.
   Result<std::vector<int32_t>> LabelTokens(
       const std::vector<std::string>& labels) const;
+
+ private:
+  tokenizer::RenderInput InputOf(const core::Request& request,
+                                 std::optional<core::Thinking> told) const;
+  Result<Prompt> Render(const core::Request& request,
+                        std::optional<core::Thinking> told) const;
 };
 
-// A prompt's tokens, remembered between Peek and Start.
+// A prompt, remembered between Peek and Start.
 class PreparedPrompt : public core::Prepared {
  public:
-  PreparedPrompt(std::string variant, std::vector<int32_t> tokens)
-      : variant_(std::move(variant)), tokens_(std::move(tokens)) {}
+  PreparedPrompt(std::string variant, Prompt prompt)
+      : variant_(std::move(variant)), prompt_(std::move(prompt)) {}
   const std::string& variant() const { return variant_; }
-  const std::vector<int32_t>& tokens() const { return tokens_; }
+  const Prompt& prompt() const { return prompt_; }
 
  private:
   std::string variant_;
-  std::vector<int32_t> tokens_;
+  Prompt prompt_;
 };
 
 }  // namespace aio::engine

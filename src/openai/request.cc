@@ -318,6 +318,44 @@ Result<void> ReadStream(Fields* fields, Parsed* parsed) {
   return inner.Finish();
 }
 
+// As vLLM, SGLang and llama-server take it, and as others do at the top.
+Result<void> ReadThinking(Fields* fields, Request* request) {
+  const auto read = [&](Fields* from, const char* key) {
+    bool on = false;
+    if (from->Get(key) == nullptr) return;
+    from->Bool(key, &on);
+    const auto said = on ? core::Thinking::kOn : core::Thinking::kOff;
+    if (request->thinking.value_or(said) != said) {
+      from->Fail(ErrorCode::kInvalidArgument, key,
+                 "says another thing than 'enable_thinking'");
+    }
+    request->thinking = said;
+  };
+  read(fields, "enable_thinking");
+  const json::object* object = fields->Object("chat_template_kwargs");
+  if (object == nullptr) return {};
+  Fields inner(*object, "chat_template_kwargs.");
+  read(&inner, "enable_thinking");
+  return inner.Finish();
+}
+
+// What the last words of the last message say of it, if that is the user's.
+Result<void> ReadThinkingInText(Request* request) {
+  const Message& last = request->messages.back();
+  if (last.role != Role::kUser) return {};
+  const auto said = core::ThinkingSaid(last.content);
+  if (!said) return {};
+  if (request->thinking.value_or(*said) != *said) {
+    return Invalid(
+        "'enable_thinking' and the end of the last message say "
+        "different things",
+        "enable_thinking");
+  }
+  request->thinking_in_text = !request->thinking;
+  request->thinking = said;
+  return {};
+}
+
 std::vector<std::string> LabelNames() {
   return {core::kLabelNames.begin(), core::kLabelNames.end()};
 }
@@ -399,13 +437,16 @@ Result<void> ReadBody(const json::object& body, Kind kind, const Limits& limits,
                  "safety_identifier", "prompt_cache_key",
                  "prompt_cache_retention", "parallel_tool_calls"});
   const auto streamed = ReadStream(&fields, parsed);
+  const auto thinking = chat ? ReadThinking(&fields, &request) : Result<void>();
   const json::object* hints = fields.Object("aio");
   RETURN_IF_ERROR(fields.Finish());
   RETURN_IF_ERROR(streamed);
+  RETURN_IF_ERROR(thinking);
   RETURN_IF_ERROR(ReadHints(hints, &request.hints));
   RETURN_IF_ERROR(ReadStop(stop, limits, &request));
-  return chat ? ReadMessages(input, limits, &request)
-              : ReadPrompt(input, &request);
+  if (!chat) return ReadPrompt(input, &request);
+  RETURN_IF_ERROR(ReadMessages(input, limits, &request));
+  return ReadThinkingInText(&request);
 }
 
 }  // namespace

@@ -8,7 +8,9 @@
 // content a string or text parts, joined by a line break), prompt (a string or
 // token ids), max_completion_tokens, max_tokens, n, stop, temperature, top_p,
 // top_k, min_p, repetition_penalty, presence_penalty, frequency_penalty, seed,
-// logprobs, top_logprobs, stream, stream_options.include_usage, aio.
+// logprobs, top_logprobs, stream, stream_options.include_usage,
+// enable_thinking, chat_template_kwargs.enable_thinking, aio; and the words
+// /think, /no_think and /auto_think at the end of a user's last message.
 //
 // Accepted without effect: user, metadata, store, service_tier,
 // safety_identifier, prompt_cache_key, prompt_cache_retention,

@@ -112,6 +112,63 @@ TEST(RequestTest, JoinsTextPartsAndMapsDeveloperToSystem) {
   EXPECT_EQ(parsed.request.messages[2].role, core::Role::kAssistant);
 }
 
+TEST(RequestTest, ReadsWhetherToThink) {
+  using core::Thinking;
+  struct Case {
+    const char* content;
+    const char* fields;
+    std::optional<Thinking> thinking;
+    bool in_text;
+  };
+  for (const Case& c : std::initializer_list<Case>{
+           {"hi", R"("n":1)", std::nullopt, false},
+           {"hi", R"("enable_thinking":true)", Thinking::kOn, false},
+           {"hi", R"("enable_thinking":null)", std::nullopt, false},
+           {"hi", R"("chat_template_kwargs":{})", std::nullopt, false},
+           {"hi", R"("chat_template_kwargs":{"enable_thinking":false})",
+            Thinking::kOff, false},
+           {"hi",
+            R"("enable_thinking":false,)"
+            R"("chat_template_kwargs":{"enable_thinking":false})",
+            Thinking::kOff, false},
+           {"hi /no_think", R"("n":1)", Thinking::kOff, true},
+           {"hi\\n/think \\n", R"("n":1)", Thinking::kOn, true},
+           {"/auto_think", R"("n":1)", Thinking::kAuto, true},
+           {"hi /no_think", R"("enable_thinking":false)", Thinking::kOff,
+            false},
+           {"see /usr/share/think", R"("n":1)", std::nullopt, false},
+           {"/no_think, please", R"("n":1)", std::nullopt, false},
+           {"hi /No_Think", R"("n":1)", std::nullopt, false}}) {
+    const Parsed parsed = Good(
+        Kind::kChat, R"({"model":"m","messages":[{"role":"user","content":")" +
+                         std::string(c.content) + "\"}]," + c.fields + "}");
+    EXPECT_EQ(parsed.request.thinking, c.thinking) << c.content << c.fields;
+    EXPECT_EQ(parsed.request.thinking_in_text, c.in_text) << c.content;
+    EXPECT_FALSE(parsed.request.messages[0].content.empty());
+  }
+}
+
+TEST(RequestTest, OnlyTheUsersLastMessageSaysWhetherToThink) {
+  const Parsed parsed = Good(
+      Kind::kChat,
+      R"({"model":"m","messages":[{"role":"user","content":"a /no_think"},)"
+      R"({"role":"assistant","content":"b /think"},)"
+      R"({"role":"user","content":"c"},)"
+      R"({"role":"assistant","content":"d /think"}]})");
+  EXPECT_FALSE(parsed.request.thinking);
+}
+
+TEST(RequestTest, RefusesContradictionsAboutThinking) {
+  EXPECT_EQ(BadParam(R"("enable_thinking":true,)"
+                     R"("chat_template_kwargs":{"enable_thinking":false})"),
+            "chat_template_kwargs.enable_thinking");
+  EXPECT_EQ(Bad(Kind::kChat, R"({"model":"m","enable_thinking":true,)"
+                             R"("messages":[{"role":"user",)"
+                             R"("content":"a /no_think"}]})")
+                .param,
+            "enable_thinking");
+}
+
 TEST(RequestTest, NamesTheMessageAndPartAtFault) {
   const auto param = [](const std::string& message) {
     return Bad(Kind::kChat, R"({"model":"m","messages":[{"role":"user",)"
@@ -184,6 +241,12 @@ TEST(RequestTest, NamesTheFieldOutsideItsRange) {
            {"stream_options", R"("stream_options":{"include_usage":true})"},
            {"stream_options.include_usage",
             R"("stream":true,"stream_options":{"include_usage":1})"},
+           {"enable_thinking", R"("enable_thinking":"yes")"},
+           {"chat_template_kwargs", R"("chat_template_kwargs":true)"},
+           {"chat_template_kwargs.enable_thinking",
+            R"("chat_template_kwargs":{"enable_thinking":1})"},
+           {"chat_template_kwargs.thinking",
+            R"("chat_template_kwargs":{"thinking":true})"},
            {"aio", R"("aio":3)"},
            {"aio.quality", R"("aio":{"quality":2})"},
            {"aio.intent", R"("aio":{"intent":"maths"})"},

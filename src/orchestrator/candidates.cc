@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/candidates.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -40,6 +41,14 @@ Error NotDeterministic(const core::Variant& variant) {
           "aio.deterministic"};
 }
 
+Error CannotBeTold(const core::Variant& variant, core::Thinking said) {
+  return {ErrorCode::kInvalidArgument,
+          "'" + variant.name + "' " +
+              (said == core::Thinking::kOn ? "cannot think" : "always thinks") +
+              ": name another variant, or leave out enable_thinking",
+          "enable_thinking"};
+}
+
 // Why `variant` cannot serve at all; nothing about the expected answer.
 std::optional<Error> Unfit(const core::Variant& variant, const Flight& flight,
                            const Flight::Option& option, bool healthy) {
@@ -53,6 +62,10 @@ std::optional<Error> Unfit(const core::Variant& variant, const Flight& flight,
   }
   if (flight.request->hints.deterministic && !variant.deterministic) {
     return NotDeterministic(variant);
+  }
+  const std::optional<core::Thinking> said = flight.request->thinking;
+  if (!flight.request->thinking_in_text && !variant.thinking.Can(said)) {
+    return CannotBeTold(variant, *said);
   }
   if (option.dropped) return option.dropped;
   if (!option.peeked) {
@@ -78,8 +91,15 @@ cost::Estimate EstimateOf(const core::Variant& variant,
   question.variant = variant.name;
   question.prompt_tokens = option.size.tokens;
   question.cached_tokens = option.size.cached_tokens;
+  // A backend that cannot tell has what the exchange before left there.
+  if (!option.size.exact && flight.earlier &&
+      flight.earlier->variant == option.variant) {
+    question.cached_tokens =
+        std::max(question.cached_tokens, flight.earlier->prompt_tokens);
+  }
   question.max_tokens = flight.request->max_tokens;
   question.output_tokens = flight.output_tokens;
+  question.thinking = option.thinking;
   question.intent = &flight.intent;
   question.bytes_per_token = variant.bytes_per_token;
   return learner.Of(question);
@@ -111,6 +131,8 @@ policy::Input Candidates(const std::vector<core::Variant>& variants,
     const core::Variant& variant = variants[option.variant];
     policy::Candidate c;
     c.variant = variant.name;
+    c.thinking = option.thinking;
+    c.usual = option.usual;
     c.bytes_per_token = variant.bytes_per_token;
     c.context_tokens_max = variant.context_tokens_max;
     c.view =

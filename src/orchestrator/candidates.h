@@ -19,7 +19,8 @@ namespace aio::orchestrator {
 
 // One candidate per option, in their order, and the reason for each that is
 // unfit (also left in Flight::Option::unfit). A variant is unfit if the request
-// names another one, or wants a deterministic one and it is none, its peek or
+// names another one, or wants a deterministic one and it is none, or says of
+// thinking what it cannot do, its peek or
 // an attempt on it failed, it is unhealthy, or the request does not fit its
 // context: prompt and expected answer, so that a long answer goes where there
 // is room. Where that leaves nobody, room for the prompt and one token is

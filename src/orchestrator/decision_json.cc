@@ -77,7 +77,6 @@ void Fields(Visit&& visit, auto& v, const core::Snapshot*) {
 template <typename Visit>
 void Fields(Visit&& visit, auto& c, const policy::Candidate*) {
   visit("unfit", c.unfit);
-  visit("asleep", c.asleep);
   visit("bytes_per_token", c.bytes_per_token);
   visit("context_tokens_max", c.context_tokens_max);
   visit("estimate", c.estimate);
@@ -221,6 +220,20 @@ std::optional<size_t> NumberOf(const json::object& object, const char* key,
   return std::nullopt;
 }
 
+// These are written only where they say something; the first logs of version 1
+// have none of them.
+bool MoreIn(const json::object& object, policy::Candidate* c) {
+  if (object.contains("thinking")) {
+    const auto at = NumberOf(object, "thinking", core::kThinkingNames);
+    if (!at) return false;
+    c->thinking = static_cast<core::Thinking>(*at);
+  }
+  const json::value* usual = object.if_contains("usual");
+  const json::value* asleep = object.if_contains("asleep");
+  return (usual == nullptr || In(*usual, &c->usual)) &&
+         (asleep == nullptr || In(*asleep, &c->asleep));
+}
+
 Error Wrong(const char* what) {
   return {ErrorCode::kCorrupt,
           std::string("no ") + what +
@@ -243,6 +256,9 @@ json::object ToJson(const policy::Input& input) {
   json::array candidates;
   for (const policy::Candidate& c : input.candidates) {
     json::object one = {{"variant", Text(c.variant)}};
+    if (c.thinking) one["thinking"] = Text(core::Name(*c.thinking));
+    if (!c.usual) one["usual"] = false;
+    if (c.asleep) one["asleep"] = true;
     for (auto& [name, value] : OutFields(c)) one[name] = std::move(value);
     candidates.push_back(std::move(one));
   }
@@ -276,6 +292,7 @@ Result<std::unique_ptr<KeptInput>> InputOf(const json::object& object) {
       return Wrong("candidate");
     }
     c.variant = kept->names[i];
+    if (!MoreIn(candidates[i].get_object(), &c)) return Wrong("candidate");
     input.candidates.push_back(std::move(c));
   }
   return kept;

@@ -17,12 +17,17 @@ json::string Text(std::string_view text) {
 }
 
 json::object RoundOf(const Round& round) {
-  return {{"input", ToJson(round.input)}, {"decision", ToJson(round.decision)}};
+  json::object out = {{"input", ToJson(round.input)},
+                      {"decision", ToJson(round.decision)}};
+  if (round.held) out["held"] = true;
+  return out;
 }
 
 json::object Ending(const LogEntry& entry) {
   const core::Usage& usage = entry.outcome.usage;
+  const auto& thinking = entry.flight->thinking;
   return {{"variant", Text(entry.variant)},
+          {"thinking", Text(thinking ? core::Name(*thinking) : "")},
           {"error", Text(entry.error ? CodeName(*entry.error) : "")},
           {"attempts", entry.flight->attempts},
           {"total_ns", entry.total.count()},
@@ -57,6 +62,7 @@ std::string DecisionLine(const LogEntry& entry) {
       {"policy", Text(entry.policy)},
       {"pinned", flight.pinned >= 0},
       {"strategy_named", flight.request->hints.strategy.has_value()},
+      {"earlier", Text(entry.earlier)},
       {"probe", Text(Name(flight.probe))},
       {"probe_ns", flight.probing.count()},
       {"seed", flight.seed},

@@ -21,6 +21,7 @@ struct LogEntry {
   const Flight* flight = nullptr;
   std::string_view policy;
   std::string_view variant;  // that answered; empty if none
+  std::string_view earlier;  // of the exchange it goes on from; empty if none
   core::Outcome outcome;     // of the last attempt
   std::optional<ErrorCode> error;
   Duration total{};  // from Handle

@@ -3,6 +3,7 @@
 // A larger variant takes over from one that is failing (docs/escalation.md).
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "base/log.h"
@@ -11,8 +12,8 @@
 
 namespace aio::orchestrator {
 
-// Who would take over from that candidate: the largest that is fit. -1: nobody,
-// or nobody may.
+// Who would take over from that candidate: the largest that is fit, thinking or
+// not as that one does, if it can. -1: nobody, or nobody may.
 int Orchestrator::Impl::LargerThan(const Flight& flight,
                                    const policy::Input& input,
                                    int chosen) const {
@@ -21,11 +22,20 @@ int Orchestrator::Impl::LargerThan(const Flight& flight,
                    request.choices == 1 &&
                    request.hints.escalate.value_or(true);
   if (!may) return -1;
-  const int largest = policy::LargestFit(input);
-  const auto bytes = [&](int candidate) {
-    return input.candidates[static_cast<size_t>(candidate)].bytes_per_token;
+  const policy::Candidate& now = input.candidates[static_cast<size_t>(chosen)];
+  const auto rank = [&](const policy::Candidate& c) {
+    return std::tuple(c.bytes_per_token, c.thinking == now.thinking, c.usual);
   };
-  return bytes(largest) > bytes(chosen) ? largest : -1;
+  int best = -1;
+  for (size_t i = 0; i < input.candidates.size(); ++i) {
+    const policy::Candidate& c = input.candidates[i];
+    if (!c.unfit.empty() || c.bytes_per_token <= now.bytes_per_token) continue;
+    if (best < 0 ||
+        rank(c) > rank(input.candidates[static_cast<size_t>(best)])) {
+      best = static_cast<int>(i);
+    }
+  }
+  return best;
 }
 
 // What an attempt needs so that another may take over from it, and one that
@@ -48,8 +58,11 @@ std::shared_ptr<const core::Request> Orchestrator::Impl::AddEscalation(
   Watch::Options options;
   options.margin_min = options_.escalation.margin_min;
   options.tokens = options_.escalation.tokens;
-  options.after_shown = request.hints.escalate.value_or(false) &&
-                        parts_.variants[larger.variant].resumes;
+  // Behind what was shown it is too late to think.
+  const core::Variant& variant = parts_.variants[larger.variant];
+  options.after_shown =
+      request.hints.escalate.value_or(false) && variant.resumes &&
+      (!variant.thinking.on || larger.thinking == core::Thinking::kOff);
   attempt->watch = std::make_unique<Watch>(options, request);
   attempt->failing = [weak = weak_from_this(), flight,
                       number = flight->attempts] {

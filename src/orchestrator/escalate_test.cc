@@ -276,19 +276,40 @@ TEST_F(EscalationTest, TheClientSeesTheLogProbabilitiesItAskedFor) {
 
 TEST_F(EscalationTest, ABackendWithoutLogProbabilitiesIsNotHeldUp) {
   Build();
-  for (const auto& request : {Ask("a"), Plain("b")}) {
+  auto sink = Handle(Ask("a"));
+  run(0).sink->OnDelta({});
+  run(0).sink->OnDelta({.text = "a"});
+  EXPECT_EQ(sink->text, "");
+  run(0).sink->OnDelta({.text = "b"});
+  EXPECT_EQ(sink->text, "ab");
+  run(0).Finish();
+  executor_.Run();
+  EXPECT_TRUE(sink->ok());
+  EXPECT_EQ(runs(), 1u);
+}
+
+TEST_F(EscalationTest, ThoughtsAreShownAndThenNobodyTakesOver) {
+  Build();
+  for (const auto& request : {Ask("a"), Allowed("b")}) {
     auto sink = Handle(request);
     auto& now = backend_->runs.back();
-    now.sink->OnDelta({});
-    now.sink->OnDelta({.text = "a"});
-    EXPECT_EQ(sink->text, "");
-    now.sink->OnDelta({.text = "b"});
-    EXPECT_EQ(sink->text, "ab");
+    now.sink->OnDelta({.reasoning = "well"});
+    EXPECT_FALSE(sink->served);
+    now.sink->OnDelta({.reasoning = "so"});
+    EXPECT_TRUE(sink->served);
+    Words(&now, 40, 0.0);
+    EXPECT_EQ(sink->text.size(), 80u);
     now.Finish();
     executor_.Run();
-    EXPECT_TRUE(sink->ok());
   }
   EXPECT_EQ(runs(), 2u);
+  auto sink = Handle(Plain("c"));
+  run(2).sink->OnDelta({.reasoning = "well"});
+  run(2).sink->OnDelta({.reasoning = "so"});
+  Words(&run(2), 4, 0.0);
+  ASSERT_EQ(runs(), 4u) << "nothing was shown";
+  EXPECT_EQ(run(3).plan.draft_text, "w w w w ");
+  run(3).Finish(0);
 }
 
 TEST_F(EscalationTest, ACancelMeanwhileEndsIt) {

@@ -19,7 +19,9 @@
 #include "core/backend.h"
 #include "core/intent.h"
 #include "core/request.h"
+#include "core/thinking.h"
 #include "orchestrator/answer.h"
+#include "orchestrator/conversations.h"
 #include "orchestrator/orchestrator.h"
 #include "policy/policy.h"
 
@@ -28,7 +30,7 @@ namespace aio::orchestrator {
 // Who told the intent. A request counts in exactly one of these.
 enum class ProbeState : uint8_t {
   kPinned,    // the request names its intent or its variant
-  kSticky,    // its session was decided before (not yet)
+  kSticky,    // its conversation's was told before
   kText,      // the text probe was enough, or all there is
   kModel,     // the model probe answered
   kSkipped,   // no probe was consulted
@@ -41,6 +43,7 @@ std::string_view Name(ProbeState state);
 struct Round {
   policy::Input input;  // candidates' names point into the variants
   policy::Decision decision;
+  bool held = false;  // by a tool loop: not the policy's
 };
 
 struct Flight {
@@ -48,7 +51,9 @@ struct Flight {
 
   // A candidate for this request.
   struct Option {
-    size_t variant = 0;   // whose answer it would be
+    size_t variant = 0;                      // whose answer it would be
+    std::optional<core::Thinking> thinking;  // absent: nothing to tell
+    bool usual = true;    // what the variant does unless told
     bool peeked = false;  // `size` is known
     core::PromptSize size;
     std::optional<Error> dropped;  // its peek or an attempt on it failed
@@ -73,6 +78,9 @@ struct Flight {
   uint64_t probe_number = 0;  // tells a late answer from the awaited one
   int pinned = -1;            // the variant the request names
 
+  ConversationKeys conversation;
+  std::optional<Exchange> earlier;  // that it goes on from, if it is known
+
   std::vector<Option> options;  // [candidate]
   int peeks_missing = 0;
   double random = 0;
@@ -88,6 +96,7 @@ struct Flight {
 
   int chosen = -1;   // the candidate that runs, or ran last
   int variant = -1;  // its
+  std::optional<core::Thinking> thinking;  // of it
   int attempts = 0;
   Time started{};                   // of the attempt
   std::string reason;               // of the decision that runs

@@ -192,6 +192,8 @@ void Guard::Begin() {
   };
   core::Plan plan;
   plan.variant = variants_[reference_].name;
+  plan.thinking =
+      variants_[reference_].thinking.For(run_->sample.request->thinking);
   plan.strategy = core::Strategy::kAuto;
   plan.intent = run_->sample.label;
   backend().Start(run_->sample.request, std::move(plan),

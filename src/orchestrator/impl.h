@@ -18,6 +18,7 @@
 
 #include "base/random.h"
 #include "cost/learner.h"
+#include "orchestrator/conversations.h"
 #include "orchestrator/flight.h"
 #include "orchestrator/guard.h"
 #include "orchestrator/ledger.h"
@@ -55,7 +56,10 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   // Sense.
   Result<void> Admit(const FlightPtr& flight);
   Result<int> Pinned(const core::Request& request) const;
+  void AddOptions(Flight* flight) const;
+  void Recall(Flight* flight);
   void Sense(Flight* flight);
+  void AskText(Flight* flight) const;
 
   // Peek.
   void Peek(const FlightPtr& flight);
@@ -69,8 +73,10 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
                   const core::Intent& intent) const;
   void LearnTraffic(const Flight& flight, const policy::Input& input,
                     const policy::Decision& decision);
+  bool Prices() const;
   void AddPrices(const Flight& flight, policy::Input* input) const;
   void CountExpected(const policy::Input& input, int chosen) const;
+  int Held(const Flight& flight, const policy::Input& input) const;
   policy::Decision Decide(const Flight& flight,
                           const policy::Input& input) const;
   void Explain(const FlightPtr& flight, const policy::Input& input,
@@ -84,6 +90,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void DropProbe(const Flight& flight);
 
   // Run and learn.
+  void CountConversation(const Flight& flight, size_t variant) const;
   void Start(const FlightPtr& flight, const policy::Input& input,
              const policy::Decision& decision);
   void Ended(const FlightPtr& flight, const End& end);
@@ -95,6 +102,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void Refuse(const FlightPtr& flight, Error error);
   void Finish(const FlightPtr& flight, const core::Outcome& outcome,
               std::optional<ErrorCode> error);
+  void Keep(const Flight& flight, const core::Outcome& outcome);
   void Count(const Flight& flight, std::optional<ErrorCode> error,
              Duration total);
 
@@ -118,6 +126,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   Ledger ledger_;
   Loads loads_;
   Traffic traffic_;
+  Conversations conversations_;
   TurnedAway turned_away_;
   std::atomic<int> retry_seconds_ = 1;
   const std::shared_ptr<Guard> guard_;     // null: off

@@ -53,6 +53,7 @@ std::vector<cost::ModelLoad> Loads::DeviceNow(size_t device, Time now) const {
     cost::Load load;
     load.tokens_left =
         std::max({1.0, entry.tokens - said, kTail * entry.tokens});
+    load.coarse = entry.at.coarse;
     load.context_tokens = entry.prompt_tokens + said;
     load.prefill_seconds = said > 0 ? 0 : entry.prefill_seconds;
     models[entry.at.model].loads.push_back(load);

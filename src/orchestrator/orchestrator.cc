@@ -19,6 +19,18 @@ std::vector<std::string> Names(const std::vector<core::Variant>& variants) {
   return names;
 }
 
+// Lengths measured of a variant are of what it does unless told.
+core::LengthTable LengthsOf(const Parts& parts) {
+  core::LengthTable lengths = parts.lengths;
+  for (const core::Variant& v : parts.variants) {
+    const auto row = parts.lengths.find(v.name);
+    if (!v.thinking.usual || row == parts.lengths.end()) continue;
+    lengths.try_emplace(core::ThinkingRow(v.name, *v.thinking.usual),
+                        row->second);
+  }
+  return lengths;
+}
+
 int IndexOf(const std::vector<core::Variant>& variants,
             const std::string& name) {
   for (size_t i = 0; i < variants.size(); ++i) {
@@ -38,6 +50,7 @@ void Orchestrator::Impl::Handle(const FlightPtr& flight) {
     return Refuse(flight, std::move(admitted).error());
   }
   if (guard_) guard_->InFlight(flights_.size());
+  Recall(flight.get());
   Sense(flight.get());
   Peek(flight);
 }
@@ -58,7 +71,8 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   const policy::Decision decision = Decide(*flight, input);
   flight->deciding += parts_.executor->Now() - begun;
   if (parts_.decision_log && !flight->explained) {
-    flight->rounds.push_back({input, decision});
+    flight->rounds.push_back(
+        {input, decision, flight->pinned < 0 && Held(*flight, input) >= 0});
   }
   if (decision.ask && input.can_ask) return Ask(flight);
   if (flight->explained) return Explain(flight, input, decision);
@@ -78,9 +92,13 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
 
 void Orchestrator::Impl::AddQuality(policy::Candidate* candidate,
                                     const core::Intent& intent) const {
-  candidate->quality =
-      core::ExpectedQuality(parts_.quality, candidate->variant, intent);
-  const auto row = parts_.quality.find(candidate->variant);
+  std::string name(candidate->variant);
+  if (candidate->thinking) {
+    std::string told = core::ThinkingRow(name, *candidate->thinking);
+    if (parts_.quality.count(told) > 0) name = std::move(told);
+  }
+  candidate->quality = core::ExpectedQuality(parts_.quality, name, intent);
+  const auto row = parts_.quality.find(name);
   if (row == parts_.quality.end()) return;
   for (size_t label = 0; label < core::kLabels; ++label) {
     if (!row->second[label]) continue;
@@ -103,11 +121,15 @@ void Orchestrator::Impl::LearnTraffic(const Flight& flight,
   traffic_.Add(good, input.candidates[chosen].estimate);
 }
 
+// Whether anybody who decides weighs costs.
+bool Orchestrator::Impl::Prices() const {
+  return parts_.policy->prices() || (parts_.shadow && parts_.shadow->prices());
+}
+
 // Of those that may be chosen, if the policy looks at it.
 void Orchestrator::Impl::AddPrices(const Flight& flight,
                                    policy::Input* input) const {
-  const bool shadow = parts_.shadow && parts_.shadow->prices();
-  if (!parts_.policy->prices() && !shadow) return;
+  if (!Prices()) return;
   const Time now = parts_.executor->Now();
   const std::vector<bool> asleep = traffic_.Asleep(loads_.InFlight());
   for (size_t i = 0; i < input->candidates.size(); ++i) {
@@ -151,10 +173,7 @@ Result<void> Orchestrator::Impl::Admit(const FlightPtr& flight) {
     return Error{ErrorCode::kInvalidArgument,
                  "a request with this id is in flight", ""};
   }
-  flight->options.resize(parts_.variants.size());
-  for (size_t i = 0; i < flight->options.size(); ++i) {
-    flight->options[i].variant = i;
-  }
+  AddOptions(flight.get());
   flight->random = RandomUnit(parts_.random_seed, 0, flight->number);
   // 53 bits, so that a client whose numbers are doubles can send it back.
   flight->seed = request.sampling.seed.value_or(
@@ -162,6 +181,30 @@ Result<void> Orchestrator::Impl::Admit(const FlightPtr& flight) {
   flights_[flight->number] = flight;
   if (!request.id.empty()) by_id_[request.id] = flight->number;
   return {};
+}
+
+// One of each variant; and, where nobody has said whether to think and the
+// quality table knows what the variant reaches when it is told to do what it
+// does not do by itself, one of that.
+void Orchestrator::Impl::AddOptions(Flight* flight) const {
+  const core::Request& request = *flight->request;
+  const bool open = request.chat && !request.thinking && flight->pinned < 0;
+  for (size_t i = 0; i < parts_.variants.size(); ++i) {
+    const core::Variant& variant = parts_.variants[i];
+    const core::ThinkingModes& modes = variant.thinking;
+    Flight::Option option;
+    option.variant = i;
+    if (request.chat) option.thinking = modes.For(request.thinking);
+    flight->options.push_back(option);
+    if (!open || !modes.both() || !Prices()) continue;
+    const core::Thinking other = modes.other();
+    if (parts_.quality.count(core::ThinkingRow(variant.name, other)) == 0) {
+      continue;
+    }
+    option.thinking = other;
+    option.usual = false;
+    flight->options.push_back(option);
+  }
 }
 
 // The variant that the request names, as its model or as a hint; -1 for none.
@@ -191,20 +234,45 @@ Result<int> Orchestrator::Impl::Pinned(const core::Request& request) const {
   return IndexOf(parts_.variants, hint.empty() ? model : hint);
 }
 
+// The exchange that the request goes on from.
+void Orchestrator::Impl::Recall(Flight* flight) {
+  const core::Request& request = *flight->request;
+  if (!request.chat) return;
+  flight->conversation = KeysOf(request);
+  if (!flight->conversation.before) return;
+  const Exchange* earlier =
+      conversations_.Find(*flight->conversation.before, request.tenant);
+  if (earlier != nullptr) flight->earlier = *earlier;
+}
+
+void Orchestrator::Impl::AskText(Flight* flight) const {
+  if (!parts_.text_probe) return;
+  const Time begun = parts_.executor->Now();
+  const core::Intent intent = parts_.text_probe(*flight->request);
+  flight->probing = parts_.executor->Now() - begun;
+  flight->deciding += flight->probing;
+  if (!IsDistribution(intent)) return;
+  flight->intent = intent;
+  flight->probe = ProbeState::kText;
+}
+
 // The text probe speaks even where the variant is pinned: what a request wants
-// is also what its length is learned by.
+// is also what its length is learned by. What the model probe has told of a
+// conversation is not asked again; a tool's words tell nothing new.
 void Orchestrator::Impl::Sense(Flight* flight) {
   const core::Request& request = *flight->request;
+  const Exchange* earlier = flight->earlier ? &*flight->earlier : nullptr;
   if (request.hints.intent) {
     flight->intent = core::Intent::Pinned(*request.hints.intent);
-  } else if (parts_.text_probe) {
-    const Time begun = parts_.executor->Now();
-    const core::Intent intent = parts_.text_probe(request);
-    flight->probing = parts_.executor->Now() - begun;
-    flight->deciding += flight->probing;
-    if (IsDistribution(intent)) {
-      flight->intent = intent;
-      flight->probe = ProbeState::kText;
+  } else if (earlier != nullptr && request.tool_result) {
+    flight->intent = earlier->intent;
+    flight->probe = ProbeState::kSticky;
+  } else {
+    AskText(flight);
+    if (earlier != nullptr &&
+        earlier->intent.source == core::IntentSource::kModel) {
+      flight->intent = Sharpened(earlier->intent, flight->intent);
+      flight->probe = ProbeState::kSticky;
     }
   }
   if (parts_.length_probe) flight->output_tokens = parts_.length_probe(request);
@@ -219,10 +287,12 @@ Orchestrator::Impl::Impl(Parts parts, Options options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
       probe_variant_(IndexOf(parts_.variants, parts_.model_probe_variant)),
-      learner_(Names(parts_.variants), {.lengths = parts_.lengths}),
+      learner_(Names(parts_.variants), {.lengths = LengthsOf(parts_)}),
       ledger_(parts_.variants.size()),
       loads_(&parts_.costs),
       traffic_(&parts_.costs),
+      conversations_(
+          static_cast<size_t>(std::max(0, options_.conversations_max))),
       guard_(Guard::Make(parts_, options_.guard)) {
   CHECK(parts_.executor != nullptr && parts_.metrics != nullptr);
   CHECK(parts_.policy != nullptr && !parts_.variants.empty());

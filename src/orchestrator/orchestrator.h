@@ -30,6 +30,7 @@
 #include "core/length.h"
 #include "core/quality.h"
 #include "core/request.h"
+#include "core/thinking.h"
 #include "cost/step_cost.h"
 #include "policy/policy.h"
 
@@ -44,11 +45,13 @@ struct Explanation {
   std::string probe;  // the counted probe state: pinned, text, model, …
   // What sensing and deciding took, without peeks and the model probe.
   Duration deciding{};
+  std::optional<core::Thinking> thinking;  // absent: nothing to tell
   struct Candidate {
     std::string variant;
     std::string why;  // why or why not
     cost::Estimate estimate;
     std::optional<double> quality;  // expected, 0..1; absent: not known
+    std::optional<core::Thinking> thinking = {};
   };
   std::vector<Candidate> candidates;
 };
@@ -90,8 +93,10 @@ struct Parts {
   std::shared_ptr<const policy::Policy> policy;
   // Decides beside it, for aio_expected_*_total; null: none.
   std::shared_ptr<const policy::Policy> shadow;
-  core::QualityTable quality;        // may be empty
-  core::LengthTable lengths;         // may be empty
+  // Both may be empty. Rows of variants, and of what they can be told
+  // (core::ThinkingRow).
+  core::QualityTable quality;
+  core::LengthTable lengths;
   Costs costs;                       // may be empty
   TextProbe text_probe;              // may be empty
   LengthProbe length_probe;          // may be empty: lengths are expected
@@ -127,6 +132,9 @@ struct Options {
   Duration peek_deadline = std::chrono::seconds(5);
   GuardOptions guard;
   EscalationOptions escalation;
+  // Exchanges that the next message of their conversation may go on from; less
+  // than 200 bytes each.
+  int conversations_max = 4096;
 };
 
 class Orchestrator {

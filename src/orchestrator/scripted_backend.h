@@ -80,8 +80,9 @@ class ScriptedBackend : public core::Backend {
     return it == views.end() ? core::Snapshot{} : it->second;
   }
   void Peek(std::shared_ptr<const core::Request>, std::string_view variant,
-            PeekDone done) override {
+            std::optional<core::Thinking> thinking, PeekDone done) override {
     ++peeks;
+    told.push_back(thinking);
     if (hold_peeks) {
       held_peeks.push_back(std::move(done));
       return;
@@ -91,6 +92,7 @@ class ScriptedBackend : public core::Backend {
     core::PromptSize size;
     size.tokens = prompt_tokens;
     size.prepared = prepared;
+    size.exact = exact;
     done(size);
   }
   void Start(std::shared_ptr<const core::Request> request, core::Plan plan,
@@ -110,10 +112,12 @@ class ScriptedBackend : public core::Backend {
 
   std::map<std::string, core::Snapshot> views;
   int prompt_tokens = 10;
+  bool exact = true;
   std::shared_ptr<const core::Prepared> prepared;
   std::map<std::string, Error> peek_errors;
   bool hold_peeks = false;
   int peeks = 0;
+  std::vector<std::optional<core::Thinking>> told;  // [peek]
   std::vector<PeekDone> held_peeks;
   std::vector<Run> runs;
   std::vector<std::string> cancels;

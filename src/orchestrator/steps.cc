@@ -52,7 +52,8 @@ void Orchestrator::Impl::Peek(const FlightPtr& flight) {
           [flight, i, size](Impl* impl) { impl->Peeked(flight, i, size); });
     };
     const core::Variant& variant = parts_.variants[flight->options[i].variant];
-    variant.backend->Peek(flight->request, variant.name, std::move(done));
+    variant.backend->Peek(flight->request, variant.name,
+                          flight->options[i].thinking, std::move(done));
   }
   if (options_.peek_deadline > Duration::zero()) {
     parts_.executor->PostAt(
@@ -84,22 +85,42 @@ void Orchestrator::Impl::PeekedEnough(const FlightPtr& flight) {
 
 // ---- Decide -----------------------------------------------------------------
 
-// A request that names its variant leaves the policy nothing to choose; one
-// that names its strategy, not that.
+// The fit candidate that a tool loop stays with: it does not change its variant
+// or its mode before the model has had the tool's result. -1: none is.
+int Orchestrator::Impl::Held(const Flight& flight,
+                             const policy::Input& input) const {
+  if (!flight.request->tool_result || !flight.earlier) return -1;
+  int held = -1;
+  for (size_t i = 0; i < flight.options.size(); ++i) {
+    const Flight::Option& option = flight.options[i];
+    if (option.variant != flight.earlier->variant) continue;
+    if (!policy::Fit(input, static_cast<int>(i))) continue;
+    if (held < 0 || option.thinking == flight.earlier->thinking) {
+      held = static_cast<int>(i);
+    }
+  }
+  return held;
+}
+
+// A request that names its variant leaves the policy nothing to choose, nor
+// does a tool loop; one that names its strategy, not that.
 policy::Decision Orchestrator::Impl::Decide(const Flight& flight,
                                             const policy::Input& input) const {
   const std::optional<core::Strategy> named = flight.request->hints.strategy;
   policy::Decision decision;
-  if (flight.pinned < 0) {
+  const int held = flight.pinned < 0 ? Held(flight, input) : -1;
+  if (flight.pinned < 0 && held < 0) {
     decision = parts_.policy->Decide(input);
     decision.strategy = named.value_or(decision.strategy);
     return decision;
   }
   decision.strategy = named.value_or(decision.strategy);
-  const int option = flight.OptionOf(flight.pinned);
+  const int option = held >= 0 ? held : flight.OptionOf(flight.pinned);
   const bool fit = policy::Fit(input, option);
   decision.candidate = fit ? option : -1;
-  decision.reason = "the request names " + parts_.variants[flight.pinned].name;
+  decision.reason =
+      held >= 0 ? "tool loop"
+                : "the request names " + parts_.variants[flight.pinned].name;
   for (const policy::Candidate& c : input.candidates) {
     decision.why.push_back(c.unfit.empty() ? decision.reason : c.unfit);
   }
@@ -154,12 +175,14 @@ void Orchestrator::Impl::Explain(const FlightPtr& flight,
   explanation.reason = decision.reason;
   explanation.deciding = flight->deciding;
   if (decision.candidate >= 0) {
-    explanation.variant = input.candidates[decision.candidate].variant;
+    const policy::Candidate& chosen = input.candidates[decision.candidate];
+    explanation.variant = chosen.variant;
+    explanation.thinking = chosen.thinking;
   }
   for (size_t i = 0; i < input.candidates.size(); ++i) {
     const policy::Candidate& c = input.candidates[i];
-    explanation.candidates.push_back(
-        {std::string(c.variant), decision.why[i], c.estimate, c.quality});
+    explanation.candidates.push_back({std::string(c.variant), decision.why[i],
+                                      c.estimate, c.quality, c.thinking});
   }
   if (flight->asked) DropProbe(*flight);
   const auto explained = std::exchange(flight->explained, nullptr);
@@ -171,7 +194,8 @@ void Orchestrator::Impl::Explain(const FlightPtr& flight,
 
 bool Orchestrator::Impl::CanAsk(const Flight& flight) const {
   return parts_.model_probe && !flight.asked && flight.attempts == 0 &&
-         flight.probe != ProbeState::kPinned;
+         flight.probe != ProbeState::kPinned &&
+         flight.probe != ProbeState::kSticky;
 }
 
 void Orchestrator::Impl::Ask(const FlightPtr& flight) {
@@ -237,6 +261,16 @@ void Orchestrator::Impl::DropProbe(const Flight& flight) {
 
 // ---- Run --------------------------------------------------------------------
 
+void Orchestrator::Impl::CountConversation(const Flight& flight,
+                                           size_t variant) const {
+  if (!flight.earlier) return;
+  const bool stays = flight.earlier->variant == variant;
+  parts_.metrics->Add("aio_conversation_total",
+                      "Requests that go on from an exchange, by whether they "
+                      "stay with its variant",
+                      1, {{"to", stays ? "same" : "other"}});
+}
+
 void Orchestrator::Impl::Start(const FlightPtr& flight,
                                const policy::Input& input,
                                const policy::Decision& decision) {
@@ -250,6 +284,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   flight->stage = Stage::kRunning;
   flight->chosen = decision.candidate;
   flight->variant = variant;
+  flight->thinking = option.thinking;
   flight->reason = flight->only >= 0 ? flight->only_why : decision.reason;
   flight->started = parts_.executor->Now();
   CountAttempt(flight.get());
@@ -277,6 +312,7 @@ void Orchestrator::Impl::CountAttempt(Flight* flight) {
                         1,
                         {{"variant", name},
                          {"intent", std::string(flight->intent.BestName())}});
+    CountConversation(*flight, static_cast<size_t>(flight->variant));
   } else if (flight->only < 0) {
     parts_.metrics->Add("aio_failover_total",
                         "Attempts on another variant after one had failed", 1,
@@ -296,7 +332,8 @@ void Orchestrator::Impl::Send(const FlightPtr& flight, core::Strategy strategy,
                     flight->reason,
                     flight->seed,
                     flight->probing,
-                    variant.deterministic};
+                    variant.deterministic,
+                    flight->thinking};
   attempt.executor = parts_.executor;
   attempt.said = std::move(said);
   attempt.kept = flight->kept;
@@ -312,6 +349,7 @@ void Orchestrator::Impl::Send(const FlightPtr& flight, core::Strategy strategy,
   plan.variant = variant.name;
   plan.strategy = strategy;
   plan.seed = flight->seed;
+  plan.thinking = flight->thinking;
   const auto chosen = static_cast<size_t>(flight->chosen);
   plan.prepared = flight->options[chosen].size.prepared;
   if (flight->intent.source != core::IntentSource::kNone) {
@@ -353,6 +391,7 @@ core::Outcome Orchestrator::Impl::Learn(const Flight& flight, const End& end) {
   core::Outcome outcome;
   outcome.variant = name;
   outcome.intent = flight.intent.Best();
+  outcome.thinking = flight.thinking;
   outcome.choices = flight.request->choices;
   outcome.total = end.last - flight.started;
   if (end.first) outcome.to_first_token = *end.first - flight.started;
@@ -427,6 +466,7 @@ void Orchestrator::Impl::Finish(const FlightPtr& flight,
   flights_.erase(flight->number);
   if (guard_) guard_->InFlight(flights_.size());
   if (!flight->answer) return;  // an explanation is no traffic
+  if (!error) Keep(*flight, outcome);
   const Time now = parts_.executor->Now();
   const Duration total = now - flight->begun;
   if (error == ErrorCode::kOverloaded) {
@@ -442,10 +482,26 @@ void Orchestrator::Impl::Finish(const FlightPtr& flight,
   if (flight->variant >= 0) {
     entry.variant = parts_.variants[flight->variant].name;
   }
+  if (flight->earlier) {
+    entry.earlier = parts_.variants[flight->earlier->variant].name;
+  }
   entry.outcome = outcome;
   entry.error = error;
   entry.total = total;
   parts_.decision_log(DecisionLine(entry));
+}
+
+// For the conversation's next message.
+void Orchestrator::Impl::Keep(const Flight& flight,
+                              const core::Outcome& outcome) {
+  if (!flight.request->chat || flight.variant < 0) return;
+  Exchange exchange;
+  exchange.tenant = flight.request->tenant;
+  exchange.variant = static_cast<size_t>(flight.variant);
+  exchange.thinking = flight.thinking;
+  exchange.prompt_tokens = outcome.usage.prompt_tokens;
+  exchange.intent = flight.intent;
+  conversations_.Keep(flight.conversation.own, exchange);
 }
 
 void Orchestrator::Impl::Count(const Flight& flight,

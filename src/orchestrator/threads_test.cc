@@ -31,7 +31,7 @@ class ThreadedBackend : public core::Backend {
     return s;
   }
   void Peek(std::shared_ptr<const core::Request>, std::string_view,
-            PeekDone done) override {
+            std::optional<core::Thinking>, PeekDone done) override {
     executor_->Post([done] {
       core::PromptSize size;
       size.tokens = 5;

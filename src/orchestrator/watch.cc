@@ -38,9 +38,9 @@ Watch::Verdict Watch::Add(core::Delta* delta) {
   }
   if (failing) return Verdict::kFailing;
   Strip(delta);
-  texts_ += delta->text.empty() ? 0 : 1;
-  shown_ = shown_ || (streamed_ && mean_.count() >= options_.tokens) ||
-           (texts_ >= 2 && mean_.count() == 0);
+  texts_ += delta->text.empty() && delta->reasoning.empty() ? 0 : 1;
+  const bool blind = texts_ >= 2 && mean_.count() == 0;
+  shown_ = shown_ || (streamed_ && (blind || mean_.count() >= options_.tokens));
   return shown_ ? Verdict::kShow : Verdict::kHold;
 }
 
@@ -49,7 +49,7 @@ Watch::Verdict Watch::Add(core::Delta* delta) {
 bool Watch::Judge(const core::TokenLogprob& token) {
   if (!mean_.Add(token)) return false;
   const int count = mean_.count();
-  const bool past = streamed_ && count > options_.tokens;
+  const bool past = shown_ || (streamed_ && count > options_.tokens);
   if (past && !(options_.after_shown && resumable_)) return false;
   if (past && tokens_max_ && count >= *tokens_max_) return false;
   return count >= std::min(MeanMargin::kWindow, options_.tokens) && Failing();

@@ -48,9 +48,9 @@ class Watch {
   // no others.
   Watch(const Options& options, const core::Request& request);
 
-  // Takes the margins out of a delta. A backend that gives none is not held up:
-  // its second piece of text is shown, and it is never failing. REQUIRES: not
-  // failing.
+  // Takes the margins out of a delta. What has none, the answer of a backend
+  // that gives none or a thought, is not held up: its second piece is shown,
+  // and the answer is not failing any more. REQUIRES: not failing.
   Verdict Add(core::Delta* delta);
   // Whether an answer of which nothing was shown, and which is over, is failing
   // by what there is of it.
@@ -71,7 +71,7 @@ class Watch {
   const bool logprobs_;
   const int top_logprobs_;
   MeanMargin mean_;
-  int texts_ = 0;  // deltas with text
+  int texts_ = 0;  // deltas with text or thought
   bool shown_ = false;
   bool resumable_ = true;  // nothing was said beside the text
 };

@@ -2,6 +2,7 @@
 #include "policy/choice.h"
 
 #include <cstdio>
+#include <utility>
 
 namespace aio::policy {
 
@@ -17,8 +18,10 @@ int LargestFit(const Input& input) {
   for (size_t i = 0; i < input.candidates.size(); ++i) {
     const Candidate& candidate = input.candidates[i];
     if (!candidate.unfit.empty()) continue;
-    if (best < 0 ||
-        candidate.bytes_per_token > input.candidates[best].bytes_per_token) {
+    const auto rank = [](const Candidate& c) {
+      return std::pair(c.usual, c.bytes_per_token);
+    };
+    if (best < 0 || rank(candidate) > rank(input.candidates[best])) {
       best = static_cast<int>(i);
     }
   }

@@ -18,12 +18,13 @@ inline bool Fit(const Input& input, int candidate) {
   return candidate >= 0 && input.candidates[candidate].unfit.empty();
 }
 
-// The index of that variant, or -1.
+// The index of that variant, as it answers unless told otherwise if it stands
+// there so (it comes first), or -1.
 int Find(const Input& input, std::string_view variant);
 
 // The fit candidate to use where the wanted one is not: the largest by bytes
 // per token, the first of equals; -1 if none is fit. An unknown size counts as
-// the smallest.
+// the smallest, and usual ones go before others.
 int LargestFit(const Input& input);
 
 // A decision for `wanted` because of `reason`, or for LargestFit if `wanted` is

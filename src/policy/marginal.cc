@@ -98,7 +98,10 @@ double MarginalPolicy::ValueOfKnowing(const Input& input, int chosen) const {
 bool MarginalPolicy::WorthAsking(const Input& input, int chosen) const {
   if (!input.can_ask || !input.ask) return false;
   // What was computed for the probe is a part of that variant's answer.
-  const bool free = input.ask->reused && input.ask->candidate == chosen;
+  const bool free =
+      input.ask->reused &&
+      input.ask->candidate ==
+          Find(input, input.candidates[static_cast<size_t>(chosen)].variant);
   return !free && ValueOfKnowing(input, chosen) > CostOf(input.ask->price);
 }
 
@@ -127,6 +130,9 @@ Decision MarginalPolicy::Decide(const Input& input) const {
     const cost::Price& p = *c.estimate.price;
     reason += " (device " + Short(p.system()) + ", own " + Short(p.own()) +
               ", others " + Short(p.others) + ")";
+  }
+  if (c.thinking) {
+    reason += ", thinking " + std::string(core::Name(*c.thinking));
   }
   Decision decision = Choose(input, chosen, std::move(reason), "");
   decision.good = GoodEnough(input, std::nullopt);

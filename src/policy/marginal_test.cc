@@ -103,6 +103,23 @@ TEST(MarginalTest, OneAsleepIsTakenOnlyWhereNoOtherWillDo) {
   EXPECT_EQ(d.why[1], "not good enough");
 }
 
+// Large again without its thoughts: 1 % worse, and half as dear as with them.
+TEST(MarginalTest, ChoosesWhetherToThink) {
+  Input input = Two();
+  input.candidates[0].quality = 0.4;
+  input.candidates[1].thinking = core::Thinking::kOn;
+  input.candidates.push_back(Of("large", 0.495, 1, 2, 0.5));
+  input.candidates[2].thinking = core::Thinking::kOff;
+  input.candidates[2].usual = false;
+  const Decision d = Named("marginal")->Decide(input);
+  EXPECT_EQ(d.candidate, 2) << "3.5 s against 7, and 0.99 of the best";
+  EXPECT_EQ(d.reason,
+            "quality 0.495 of 0.500, costs 3.500 s (device 1.000, own 2.000, "
+            "others 0.500), thinking off");
+  input.candidates[2].quality = 0.48;
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 1) << "0.96 of it";
+}
+
 TEST(MarginalTest, TakesTheCheapestOfThoseGoodEnough) {
   Input input = Two();
   const Decision d = Named("marginal")->Decide(input);

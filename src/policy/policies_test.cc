@@ -286,6 +286,39 @@ TEST(RandomTest, StaysInRangeAtTheEnds) {
   }
 }
 
+// ---- Arms -------------------------------------------------------------------
+
+// Each variant twice, first as it answers unless told.
+Input TwiceTwo() {
+  Input input;
+  for (const Candidate& c : Two().candidates) {
+    input.candidates.insert(input.candidates.end(), 2, c);
+    input.candidates.back().usual = false;
+  }
+  return input;
+}
+
+TEST(ArmsTest, PoliciesThatDoNotWeighThemTakeTheUsualOne) {
+  Input input = TwiceTwo();
+  input.intent = Split(0, 1);
+  EXPECT_EQ(Named("paper")->Decide(input).candidate, 2);
+  EXPECT_EQ(Named("static:large")->Decide(input).candidate, 2);
+  for (int i = 0; i < 100; ++i) {
+    input.random = i / 100.0;
+    EXPECT_EQ(Named("random")->Decide(input).candidate, i < 50 ? 0 : 2);
+  }
+}
+
+TEST(ArmsTest, StandInOnlyWhereNoUsualOneIsFit) {
+  Input input = TwiceTwo();
+  input.intent = Split(0, 1);
+  input.candidates[2].unfit = "no room";
+  EXPECT_EQ(Named("static:large")->Decide(input).candidate, 0);
+  input.candidates[0].unfit = "no room";
+  EXPECT_EQ(Named("static:large")->Decide(input).candidate, 3);
+  EXPECT_EQ(Named("random")->Decide(input).candidate, 3);
+}
+
 // ---- What holds for all of them ---------------------------------------------
 
 Input Arbitrary(uint64_t seed) {
@@ -306,6 +339,7 @@ Input Arbitrary(uint64_t seed) {
     Candidate c = Of(name, static_cast<int64_t>(unit() * 1000),
                      static_cast<int>(unit() * 4096));
     if (unit() < 0.3) c.unfit = "unfit";
+    c.usual = unit() < 0.8;
     input.candidates.push_back(c);
   }
   return input;

@@ -15,11 +15,13 @@
 #include "base/result.h"
 #include "core/backend.h"
 #include "core/intent.h"
+#include "core/thinking.h"
 #include "cost/estimate.h"
 
 namespace aio::policy {
 
-// A variant as the policy sees it for one request.
+// A variant as the policy sees it for one request; twice where thinking may be
+// chosen.
 struct Candidate {
   std::string_view variant;
   cost::Estimate estimate;
@@ -37,6 +39,11 @@ struct Candidate {
   // Its device does better without it, as far as others are good enough
   // (cost/device_plan.h).
   bool asleep = false;
+  // How the variant would be told to answer; absent: there is nothing to tell.
+  std::optional<core::Thinking> thinking = {};
+  // False: an arm beside the one that does what the variant does unless told.
+  // Only policies that weigh quality against cost choose such a candidate.
+  bool usual = true;
 };
 
 // What asking the model probe would take, now.

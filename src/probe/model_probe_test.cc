@@ -21,7 +21,7 @@ class ScoreBackend : public core::Backend {
  public:
   core::Snapshot View(std::string_view) const override { return {}; }
   void Peek(std::shared_ptr<const core::Request>, std::string_view,
-            PeekDone) override {}
+            std::optional<core::Thinking>, PeekDone) override {}
   void Start(std::shared_ptr<const core::Request>, core::Plan,
              std::shared_ptr<core::Sink>) override {}
   void Cancel(std::string_view id) override { cancels.emplace_back(id); }

@@ -214,6 +214,10 @@ void Generation::AddServed(Reply* reply) const {
                              std::string(core::Name(served.strategy)));
   reply->fields.emplace_back("x-aio-reason", served.reason);
   reply->fields.emplace_back("x-aio-seed", std::to_string(served.seed));
+  if (served.thinking) {
+    reply->fields.emplace_back("x-aio-thinking",
+                               std::string(core::Name(*served.thinking)));
+  }
   if (!served.deterministic) {
     reply->fields.emplace_back("x-aio-deterministic", "false");
   }

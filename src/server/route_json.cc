@@ -85,6 +85,9 @@ std::string RouteJson(const orchestrator::Explanation& explanation) {
   } else {
     AppendJsonString(explanation.variant, &out);
   }
+  if (explanation.thinking) {
+    AppendText("thinking", core::Name(*explanation.thinking), &out);
+  }
   AppendText("strategy", core::Name(explanation.strategy), &out);
   AppendText("reason", explanation.reason, &out);
   AppendText("probe", explanation.probe, &out);
@@ -94,6 +97,9 @@ std::string RouteJson(const orchestrator::Explanation& explanation) {
   for (const auto& candidate : explanation.candidates) {
     out += out.back() == '[' ? "{" : ",{";
     AppendText("variant", candidate.variant, &out);
+    if (candidate.thinking) {
+      AppendText("thinking", core::Name(*candidate.thinking), &out);
+    }
     AppendText("why", candidate.why, &out);
     if (candidate.quality) AppendNumber("quality", *candidate.quality, &out);
     AppendEstimate(candidate.estimate, &out);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The answer of /v1/route: {intent: {label, probabilities, entropy}, variant,
-// strategy, reason, probe, candidates: [{variant, why, quality, estimate}]}.
-// `quality` is there only where a quality table tells it.
+// thinking, strategy, reason, probe, candidates: [{variant, thinking, why,
+// quality, estimate}]}. `quality` is there only where a quality table tells it,
+// `thinking` only where it is known: "on", "off" or "auto".
 //
 // Thread safety: a free function, no state.
 #pragma once

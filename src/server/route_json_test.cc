@@ -24,6 +24,8 @@ TEST(RouteJsonTest, SaysEverythingThatDecidedAndStaysJson) {
   explanation.candidates[0].why = "chosen";
   explanation.candidates[0].estimate.bytes_read = 1000000000;
   explanation.candidates[0].quality = 0.875;
+  explanation.thinking = explanation.candidates[0].thinking =
+      core::Thinking::kOff;
   explanation.candidates[1].estimate.price =
       cost::Price{.prefill = 1, .step = 0.5, .steps = 4, .others = 7};
   explanation.candidates[1].variant = "large";
@@ -45,6 +47,9 @@ TEST(RouteJsonTest, SaysEverythingThatDecidedAndStaysJson) {
   EXPECT_EQ(openai::AsInteger(candidates[1].at("estimate").at("seconds")), 0);
   EXPECT_EQ(openai::AsNumber(candidates[0].at("quality")), 0.875);
   EXPECT_FALSE(candidates[1].get_object().contains("quality"));
+  EXPECT_EQ(openai::StringAt(answer, "thinking"), "off");
+  EXPECT_EQ(openai::StringAt(candidates[0].get_object(), "thinking"), "off");
+  EXPECT_FALSE(candidates[1].get_object().contains("thinking"));
   EXPECT_FALSE(candidates[0].at("estimate").get_object().contains("price"));
   const auto& price = candidates[1].at("estimate").at("price");
   EXPECT_EQ(openai::AsNumber(price.at("device_seconds")), 3);

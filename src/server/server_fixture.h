@@ -65,7 +65,7 @@ class HoldBackend : public core::Backend {
 
   core::Snapshot View(std::string_view) const override { return {}; }
   void Peek(std::shared_ptr<const core::Request>, std::string_view,
-            PeekDone done) override {
+            std::optional<core::Thinking>, PeekDone done) override {
     done(core::PromptSize{1, 0, true, nullptr});
   }
   void Start(std::shared_ptr<const core::Request> request, core::Plan plan,

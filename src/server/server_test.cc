@@ -35,6 +35,20 @@ TEST_F(ServerTest, AnswersAChatAndSaysWhoAnsweredAndWhy) {
   EXPECT_TRUE(Contains(r.body, "chatcmpl-" + r.fields.at("x-request-id")));
 }
 
+TEST_F(ServerTest, SaysWhetherItWasToldToThink) {
+  Start();
+  const auto ask = [&](const std::string& fields) {
+    return Connect()
+        .Ask("POST", "/v1/chat/completions", ChatBody("a", fields))
+        .fields;
+  };
+  EXPECT_EQ(ask(R"("enable_thinking":true)").at("x-aio-thinking"), "on");
+  EXPECT_EQ(ask(R"("chat_template_kwargs":{"enable_thinking":false})")
+                .at("x-aio-thinking"),
+            "off");
+  EXPECT_FALSE(ask(R"("n":1)").contains("x-aio-thinking"));
+}
+
 TEST_F(ServerTest, LetsNoReasonAddAHeader) {
   Start();
   const Response r =

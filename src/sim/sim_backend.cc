@@ -115,7 +115,8 @@ core::Snapshot SimBackend::View(std::string_view variant) const {
 }
 
 void SimBackend::Peek(std::shared_ptr<const core::Request> request,
-                      std::string_view variant, PeekDone done) {
+                      std::string_view variant, std::optional<core::Thinking>,
+                      PeekDone done) {
   const auto [m, view] = Find(variant);
   CHECK(m != nullptr);
   if (gone_) return done(Gone());

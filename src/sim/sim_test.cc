@@ -201,7 +201,7 @@ TEST_F(SimBackendTest, TheNextTurnFindsTheTextOfTheFirst) {
   auto next = Ask("b", 80, 1);
   next->conversation = first->conversation;
   std::optional<core::PromptSize> size;
-  backend_->Peek(next, "m", [&](Result<core::PromptSize> s) { size = *s; });
+  backend_->Peek(next, "m", {}, [&](Result<core::PromptSize> s) { size = *s; });
   EXPECT_EQ(size->tokens, 80);
   EXPECT_EQ(size->cached_tokens, 64);  // full pages
   const auto b = Start(next);

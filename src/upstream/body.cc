@@ -77,6 +77,46 @@ json::object FromFields(const core::Request& request) {
   return body;
 }
 
+// The text that ends a message's content; null if it has none.
+json::string* LastText(json::object* message) {
+  json::value* content = message->if_contains("content");
+  if (content == nullptr) return nullptr;
+  if (content->is_string()) return &content->get_string();
+  if (!content->is_array() || content->get_array().empty()) return nullptr;
+  json::object* part = content->get_array().back().if_object();
+  json::value* text = part == nullptr ? nullptr : part->if_contains("text");
+  return text != nullptr && text->is_string() ? &text->get_string() : nullptr;
+}
+
+void EndWithNoThink(json::object* body) {
+  json::value* list = body->if_contains("messages");
+  if (list == nullptr || !list->is_array()) return;
+  json::array& messages = list->get_array();
+  for (size_t i = messages.size(); i-- > 0;) {
+    json::object* message = messages[i].if_object();
+    if (message == nullptr) return;
+    if (openai::StringAt(*message, "role") != "user") continue;
+    json::string* text = LastText(message);
+    if (text == nullptr) return;
+    if (core::ThinkingSaid({text->data(), text->size()})) return;
+    text->push_back(' ');
+    text->append(core::kNoThinkWord);
+    return;
+  }
+}
+
+// It thinks unless told, so it need not be told to but by who said so.
+void Tell(const Telling& telling, const core::Request& request,
+          json::object* body) {
+  const bool off = telling.thinking == core::Thinking::kOff;
+  const bool on = telling.thinking == core::Thinking::kOn && request.thinking;
+  if (telling.how == core::ThinkingSwitch::kWord && off) EndWithNoThink(body);
+  if (telling.how != core::ThinkingSwitch::kTemplate || (!on && !off)) return;
+  json::value& arguments = (*body)["chat_template_kwargs"];
+  if (!arguments.is_object()) arguments = json::object();
+  arguments.get_object()["enable_thinking"] = on;
+}
+
 void TurnStreamOn(json::object* body) {
   (*body)["stream"] = true;
   json::value& options = (*body)["stream_options"];
@@ -143,7 +183,8 @@ int64_t PromptBytes(const core::Request& request) {
 }
 
 Result<std::string> ServingBody(const core::Request& request,
-                                std::string_view model, uint64_t seed) {
+                                std::string_view model, uint64_t seed,
+                                const Telling& telling) {
   json::object body;
   if (request.raw_json.empty()) {
     body = FromFields(request);
@@ -155,6 +196,7 @@ Result<std::string> ServingBody(const core::Request& request,
     }
     body = std::move(parsed.get_object());
   }
+  if (request.chat) Tell(telling, request, &body);
   body["model"] = model;
   body.erase("aio");
   if (openai::Find(body, "seed") == nullptr) body["seed"] = WireSeed(seed);

@@ -8,20 +8,29 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "core/request.h"
+#include "core/thinking.h"
 
 namespace aio::upstream {
+
+// What a server is told of thinking, and how. By a word it is told only not to.
+struct Telling {
+  core::ThinkingSwitch how = core::ThinkingSwitch::kNone;
+  std::optional<core::Thinking> thinking = {};
+};
 
 // The client's own JSON, so that fields we do not know arrive, with `model`
 // replaced, `aio` removed, streaming with usage on, and `seed` filled if the
 // client gave none. A request without JSON (the command line's) is written from
 // its fields.
 Result<std::string> ServingBody(const core::Request& request,
-                                std::string_view model, uint64_t seed);
+                                std::string_view model, uint64_t seed,
+                                const Telling& telling = {});
 
 // How the suffix of a ScoreRequest is put to an upstream whose template we
 // cannot reach.

@@ -5,6 +5,7 @@
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
 #include "base/utf8.h"
@@ -43,6 +44,47 @@ TEST(ServingBodyTest, KeepsTheClientsFieldsAndReplacesOurs) {
       body.at("stream_options"),
       json::parse(R"({"include_obfuscation":false,"include_usage":true})"));
   EXPECT_EQ(body.at("seed"), 42);
+}
+
+TEST(ServingBodyTest, TellsTheTemplateNotToThink) {
+  using core::Thinking;
+  const auto tell = [](const char* fields, Thinking thinking = Thinking::kOff) {
+    core::Request request;
+    request.thinking = thinking;
+    request.raw_json = R"({"messages":[])" + std::string(fields) + "}";
+    const json::object body = Parsed(ServingBody(
+        request, "m", 1, {core::ThinkingSwitch::kTemplate, thinking}));
+    return json::serialize(body.at("chat_template_kwargs"));
+  };
+  EXPECT_EQ(tell(""), R"({"enable_thinking":false})");
+  EXPECT_EQ(tell(R"(,"chat_template_kwargs":null)"),
+            R"({"enable_thinking":false})");
+  EXPECT_EQ(tell("", Thinking::kOn), R"({"enable_thinking":true})");
+  const Telling unsaid{core::ThinkingSwitch::kTemplate, Thinking::kOn};
+  EXPECT_FALSE(Parsed(ServingBody(ChatRequest(), "m", 1, unsaid))
+                   .contains("chat_template_kwargs"))
+      << "it does so anyway";
+}
+
+TEST(ServingBodyTest, TellsByTheLastWordOfTheUsersLastMessage) {
+  const auto last = [](const std::string& content) {
+    core::Request request;
+    request.raw_json = R"({"messages":[{"role":"user","content":"first"},)"
+                       R"({"role":"user","content":)" +
+                       content + R"(},{"role":"assistant","content":"So"}]})";
+    const json::object body = Parsed(ServingBody(
+        request, "m", 1, {core::ThinkingSwitch::kWord, core::Thinking::kOff}));
+    const json::array& messages = body.at("messages").as_array();
+    EXPECT_EQ(messages.at(0).at("content"), "first");
+    EXPECT_EQ(messages.at(2).at("content"), "So");
+    return json::serialize(messages.at(1).at("content"));
+  };
+  EXPECT_EQ(last(R"("hi")"), R"("hi /no_think")");
+  EXPECT_EQ(last(R"("hi /no_think")"), R"("hi /no_think")");
+  EXPECT_EQ(last(R"([{"type":"text","text":"hi"}])"),
+            R"([{"type":"text","text":"hi /no_think"}])");
+  EXPECT_EQ(last("[]"), "[]");
+  EXPECT_EQ(last("7"), "7");
 }
 
 TEST(ServingBodyTest, KeepsTheClientsSeed) {

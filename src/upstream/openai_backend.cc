@@ -232,7 +232,9 @@ class OpenAiBackend::Serving
     job.request_id = request_->id;
     job.variant = plan_.variant;
     job.target = TargetOf(*request_);
-    ASSIGN_OR_RETURN(job.body, ServingBody(*request_, model, plan_.seed));
+    ASSIGN_OR_RETURN(job.body,
+                     ServingBody(*request_, model, plan_.seed,
+                                 {shared_->options.thinking, plan_.thinking}));
     return shared_->Run(
         std::move(job),
         [self = shared_from_this()](std::string_view message) {
@@ -456,7 +458,8 @@ core::Snapshot OpenAiBackend::View(std::string_view variant) const {
 }
 
 void OpenAiBackend::Peek(std::shared_ptr<const core::Request> request,
-                         std::string_view variant, PeekDone done) {
+                         std::string_view variant,
+                         std::optional<core::Thinking>, PeekDone done) {
   const auto model = shared_->ModelOf(variant);
   if (!model) return done(model.error());
   core::PromptSize size;

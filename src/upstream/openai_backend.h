@@ -31,6 +31,8 @@ class OpenAiBackend : public core::Backend {
     std::string url;  // http://host:port/v1
     // Our name of each variant -> the model's name at the upstream.
     std::map<std::string, std::string> variants;
+    // How it is told not to think, where it otherwise does.
+    core::ThinkingSwitch thinking = core::ThinkingSwitch::kNone;
     std::string api_key;  // sent as a bearer token; empty: none is sent
     Limits limits;
     int requests_max = 256;  // in flight; past it kOverloaded
@@ -54,7 +56,8 @@ class OpenAiBackend : public core::Backend {
   core::Snapshot View(std::string_view variant) const override;
   // Estimated from bytes; never exact, and nothing counts as cached.
   void Peek(std::shared_ptr<const core::Request> request,
-            std::string_view variant, PeekDone done) override;
+            std::string_view variant, std::optional<core::Thinking> thinking,
+            PeekDone done) override;
   void Start(std::shared_ptr<const core::Request> request, core::Plan plan,
              std::shared_ptr<core::Sink> sink) override;
   void Cancel(std::string_view request_id) override;

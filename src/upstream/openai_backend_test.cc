@@ -406,7 +406,7 @@ TEST_F(OpenAiBackendTest, KnowsOnlyItsOwnVariants) {
   RunToEnd(*sink);
   EXPECT_EQ(sink->error(), ErrorCode::kNotFound);
   bool asked = false;
-  backend().Peek(NewRequest(), "small", [&](Result<core::PromptSize> size) {
+  backend().Peek(NewRequest(), "small", {}, [&](Result<core::PromptSize> size) {
     asked = true;
     EXPECT_EQ(size.error().code, ErrorCode::kNotFound);
   });
@@ -417,11 +417,12 @@ TEST_F(OpenAiBackendTest, LearnsHowManyBytesATokenHas) {
   // 200 bytes with the message's own; 4 a token at first, 4 as counted.
   const auto peek = [&] {
     int tokens = 0;
-    backend().Peek(NewRequest(), "npu-7b", [&](Result<core::PromptSize> size) {
-      ASSERT_TRUE(size);
-      EXPECT_FALSE(size->exact);
-      tokens = size->tokens;
-    });
+    backend().Peek(NewRequest(), "npu-7b", {},
+                   [&](Result<core::PromptSize> size) {
+                     ASSERT_TRUE(size);
+                     EXPECT_FALSE(size->exact);
+                     tokens = size->tokens;
+                   });
     return tokens;
   };
   EXPECT_EQ(peek(), 50);

@@ -92,6 +92,16 @@ class Simulate(unittest.TestCase):
         self.assertEqual(said["requests"], 10000)
         self.assertEqual(said["decisions"], 10000)
         self.assertEqual(said["same"], 10000)
+        # Logs of version 1 had neither thinking nor rounds that are held.
+        whole = log.read_text()
+        head, rest = whole.split("\n", 1)
+        self.assertIn('"decision_log":2', head)
+        for version, code in ((1, 0), (3, 1)):
+            log.write_text(head.replace('"decision_log":2',
+                                        f'"decision_log":{version}') +
+                           "\n" + rest.replace('"earlier":"",', ""))
+            run("replay", log, code=code)
+        log.write_text(whole)
         other = json.loads(run("replay", log, "--set",
                                "policy.quality_floor=0.5", "--json").stdout)
         self.assertLess(other["same"], 10000)
