@@ -58,19 +58,20 @@ namespace {
 // The mean margins that escalation would look at.
 class Margins {
  public:
-  void Add(const core::TokenLogprob& token) {
-    if (!mean_.Add(token)) return;
-    if (mean_.count() <= orchestrator::MeanMargin::kWindow) {
-      said_ = {mean_.value(), mean_.value()};
-    } else {
-      said_->least = std::min(said_->least, mean_.value());
+  void Add(const core::Delta& delta, std::optional<eval::Margin>* said) {
+    for (const core::TokenLogprob& token : delta.logprobs) {
+      if (!mean_.Add(token)) continue;
+      const double mean = mean_.value();
+      if (mean_.count() <= orchestrator::MeanMargin::kWindow) {
+        *said = eval::Margin{mean, mean};
+      } else {
+        (*said)->least = std::min((*said)->least, mean);
+      }
     }
   }
-  const std::optional<eval::Margin>& said() const { return said_; }
 
  private:
   orchestrator::MeanMargin mean_;
-  std::optional<eval::Margin> said_;
 };
 
 std::shared_ptr<core::Request> RequestFor(const eval::Task& task,
@@ -118,7 +119,7 @@ void Asker::Ask(orchestrator::Orchestrator* orchestrator,
         if (upstream_known_) reply_.served = model;
       }
       if (delta.choice == 0) reply_.text += delta.text;
-      for (const auto& token : delta.logprobs) margins_.Add(token);
+      margins_.Add(delta, &reply_.margin);
     }
     void OnDone(Result<core::Done> done) override {
       reply_.seconds = shared_->Now() - reply_.begun;
@@ -128,7 +129,6 @@ void Asker::Ask(orchestrator::Orchestrator* orchestrator,
       }
       if (!done) return done_(std::move(done).error());
       reply_.usage = done->usage;
-      reply_.margin = margins_.said();
       const bool cut = !done->finish.empty() &&
                        done->finish[0] == core::FinishReason::kLength;
       reply_.finish = cut ? "length" : "stop";
