@@ -34,6 +34,7 @@ class Router {
     flight.intent = intent;
     for (const auto& size : prompt.sizes) {
       orchestrator::Flight::Option option;
+      option.variant = flight.options.size();
       option.peeked = size.has_value();
       if (size) option.size = *size;
       if (!size) option.dropped = size.error();

@@ -31,6 +31,10 @@ constexpr int64_t kCacheUsual = int64_t{32} << 20;
 // A virtual machine may be told of the caches of all its host's processors.
 constexpr int64_t kCacheMost = int64_t{128} << 20;
 constexpr double kDiffersBy = 0.15;
+// A whole step so many times its estimate has met something else than noise;
+// as long as the next one takes less by so much, it is going away.
+constexpr double kCold = 1.5, kWarmer = 0.9;
+constexpr int kWarmUps = 4;
 // Shares of the time limit: a whole step is run if it is thought to take up to
 // the first; of what is left then, the others end each kind of measurement.
 constexpr double kWholeShare = 0.5, kWidthsShare = 0.6, kContextShare = 0.75;
@@ -147,10 +151,16 @@ class Measurement {
     }
     // Never run, the other layers may be slower once: the better of two.
     std::optional<double> whole;
+    const double begun = now_();
     for (int i = 0; i < 2; ++i) {
       if (Spent() + estimate > kWholeShare * options_.seconds_max) break;
       const double step = Decode(1, forward_.layers()).step;
       whole = std::min(whole.value_or(step), step);
+    }
+    if (whole && *whole > kCold * estimate) {
+      whole = WarmUp(*whole, estimate);
+      estimate = Decode(1, window_).step;
+      begin_ += now_() - begun;
     }
     if (!whole) return;
     const auto differs = [&] {
@@ -161,6 +171,18 @@ class Measurement {
       estimate = Decode(1, window_).step;
     }
     whole_ratio_ = *whole / estimate;
+  }
+
+  // Where memory is not there yet (a virtual machine gets back slowly what it
+  // had given away), the layers of the window are warm and the others are not:
+  // whole steps until they are, which is no part of the measurement.
+  double WarmUp(double whole, double estimate) {
+    for (int i = 0; i < kWarmUps && whole > kCold * estimate; ++i) {
+      const double step = Decode(1, forward_.layers()).step;
+      if (step > kWarmer * whole) break;
+      whole = step;
+    }
+    return whole;
   }
 
   // No wider than steps of decoding may be.
@@ -293,7 +315,7 @@ class Measurement {
   model::Forward& forward_;
   const MeasureOptions options_;
   const std::function<double()>& now_;
-  const double begin_;
+  double begin_;
   std::vector<int32_t> pages_;  // all there are
   std::vector<model::Column> columns_;
   int window_;  // layers that a sample computes, the last one included

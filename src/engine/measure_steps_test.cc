@@ -131,6 +131,27 @@ TEST(MeasureStepsTest, WhereTheWholeStepDisagreesTheWindowIsWidened) {
   EXPECT_NEAR(steps.whole_ratio, 1, 0.15);
 }
 
+// Layers that nobody has been to yet are slow twice; what is measured is what
+// they take then.
+TEST(MeasureStepsTest, WhereMemoryIsColdItIsWarmedUpFirst) {
+  ClockForward forward;
+  std::vector<int> visits(21);
+  forward.part_seconds_ = [&](const ClockForward::Part& p) {
+    const int visit = visits[static_cast<size_t>(p.layer)]++;
+    return Even(p) * (visit == 0 ? 50 : visit == 1 ? 10 : 1);
+  };
+  const MeasuredSteps steps = Measure(&forward);
+  ClockForward warm;
+  warm.part_seconds_ = Even;
+  const MeasuredSteps expected = Measure(&warm);
+  EXPECT_NEAR(steps.whole_ratio, 1, 1e-6);
+  EXPECT_EQ(steps.window, expected.window);
+  ASSERT_EQ(steps.table.columns, expected.table.columns);
+  for (size_t i = 0; i < steps.table.seconds.size(); ++i) {
+    EXPECT_NEAR(steps.table.seconds[i], expected.table.seconds[i], 1e-9);
+  }
+}
+
 TEST(MeasureStepsTest, TheStaircaseNeverDecreases) {
   ClockForward forward;
   forward.part_seconds_ = [](const ClockForward::Part& p) {
