@@ -19,7 +19,10 @@ class EscalationTest : public OrchestratorTest {
 
   EscalationTest() {
     options_.escalation = {.margin_min = 0.1, .tokens = 4};
-    for (core::Variant& v : parts_.variants) v.resumes = true;
+    for (core::Variant& v : parts_.variants) {
+      v.resumes = true;
+      v.thinking.on = false;
+    }
     backend_->on_start = [](Run& run) {
       run.sink->OnStart({run.plan.variant, run.plan.strategy, "f", "", "", 0});
     };
@@ -32,9 +35,18 @@ class EscalationTest : public OrchestratorTest {
                  {2, "b", static_cast<float>(std::log(0.5 - margin))}};
     return token;
   }
-  static void Say(Run* run, const std::string& text, double margin) {
+  static core::Delta Text(const std::string& text) {
     core::Delta delta;
     delta.text = text;
+    return delta;
+  }
+  static core::Delta Thought(const std::string& text) {
+    core::Delta delta;
+    delta.reasoning = text;
+    return delta;
+  }
+  static void Say(Run* run, const std::string& text, double margin) {
+    core::Delta delta = Text(text);
     delta.logprobs.push_back(Token(margin));
     run->sink->OnDelta(std::move(delta));
   }
@@ -177,7 +189,7 @@ TEST_F(EscalationTest, GoesOnBehindWhatWasShownIfTheRequestAllowsIt) {
   const auto shown = static_cast<int>(sink->text.size() / 2);
   EXPECT_EQ(*run(1).request->max_tokens, 100 - shown);
   const std::string before = sink->text;
-  run(1).sink->OnDelta({.text = "more"});
+  run(1).sink->OnDelta(Text("more"));
   run(1).Finish(3);
   executor_.Run();
   EXPECT_TRUE(sink->ok());
@@ -189,7 +201,17 @@ TEST_F(EscalationTest, GoesOnBehindWhatWasShownIfTheRequestAllowsIt) {
 }
 
 TEST_F(EscalationTest, NobodyGoesOnWhoCannot) {
-  for (core::Variant& v : parts_.variants) v.resumes = false;
+  parts_.variants[1].resumes = false;
+  Build();
+  auto sink = Handle(Allowed("a"));
+  Words(&run(0), 4, 0.3);
+  Words(&run(0), 40, 0.0);
+  run(0).Finish();
+  EXPECT_EQ(runs(), 1u);
+}
+
+TEST_F(EscalationTest, NobodyGoesOnWhoWouldThink) {
+  parts_.variants[1].thinking.on = true;
   Build();
   auto sink = Handle(Allowed("a"));
   Words(&run(0), 4, 0.3);
@@ -278,9 +300,9 @@ TEST_F(EscalationTest, ABackendWithoutLogProbabilitiesIsNotHeldUp) {
   Build();
   auto sink = Handle(Ask("a"));
   run(0).sink->OnDelta({});
-  run(0).sink->OnDelta({.text = "a"});
+  run(0).sink->OnDelta(Text("a"));
   EXPECT_EQ(sink->text, "");
-  run(0).sink->OnDelta({.text = "b"});
+  run(0).sink->OnDelta(Text("b"));
   EXPECT_EQ(sink->text, "ab");
   run(0).Finish();
   executor_.Run();
@@ -293,9 +315,9 @@ TEST_F(EscalationTest, ThoughtsAreShownAndThenNobodyTakesOver) {
   for (const auto& request : {Ask("a"), Allowed("b")}) {
     auto sink = Handle(request);
     auto& now = backend_->runs.back();
-    now.sink->OnDelta({.reasoning = "well"});
+    now.sink->OnDelta(Thought("well"));
     EXPECT_FALSE(sink->served);
-    now.sink->OnDelta({.reasoning = "so"});
+    now.sink->OnDelta(Thought("so"));
     EXPECT_TRUE(sink->served);
     Words(&now, 40, 0.0);
     EXPECT_EQ(sink->text.size(), 80u);
@@ -304,8 +326,8 @@ TEST_F(EscalationTest, ThoughtsAreShownAndThenNobodyTakesOver) {
   }
   EXPECT_EQ(runs(), 2u);
   auto sink = Handle(Plain("c"));
-  run(2).sink->OnDelta({.reasoning = "well"});
-  run(2).sink->OnDelta({.reasoning = "so"});
+  run(2).sink->OnDelta(Thought("well"));
+  run(2).sink->OnDelta(Thought("so"));
   Words(&run(2), 4, 0.0);
   ASSERT_EQ(runs(), 4u) << "nothing was shown";
   EXPECT_EQ(run(3).plan.draft_text, "w w w w ");
@@ -327,7 +349,7 @@ TEST_F(EscalationTest, ACancelMeanwhileEndsIt) {
   orchestrator_->Cancel("a");
   executor_.Run();
   EXPECT_EQ(sink->dones, 0);
-  slow->OnDelta({.text = "late"});
+  slow->OnDelta(Text("late"));
   slow->OnDone(Error{ErrorCode::kCancelled, "cancelled", ""});
   executor_.Run();
   EXPECT_EQ(sink->code(), ErrorCode::kCancelled);
