@@ -137,9 +137,10 @@ TEST_F(GivenDraftTest, SampledAnswersAndSeveralChoicesAreTheSame) {
 }
 
 TEST_F(GivenDraftTest, GoesOnBehindWhatWasShown) {
-  Make();
+  Make({.vocabulary = 8});
   const auto request = Greedy();
-  request->sampling.frequency_penalty = 0.7f;
+  request->sampling.frequency_penalty = 2;
+  request->sampling.presence_penalty = 2;
   request->sampling.repetition_penalty = 1.2f;
   const std::string whole = Expected(*request, prompt_);
   const Ids shown = Right(*request, 11);

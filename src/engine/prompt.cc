@@ -116,12 +116,11 @@ Result<Prompt> PromptBuilder::Build(const core::Request& request,
   return prompt;
 }
 
-// SentencePiece puts a space in front of a text: that is the text's own, if it
-// has one, else it and a line that stands before the text are cut off again.
+// SentencePiece puts a space in front of a text: it and a line break that
+// stands before the text are cut off again.
 std::vector<int32_t> PromptBuilder::AnswerTokens(std::string_view text) const {
   if (text.empty()) return {};
   if (!tokenizer->adds_space_prefix()) return tokenizer->Encode(text);
-  if (text.starts_with(' ')) return tokenizer->Encode(text.substr(1));
   const std::vector<int32_t> ids = tokenizer->Encode("\n" + std::string(text));
   size_t bytes = 0, at = 0;
   while (at < ids.size() && bytes < 2)
