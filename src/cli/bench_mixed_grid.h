@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The simulated part of `aio bench mixed`: all contenders at all loads, on this
-// machine's tables and on devices that are elsewhere. See docs/bench.md.
+// machine's tables and on devices that are elsewhere. See docs/mixed.md.
 //
 // Thread safety: one call.
 #pragma once

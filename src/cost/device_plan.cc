@@ -133,37 +133,21 @@ std::vector<bool> VariantsAtWork(std::span<const PlanVariant> variants,
                                  std::span<const TrafficClass> classes,
                                  double in_flight) {
   const std::vector<bool> all(variants.size(), true);
-  std::vector<size_t> models;
-  for (const PlanVariant& v : variants) {
-    if (std::ranges::find(models, v.model) == models.end()) {
-      models.push_back(v.model);
-    }
-  }
-  if (classes.empty() || models.size() > kPlanModelsMost) return all;
+  if (classes.empty() || variants.size() > kPlanVariantsMost) return all;
   const Costs costs = CostsOf(variants, classes);
   Outlook best = Look(variants, classes, costs, all, in_flight);
   double least = kWorthwhile * best.seconds;
-  for (uint32_t set = 1; set + 1 < (1U << models.size()); ++set) {
+  for (uint32_t set = 1; set + 1 < (1U << variants.size()); ++set) {
     std::vector<bool> at_work;
-    for (const PlanVariant& v : variants) {
-      const auto m = std::ranges::find(models, v.model) - models.begin();
-      at_work.push_back((set >> m & 1) != 0);
+    for (size_t v = 0; v < variants.size(); ++v) {
+      at_work.push_back((set >> v & 1) != 0);
     }
     Outlook outlook = Look(variants, classes, costs, at_work, in_flight);
     if (outlook.seconds >= least) continue;
     least = outlook.seconds;
     best = std::move(outlook);
   }
-  // Views of one model are stepped together: none of them wakes anything.
-  std::vector<bool> at_work(variants.size());
-  for (size_t v = 0; v < variants.size(); ++v) {
-    for (size_t u = 0; u < variants.size(); ++u) {
-      if (best.used[u] && variants[u].model == variants[v].model) {
-        at_work[v] = true;
-      }
-    }
-  }
-  return at_work;
+  return best.used;
 }
 
 }  // namespace aio::cost

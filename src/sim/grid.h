@@ -6,7 +6,7 @@
 //
 // Thread safety: RunGrid simulates on several threads and is one call; the rest
 // are pure functions. The same options give the same grid, to the bit.
-// See docs/bench.md.
+// See docs/mixed.md.
 #pragma once
 
 #include <functional>
