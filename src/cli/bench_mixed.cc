@@ -46,6 +46,7 @@ struct Flags {
   bool as_json = false;
   bool unsafe_python = false;
   bool quick = false;
+  double divide = 0;  // 0: a mode's default
   GridFlags grid;
   BesideFlags beside;
   bool is_beside = false;
@@ -349,6 +350,7 @@ int Simulated(const Flags& flags) {
   grid.seed = flags.seed;
   grid.as_json = flags.as_json;
   if (flags.requests > 0) grid.requests = flags.requests;
+  if (flags.divide > 0) grid.divide = flags.divide;
   return MixedGrid(grid);
 }
 
@@ -356,7 +358,7 @@ int Beside(const Flags& flags) {
   BesideFlags beside = flags.beside;
   beside.config = flags.config;
   beside.sets = flags.sets;
-  beside.divide = flags.grid.divide;
+  if (flags.divide > 0) beside.divide = flags.divide;
   beside.seed = flags.seed;
   beside.as_json = flags.as_json;
   if (flags.requests > 0) beside.requests = flags.requests;
@@ -470,10 +472,10 @@ void AddBenchMixed(CLI::App& bench, int* exit_code) {
                 "Of an answer, where the task does not say")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  c->add_option("--divide", flags->grid.divide,
-                "All lengths of simulated workloads, for slow machines")
-      ->check(CLI::Range(1.0, 1024.0))
-      ->capture_default_str();
+  c->add_option("--divide", flags->divide,
+                "All lengths of simulated workloads, for slow machines; "
+                "default 16 for --beside")
+      ->check(CLI::Range(1.0, 1024.0));
   c->add_flag("--json", flags->as_json, "The tables as JSON");
   c->add_flag(
       "--quick", flags->quick,
