@@ -7,8 +7,6 @@
 #include <boost/json/array.hpp>
 #include <fstream>
 #include <iostream>
-#include <iterator>
-#include <map>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -27,23 +25,14 @@ namespace {
 constexpr std::string_view kCpu = "cpu";
 
 // By what a token reads, unless the config says.
-Result<sim::GridVariants> VariantsOf(const SimSetup& setup,
+Result<sim::GridVariants> VariantsOf(const sim::SimulationOptions& setup,
                                      const config::Policy& policy) {
-  std::map<std::string, int64_t> bytes;
-  for (const sim::SimDevice& device : setup.devices) {
-    for (const sim::SimModel& model : device.models) {
-      for (const sim::SimView& view : model.views) {
-        const bool coarse = view.view != core::View::k8;
-        bytes[view.variant] =
-            coarse ? model.coarse_weight_bytes : model.weight_bytes;
-      }
-    }
-  }
+  const auto sizes = sim::RuleOf(setup).variants;
   const auto [least, most] = std::ranges::minmax_element(
-      setup.variants, {}, [&](const auto& name) { return bytes.at(name); });
+      sizes, {}, &policy::Options::Variant::bytes_per_token);
   sim::GridVariants out;
-  out.small = policy.small.empty() ? *least : policy.small;
-  out.large = policy.large.empty() ? *most : policy.large;
+  out.small = policy.small.empty() ? least->name : policy.small;
+  out.large = policy.large.empty() ? most->name : policy.large;
   if (out.small == out.large) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("there is one variant, '{}': there is nothing to "
@@ -59,16 +48,9 @@ Result<sim::GridVariants> VariantsOf(const SimSetup& setup,
 
 Result<std::vector<double>> ArrivalsOf(const std::string& path) {
   if (path.empty()) return std::vector<double>();
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return Error{ErrorCode::kNotFound, "cannot read " + path, "bursts"};
-  auto trace =
-      sim::ParseTrace(std::string{std::istreambuf_iterator<char>(in), {}});
-  if (!trace) {
-    return Error{trace.error().code, path + ", " + trace.error().message,
-                 "bursts"};
-  }
+  ASSIGN_OR_RETURN(const auto trace, ReadTrace(path, "bursts"));
   std::vector<double> seconds;
-  for (const auto& line : *trace) seconds.push_back(line.seconds);
+  for (const auto& line : trace) seconds.push_back(line.seconds);
   return seconds;
 }
 
@@ -114,7 +96,9 @@ Result<sim::GridOptions> DeviceOf(const GridFlags& flags,
     notes->push_back("assumed: " +
                      std::string(sim::FindProfile(name)->assumptions));
   }
-  ASSIGN_OR_RETURN(out.variants, VariantsOf(setup, policy));
+  out.base.devices = std::move(setup.devices);
+  out.base.variants = std::move(setup.variants);
+  ASSIGN_OR_RETURN(out.variants, VariantsOf(out.base, policy));
   if (!setup.quality.contains(out.variants.large)) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("no quality of '{}' is known: contenders can only "
@@ -124,8 +108,6 @@ Result<sim::GridOptions> DeviceOf(const GridFlags& flags,
                  "policy.quality_table"};
   }
   FillQuality(&setup.quality, notes);
-  out.base.devices = std::move(setup.devices);
-  out.base.variants = std::move(setup.variants);
   out.base.quality = std::move(setup.quality);
   out.base.objective = policy.objective;
   out.base.seed = flags.seed;

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "base/machine.h"
@@ -153,6 +155,16 @@ Result<SimSetup> SetupOfProfile(const std::string& profile,
   }
   out.devices.push_back(std::move(made));
   return out;
+}
+
+Result<std::vector<sim::WorkloadOptions::TraceLine>> ReadTrace(
+    const std::string& path, const std::string& field) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return Error{ErrorCode::kNotFound, "cannot read " + path, field};
+  auto trace =
+      sim::ParseTrace(std::string{std::istreambuf_iterator<char>(in), {}});
+  if (trace) return trace;
+  return Error{trace.error().code, path + ", " + trace.error().message, field};
 }
 
 }  // namespace aio::cli

@@ -41,4 +41,8 @@ Result<SimSetup> SetupOfProfile(const std::string& profile,
                                 const std::vector<std::string>& shapes,
                                 int64_t memory_bytes);
 
+// A trace of Azure's. Errors name the file, and `field` as what is at fault.
+Result<std::vector<sim::WorkloadOptions::TraceLine>> ReadTrace(
+    const std::string& path, const std::string& field);
+
 }  // namespace aio::cli

@@ -10,7 +10,6 @@
 #include <boost/json/serialize.hpp>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,12 +49,6 @@ struct Flags {
   std::string html;
   std::string decisions;
 };
-
-Result<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return Error{ErrorCode::kNotFound, "cannot read " + path, ""};
-  return std::string{std::istreambuf_iterator<char>(in), {}};
-}
 
 // What people ask for with texts of such a kind (bench/spec/make_texts.py).
 core::Label LabelOf(std::string_view kind) {
@@ -129,13 +122,7 @@ Result<sim::WorkloadOptions> WorkloadOf(const Flags& flags,
   // Neither a name nor a text says how fast they come.
   bool when = flags.rate > 0 || flags.clients > 0;
   if (flags.workload.ends_with(".csv")) {
-    ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.workload));
-    auto trace = sim::ParseTrace(text);
-    if (!trace) {
-      return Error{trace.error().code,
-                   flags.workload + ", " + trace.error().message, "workload"};
-    }
-    out.trace = *std::move(trace);
+    ASSIGN_OR_RETURN(out.trace, ReadTrace(flags.workload, "workload"));
     when = true;
   } else if (flags.workload.ends_with(".jsonl")) {
     RETURN_IF_ERROR(AddTexts(flags, setup, &out));

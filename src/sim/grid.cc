@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
 #include <thread>
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutex.h"
 
 namespace aio::sim {
 namespace {
@@ -96,6 +96,7 @@ class Cells {
     }
     Work();
     for (std::thread& thread : threads) thread.join();
+    MutexLock lock(mutex_);
     if (error_) return *error_;
     return {};
   }
@@ -108,7 +109,7 @@ class Cells {
       auto report =
           Simulate(OptionsOf(options_, grid_.contenders[i % columns],
                              grid_.loads[i / columns], grid_.capacity));
-      const std::lock_guard<std::mutex> lock(mutex_);
+      MutexLock lock(mutex_);
       if (error_) return;
       if (!report) {
         error_ = report.error();
@@ -125,9 +126,9 @@ class Cells {
   const GridOptions& options_;
   Grid& grid_;
   std::atomic<size_t> next_ = 0;
-  std::mutex mutex_;
-  int done_ = 0;
-  std::optional<Error> error_;
+  Mutex mutex_;
+  int done_ GUARDED_BY(mutex_) = 0;
+  std::optional<Error> error_ GUARDED_BY(mutex_);
 };
 
 size_t IndexOf(const Grid& grid, const std::string& name) {
