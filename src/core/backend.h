@@ -50,6 +50,13 @@ struct Snapshot {
   // Steps of this variant while the slowest of those at work on its device has
   // one. 1: it is the slowest, or alone, or its backend does not know.
   double steps_per_cycle = 1;
+  // Until a step of it may begin that takes in who comes now; negative: its
+  // backend cannot tell.
+  double step_in_seconds = -1;
+  // From then on, before another variant of its device has its turn.
+  double run_seconds = 0;
+  // Of the requests admitted, prompt tokens that no step has taken yet.
+  int64_t prompt_tokens = 0;
   bool healthy = true;
 };
 

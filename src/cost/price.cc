@@ -28,10 +28,9 @@ double DecodeSeconds(const StepCost& steps, bool coarse, double n,
   return n == whole ? low : low + (n - whole) * (at(whole + 1) - low);
 }
 
-// A chunk of a prompt beside `decoding` sequences.
-double ChunkSeconds(const StepCost& steps, bool coarse, int begin, int count,
-                    int decoding) {
-  StepSize size = {.columns = count + decoding};
+// A chunk of a prompt, alone.
+double ChunkSeconds(const StepCost& steps, bool coarse, int begin, int count) {
+  StepSize size = {.columns = count};
   size.coarse = coarse;
   size.Add(begin, count);
   return steps.Seconds(size);
@@ -46,7 +45,7 @@ class Batch {
       const Load& load = model.loads[i];
       left_.push_back(load.tokens_left);
       context_ += load.context_tokens;
-      if (load.prefill_seconds == 0) ++decoding_;
+      if (load.prompt_tokens == 0) ++decoding_;
       coarse_ = coarse_ && load.coarse;
     }
     std::ranges::sort(left_, std::greater());
@@ -70,7 +69,7 @@ class Batch {
         // Newcomers find no more places than there are.
         const double mates =
             std::max(static_cast<double>(n),
-                     std::min(n + model_.arrivals_per_second * middle,
+                     std::min(n + model_.arrivals_per_second * Stay(middle),
                               model_.sequences_max - 1.0));
         const Life now = n == 0 ? Alone(steps * seconds) : Among(mates);
         sum.more += (until - at) * now.more;
@@ -82,23 +81,33 @@ class Batch {
     return {sum.more / steps, sum.with / steps};
   }
 
-  // Device seconds of our prompt, and how long it takes: on columns that steps
-  // of decoding leave free as long as there are such steps, then alone.
+  // Device seconds of our prompt; of the model's time until it begins, and
+  // until the first token; and of its last step.
   struct Prompt {
-    double more = 0, with = 0;
+    double more = 0, begins = 0, ends = 0, last = 0;
+    double slowest = 0;  // until the first token with as many others or fewer
   };
+  // On columns that steps of decoding leave free as long as there are such
+  // steps, then alone.
   Prompt Prefill() const {
-    const double alone = PrefillSeconds(model_, ask_.coarse, ask_.cached_tokens,
-                                        ask_.new_tokens);
-    if (decoding_ == 0) return {alone, alone};
-    const double tokens = ask_.new_tokens;
-    const Ride ride = Riding();
-    // A column alone is never slower.
-    const double rate = std::max(ride.with, alone / tokens);
-    const double most = left_.front() * ride.step;
-    const double riding = std::min(tokens * rate, most);
-    const double rest = 1 - riding / (tokens * rate);
-    return {riding / rate * ride.more + rest * alone, riding + rest * alone};
+    const int tokens = ask_.new_tokens;
+    const int ahead = TokensAhead();
+    const double alone =
+        PrefillSeconds(model_, ask_.coarse, ask_.cached_tokens, tokens);
+    const double before = PrefillSeconds(model_, ask_.coarse, 0, ahead);
+    Prompt prompt = {alone, before, before + alone, LastChunk(),
+                     before + alone};
+    for (int n = 1; n <= decoding_; ++n) {
+      const Ride ours = Riding(n, ahead + tokens, alone + before);
+      prompt.slowest = std::max(prompt.slowest, ours.with);
+      if (n < decoding_) continue;
+      prompt.ends = ours.with;
+      const Ride theirs = ahead > 0 ? Riding(n, ahead, before) : Ride();
+      prompt.begins = theirs.with;
+      prompt.more = ours.more - theirs.more;
+      prompt.last = ours.last;
+    }
+    return prompt;
   }
 
   // Steps until there is a place for us.
@@ -112,27 +121,72 @@ class Batch {
   }
 
  private:
-  // Of prompts beside those that decode now: what a column costs more, how long
-  // it takes, and such a step.
+  // Prompts beside sequences that decode: what they cost more, how long they
+  // take, and the last step of that.
   struct Ride {
-    double more = 0, with = 0, step = 0;
+    double more = 0, with = 0, last = 0;
   };
-  // How many columns ride is a staircase: at an edge, more decoding may make a
-  // prompt quicker. Nobody may count on it: the slowest of so many or fewer.
-  Ride Riding() const {
-    const StepTable& table = ask_.coarse && model_.steps->coarse
-                                 ? *model_.steps->coarse
-                                 : model_.steps->table;
-    Ride ride;
-    for (int n = 1; n <= decoding_; ++n) {
-      const int columns = ColumnsWithPrompts(table, model_.slowdown_max, n);
-      const double step = table.Seconds(columns, 0);
-      ride.with = std::max(ride.with, step / (columns - n));
-      if (n < decoding_) continue;
-      ride.step = step;
-      ride.more = (step - table.Seconds(n, 0)) / (columns - n);
+  // `tokens` that would take `alone` if nobody decoded.
+  Ride Riding(int decoding, int tokens, double alone) const {
+    // As the scheduler: it goes by the cheaper columns where there are such.
+    const StepTable& widths =
+        model_.steps->coarse ? *model_.steps->coarse : model_.steps->table;
+    const int free =
+        ColumnsWithPrompts(widths, model_.slowdown_max, decoding) - decoding;
+    const double empty = StepWith(decoding, 0);
+    const double full = StepWith(decoding, free);
+    const double steps = static_cast<double>(tokens) / free;
+    if (left_.front() < steps) {
+      const double rest = 1 - left_.front() / steps;
+      return {left_.front() * (full - empty) + rest * alone,
+              left_.front() * full + rest * alone, std::min(alone, full)};
+    }
+    const double whole = std::floor(steps);
+    Ride ride = {whole * (full - empty), whole * full, full};
+    if (const int part = tokens % free; part > 0) {
+      ride.last = StepWith(decoding, part);
+      ride.more += ride.last - empty;
+      ride.with += ride.last;
     }
     return ride;
+  }
+  // A step of `decoding` sequences and `chunk` columns of prompts.
+  double StepWith(int decoding, int chunk) const {
+    StepSize size = {.columns = decoding + chunk};
+    size.coarse = coarse_ && ask_.coarse;
+    size.context_tokens = static_cast<int64_t>(context_);
+    if (chunk > 0) {
+      size.Add(ask_.cached_tokens + (ask_.new_tokens - chunk) / 2, chunk);
+    }
+    return model_.steps->Seconds(size);
+  }
+  double LastChunk() const {
+    const int most = std::max(1, model_.columns_max);
+    const int count = (ask_.new_tokens - 1) % most + 1;
+    return ChunkSeconds(*model_.steps, ask_.coarse,
+                        ask_.cached_tokens + ask_.new_tokens - count, count);
+  }
+  // Tokens of other prompts that are computed before ours is: of the oldest as
+  // many as of the others, and all of those that are shorter
+  // (sched::Scheduler::ChoosePrefill).
+  int TokensAhead() const {
+    const Load* oldest = nullptr;
+    int shorter = 0;
+    for (const Load& load : model_.loads) {
+      if (load.prompt_tokens == 0) continue;
+      if (oldest == nullptr) {
+        oldest = &load;
+      } else if (load.prompt_tokens <= ask_.new_tokens) {
+        shorter += load.prompt_tokens;
+      }
+    }
+    if (oldest == nullptr) return 0;
+    return shorter + std::min(oldest->prompt_tokens, ask_.new_tokens + shorter);
+  }
+  // Newcomers go, too: those who came within a life are here.
+  double Stay(double seconds) const {
+    return model_.life_seconds > 0 ? std::min(seconds, model_.life_seconds)
+                                   : seconds;
   }
   // Who wakes a model pays its step, shared by those expected to join
   // meanwhile.
@@ -166,6 +220,7 @@ struct Now {
   double step = 0;     // one as it is now; 0: none
   double backlog = 0;  // prompts
   double work = 0;     // prompts, and steps until the last answer has ended
+  double arrivals = 0, life = 0;  // of ModelLoad
 };
 
 Now NowOf(const ModelLoad& model) {
@@ -186,29 +241,65 @@ Now NowOf(const ModelLoad& model) {
   now.step = DecodeSeconds(*model.steps, coarse, static_cast<double>(running),
                            context);
   now.work = now.backlog + longest * now.step;
+  now.arrivals = model.arrivals_per_second;
+  now.life = model.life_seconds;
   return now;
 }
 
+// Seconds of the first `seconds` in which somebody is there who has come since:
+// arrivals are Poisson, and stay for a life.
+double WithNewcomers(const Now& model, double seconds) {
+  if (model.arrivals <= 0 || model.life <= 0) return 0;
+  const double coming = std::min(seconds, model.life);
+  const double nobody = std::exp(-model.arrivals * coming);
+  return coming - (1 - nobody) / model.arrivals +
+         (seconds - coming) * (1 - nobody);
+}
+
 // What our `seconds` become on a device that other models share evenly as long
-// as they have work.
+// as they have work: what there is, and then what has come meanwhile.
 double Shared(std::span<const Now> device, size_t ours, double seconds) {
   double shared = seconds;
   for (size_t u = 0; u < device.size(); ++u) {
-    if (u != ours) shared += std::min(seconds, device[u].work);
+    if (u == ours) continue;
+    const double work = std::min(seconds, device[u].work);
+    shared += work + WithNewcomers(device[u], seconds) -
+              WithNewcomers(device[u], work);
   }
   return shared;
 }
 
-// Until what is under way has ended, half of it on average: a step of our
-// model, a turn of each other one.
+// Until a step of ours may begin. Where nobody can tell: until what is under
+// way has ended, half of it on average, a step of our model and a turn of each
+// other one.
 double UntilFree(std::span<const ModelLoad> device, std::span<const Now> now,
                  size_t ours) {
+  if (device[ours].step_in_seconds >= 0) return device[ours].step_in_seconds;
   double seconds = 0;
   for (size_t u = 0; u < device.size(); ++u) {
     seconds += u == ours ? now[u].step
                          : std::min(now[u].step, device[u].slice_seconds);
   }
   return 0.5 * seconds;
+}
+
+// The same for a prompt, whose steps but the last take `seconds`: it is over
+// soon, so turns count one by one. Others have none after the last step, and
+// none as long as they have had more than we.
+double PromptShared(std::span<const ModelLoad> device, std::span<const Now> now,
+                    size_t ours, double seconds) {
+  const ModelLoad& model = device[ours];
+  if (model.step_in_seconds < 0) return Shared(now, ours, seconds);
+  if (seconds <= 0 || seconds < model.run_seconds) return seconds;
+  double shared = seconds;
+  for (size_t u = 0; u < device.size(); ++u) {
+    if (u == ours || now[u].work <= 0) continue;
+    const double turn = std::min(now[u].step, device[u].slice_seconds);
+    if (turn <= 0) continue;
+    const double turns = std::floor((seconds - model.run_seconds) / turn) + 1;
+    shared += std::min(turns * turn, now[u].work);
+  }
+  return shared;
 }
 
 // For each other request of the device, the steps it has in common with us; its
@@ -233,7 +324,7 @@ double PrefillSeconds(const ModelLoad& model, bool coarse, int cached,
   double seconds = 0;
   for (int done = 0; done < tokens;) {
     const int count = std::min(std::max(1, model.columns_max), tokens - done);
-    seconds += ChunkSeconds(*model.steps, coarse, cached + done, count, 0);
+    seconds += ChunkSeconds(*model.steps, coarse, cached + done, count);
     done += count;
   }
   return seconds;
@@ -261,14 +352,18 @@ Price PriceOf(std::span<const ModelLoad> device, const Ask& ask) {
       static_cast<double>(models) * batch.Over(steps, 0).with;
   const Batch::Life life = batch.Over(steps, between);
   price.step = life.more;
-  const double wait = now[ask.model].backlog + life.with * batch.StepsToWait();
-  const double begun = wait + prompt.with;
+  const double wait = life.with * batch.StepsToWait();
+  const double begun = wait + prompt.ends;
   const double free = UntilFree(device, now, ask.model);
-  price.queue = free + Shared(now, ask.model, wait);
-  price.ttft = free + Shared(now, ask.model, begun);
-  const double all =
-      free + Shared(now, ask.model, begun + price.steps * life.with);
+  price.queue = free + Shared(now, ask.model, wait + prompt.begins);
+  const double last = std::min(prompt.last, model.slice_seconds);
+  price.ttft = free + last + PromptShared(device, now, ask.model, begun - last);
+  const double steps_own = price.steps * life.with;
+  const double all = free + Shared(now, ask.model, begun + steps_own);
   if (price.steps > 0) price.step_own = (all - price.ttft) / price.steps;
+  price.stairs = free +
+                 Shared(now, ask.model, wait + prompt.slowest + steps_own) -
+                 price.own();
   price.token = price.step_own / ask.tokens_per_step;
   price.others =
       price.prefill * static_cast<double>(others) +

@@ -25,7 +25,8 @@ namespace aio::cost {
 struct Load {
   double tokens_left = 1;      // of its answer, expected
   double context_tokens = 0;   // read by each of its steps
-  double prefill_seconds = 0;  // of its prompt, not computed yet, if alone
+  int prompt_tokens = 0;       // that no step has taken yet
+  double prefill_seconds = 0;  // of these, if alone
   bool coarse = false;         // reads 4 bits of nested weights
 };
 
@@ -37,10 +38,15 @@ struct ModelLoad {
   int columns_max = 512;            // of a step
   double slowdown_max = 1.5;        // of steps that prompts ride on
   double slice_seconds = 0.08;      // of a turn of the device
+  // Until a step of it may begin that takes in who comes now; negative: nobody
+  // can tell.
+  double step_in_seconds = -1;
+  double run_seconds = 0;  // from then on, before another has its turn
   std::vector<Load> loads;          // oldest first
   // Requests that come to it, as of late: who joins a model that was idle
   // shares what waking it costs.
   double arrivals_per_second = 0;
+  double life_seconds = 0;  // of a request there, as of late; 0: not known
 };
 
 // A request as far as its price depends on it.
@@ -64,8 +70,11 @@ struct Price {
   double others = 0;   // what all others wait longer, summed over them
 
   double system() const { return prefill + steps * step; }
-  double own() const { return ttft + steps * step_own; }
+  double own() const { return ttft + steps * step_own + stairs; }
   double step_own = 0;  // own: between two steps
+  // Own: what it would take longer with fewer others, where steps are stairs.
+  // Nobody may count on it, so that a busy device never looks the better one.
+  double stairs = 0;
 };
 
 // REQUIRES: ask.model of `device`; ask's counts not negative.

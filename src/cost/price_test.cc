@@ -54,7 +54,7 @@ TEST(PriceTest, WhoJoinsPaysForItsColumns) {
   EXPECT_NEAR(p.prefill, 100 / 7.0 * 0.007, 1e-12);
   EXPECT_NEAR(p.step, 0.001, 1e-12);
   EXPECT_NEAR(p.queue, 0.5 * 0.010, 1e-12) << "the step under way";
-  EXPECT_NEAR(p.ttft, p.queue + 100 / 7.0 * 0.017, 1e-12);
+  EXPECT_NEAR(p.ttft, p.queue + 14 * 0.017 + 0.012, 1e-12) << "2 are left";
   EXPECT_NEAR(p.step_own, 0.011, 1e-12);
   EXPECT_NEAR(p.others, p.prefill + 10 * 0.001, 1e-12);
 }
@@ -137,11 +137,90 @@ TEST(PriceTest, WhoFindsNoPlaceWaitsForOne) {
 
 TEST(PriceTest, PromptsBeforeOursComeFirst) {
   const StepCost steps = Linear();
-  const std::vector<ModelLoad> device = {
-      On(steps, {{.tokens_left = 10, .prefill_seconds = 0.3}})};
-  const Price p = PriceOf(device, kAsk);
-  EXPECT_NEAR(p.queue, 0.5 * 0.010 + 0.3, 1e-12);
+  const auto with = [&](std::vector<int> prompts) {
+    std::vector<Load> loads;
+    for (const int n : prompts) {
+      loads.push_back({.tokens_left = 10,
+                       .prompt_tokens = n,
+                       .prefill_seconds = 0.009 + 0.001 * n});
+    }
+    const std::vector<ModelLoad> device = {On(steps, loads)};
+    return PriceOf(device, kAsk);
+  };
+  // Half of a step of so many columns is under way.
+  const Price p = with({291});
+  EXPECT_NEAR(p.queue, 0.5 * 0.010 + 0.109, 1e-12) << "the oldest: as many";
   EXPECT_NEAR(p.ttft, p.queue + 0.109, 1e-12) << "nobody decodes yet";
+  EXPECT_NEAR(with({60}).queue, 0.5 * 0.010 + 0.069, 1e-12);
+  EXPECT_NEAR(with({291, 50}).queue, 0.5 * 0.011 + 0.209, 1e-12)
+      << "a shorter one, and the oldest as many as it and ours";
+  EXPECT_NEAR(with({291, 500}).queue, 0.5 * 0.011 + 0.109, 1e-12)
+      << "a longer one waits";
+}
+
+// A step of 30 ms that has 20 ms left, and then the large model's turn.
+TEST(PriceTest, ABackendThatTellsIsBelieved) {
+  const StepCost small = Linear(), large = Linear(5);
+  std::vector<ModelLoad> device = {On(small, {{.tokens_left = 1000}}),
+                                   On(large, {{.tokens_left = 1000}})};
+  device[0].step_in_seconds = 0.020;
+  const Ask one = {.new_tokens = 7, .output_tokens = 11};
+  EXPECT_NEAR(PriceOf(device, one).queue, 0.020, 1e-12);
+  EXPECT_NEAR(PriceOf(device, one).ttft, 0.020 + 0.017, 1e-12)
+      << "the others have no turn before its first step's end";
+  // 14 full steps and one of 3 columns: 5 turns of 50 ms, the first at once.
+  EXPECT_NEAR(PriceOf(device, kAsk).ttft,
+              0.020 + 14 * 0.017 + 0.012 + 5 * 0.050, 1e-12);
+  device[0].run_seconds = 0.100;
+  EXPECT_NEAR(PriceOf(device, kAsk).ttft,
+              0.020 + 14 * 0.017 + 0.012 + 3 * 0.050, 1e-12);
+}
+
+// 10 a second come to the large model and stay for a second each; ours takes
+// 200 ms besides its first token.
+TEST(PriceTest, OthersComeMeanwhile) {
+  const StepCost small = Linear(), large = Linear(5);
+  std::vector<ModelLoad> device = {On(small), On(large)};
+  const Ask ask = {.new_tokens = 1, .output_tokens = 21};
+  EXPECT_NEAR(PriceOf(device, ask).own(), 0.210, 1e-12);
+  device[1].arrivals_per_second = 10;
+  device[1].life_seconds = 1;
+  const double busy = 0.210 - (1 - std::exp(-2.1)) / 10;
+  EXPECT_NEAR(PriceOf(device, ask).own(), 0.210 + busy, 1e-12);
+  // Whoever is there already is not counted twice.
+  device[1].loads = {{.tokens_left = 1}};
+  const double after = 0.050 - (1 - std::exp(-0.5)) / 10;
+  EXPECT_NEAR(PriceOf(device, ask).own(),
+              0.5 * 0.050 + 0.210 + 0.050 + busy - after, 1e-12);
+}
+
+// Ten a second that stay for 50 ms are half a one.
+TEST(PriceTest, NewcomersGo) {
+  const StepCost steps = Linear();
+  std::vector<ModelLoad> device = {On(steps, {{.tokens_left = 1000}})};
+  device[0].arrivals_per_second = 10;
+  device[0].life_seconds = 0.050;
+  const Ask ask = {.new_tokens = 1, .output_tokens = 1001};
+  EXPECT_NEAR(PriceOf(device, ask).step_own, 0.0115, 1e-9);
+}
+
+// A lone prompt of 64 costs a launch of 0.1 s; beside others it rides in steps
+// that are quick. True, but no reason to prefer the busy model.
+TEST(PriceTest, NobodyCountsOnAStair) {
+  StepCost steps;
+  steps.table.columns = {1, 32, 33, 512};
+  steps.table.seconds = {0.010, 0.010, 0.100, 0.100};
+  std::vector<ModelLoad> device = {On(steps)};
+  const Ask ask = {.new_tokens = 64, .output_tokens = 11};
+  const Price alone = PriceOf(device, ask);
+  EXPECT_NEAR(alone.ttft, 0.100, 1e-12);
+  EXPECT_NEAR(alone.stairs, 0, 1e-12);
+  device[0].loads = {{.tokens_left = 1000}};
+  device[0].step_in_seconds = 0;
+  const Price busy = PriceOf(device, ask);
+  EXPECT_NEAR(busy.ttft, 0.030, 1e-12) << "31 columns a step";
+  EXPECT_NEAR(busy.stairs, 0.070, 1e-12);
+  EXPECT_NEAR(busy.own(), alone.own(), 1e-12);
 }
 
 TEST(PriceTest, ACachedPrefixCostsNothingButItsContext) {

@@ -60,6 +60,9 @@ void Engine::AddModel(Model model, Metrics* metrics) {
   if (model.coarse_step_table) sched.step_table = model.coarse_step_table;
   state->scheduler = std::make_unique<sched::Scheduler>(sched);
   state->columns.reserve(static_cast<size_t>(model.sched.columns_max));
+  if (model.sched.step_table) {
+    state->cost = {*model.sched.step_table, model.coarse_step_table};
+  }
   state->model = std::move(model);
   state->index = static_cast<int>(models_.size());
   models_.push_back(std::move(state));
@@ -166,7 +169,11 @@ void Engine::Cancel(std::string request_id) {
 core::Snapshot Engine::View(std::string_view variant) const {
   MutexLock lock(mutex_);
   const auto it = published_.find(variant);
-  return it == published_.end() ? core::Snapshot() : it->second.view;
+  if (it == published_.end()) return {};
+  core::Snapshot view = it->second.view;
+  const Duration until = it->second.step_begins - clock_->Now();
+  view.step_in_seconds = std::max(0.0, Seconds(until));
+  return view;
 }
 
 int Engine::CachedTokens(std::string_view variant, uint64_t salt,
@@ -187,10 +194,12 @@ bool Engine::Step() {
   if (s == nullptr) return false;
   const Time begin = clock_->Now();
   if (!s->stepping) BeginStep(s);
+  PublishTurns(s);
   const bool over = s->stepping && AdvanceStep(s);
   if (over) Harvest(s);
   Charge(s, clock_->Now() - begin, over);
   Publish(s);
+  PublishTurns(nullptr);
   return true;
 }
 
@@ -297,6 +306,8 @@ void Engine::BeginStep(State* s) {
   }
   s->drafting = true;
   s->stepping = true;
+  s->left = FromSeconds(s->cost ? s->cost->Seconds(SizeOf(s->plan, s->parts))
+                                : turns_.StepSeconds(s->index));
 }
 
 // As the request itself would draw from these logits.
@@ -361,6 +372,7 @@ void Engine::Charge(State* s, Duration used, bool step_over) {
   if (s->parts.empty()) s->series[0].busy->Increment(Seconds(used));
   device_busy_->Increment(Seconds(used));
   s->spent += used;
+  s->left -= used;
   if (!step_over) return;
   const Duration spent = std::exchange(s->spent, Duration());
   if (!options_.on_step) return;
@@ -390,6 +402,7 @@ void Engine::Publish(State* s) {
   view.pages_free = sched.pages_free();
   view.pages_total = sched.pages_total();
   view.steps_per_cycle = turns_.StepsPerCycle(s->index);
+  view.prompt_tokens = PromptTokens(*s);
   s->pages_series.free->Set(static_cast<double>(view.pages_free));
   s->pages_series.total->Set(static_cast<double>(view.pages_total));
   s->pages_series.cached->Set(sched.pages_cached());
@@ -400,10 +413,50 @@ void Engine::Publish(State* s) {
     for (size_t v = 0; v < s->model.views.size(); ++v) {
       view.admissions = s->admissions[v];
       const ModelView& of = s->model.views[v];
-      published_[of.variant] = {view, digest, of.view};
+      Published& out = published_[of.variant];
+      out.view = view;
+      out.digest = digest;
+      out.reads = of.view;
     }
   }
   if (s->draft.s != nullptr) Publish(s->draft.s);  // guests have pages there
+}
+
+int64_t Engine::PromptTokens(const State& s) {
+  std::span<const sched::Slice> under_way;
+  if (s.stepping) under_way = s.plan.slices;
+  return s.scheduler->PromptTokens(under_way);
+}
+
+// As Turns::NextStepOf has it. A step that takes longer than was expected ends
+// any moment.
+Duration Engine::LeftOf(const State& s) const {
+  if (!HasWork(s)) return Duration(-1);
+  return s.stepping ? std::max(s.left, Duration(1)) : Duration(0);
+}
+
+// When a step of each model may begin, now that `running` has its turn (null:
+// nobody has). Prices ask while it runs.
+void Engine::PublishTurns(const State* running) {
+  std::vector<Duration> left;
+  for (const auto& s : models_) left.push_back(LeftOf(*s));
+  sched::Turns::Turn turn;
+  if (running != nullptr) {
+    turn.model = running->index;
+    turn.whole = turn.left = std::min(LeftOf(*running), options_.slice);
+  }
+  const Time now = clock_->Now();
+  MutexLock lock(mutex_);
+  for (const auto& s : models_) {
+    const auto next = turns_.NextStepOf(s->index, turn, left);
+    const int64_t prompts = PromptTokens(*s);
+    for (const ModelView& view : s->model.views) {
+      Published& of = published_.at(view.variant);
+      of.step_begins = now + next.until;
+      of.view.run_seconds = Seconds(next.run);
+      of.view.prompt_tokens = prompts;
+    }
+  }
 }
 
 }  // namespace aio::engine

@@ -31,6 +31,7 @@
 #include "base/result.h"
 #include "core/backend.h"
 #include "core/view.h"
+#include "cost/step_cost.h"
 #include "engine/choice.h"
 #include "engine/guest_forward.h"
 #include "model/forward.h"
@@ -210,7 +211,9 @@ class Engine {
     // The step under way.
     bool stepping = false;
     Duration spent{};
+    Duration left{};        // of it, as far as known
     bool drafting = false;  // a draft model is still to say some of its tokens
+    std::optional<cost::StepCost> cost;  // absent: not measured
     sched::StepPlan plan;
     std::vector<sched::Part> parts;  // [slice of plan]
     std::vector<model::Column> columns;
@@ -219,6 +222,7 @@ class Engine {
   // What other threads read of a variant.
   struct Published {
     core::Snapshot view;
+    Time step_begins{};
     std::shared_ptr<const sched::PrefixDigest> digest;
     core::View reads = core::View::k8;
   };
@@ -259,6 +263,9 @@ class Engine {
                    sched::SequenceId id);
   void CountSequences(State* s);
   void Publish(State* s);
+  void PublishTurns(const State* running);
+  Duration LeftOf(const State& s) const;
+  static int64_t PromptTokens(const State& s);
 
   Options options_;
   Executor* clock_;

@@ -3,8 +3,11 @@
 // How models share a device. Layers take time on a clock turned by hand.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/engine_fixture.h"
 
@@ -23,11 +26,18 @@ class EngineTurnsTest : public EngineTest {
   void SetUp() override {
     slice_ = milliseconds(80);
     tokenizer_->endless = true;
-    small_.on_layer = [this] { clock_.Advance(milliseconds(4)); };
+    small_.on_layer = [this] {
+      if (small_watch_) small_watch_();
+      clock_.Advance(milliseconds(4));
+    };
     large_.layers = 9;
-    large_.on_layer = [this] { clock_.Advance(milliseconds(34)); };
+    large_.on_layer = [this] {
+      clock_.Advance(milliseconds(34));
+      if (watch_) watch_();
+    };
     Make(small_);
   }
+  std::function<void()> watch_, small_watch_;
   std::shared_ptr<core::Request> Long(const std::string& id) {
     auto request = Ask(id);
     request->max_tokens = 100;
@@ -108,6 +118,34 @@ TEST_F(EngineTurnsTest, AModelThatHadTheDeviceToItselfIsNotMadeToPay) {
   const double before = Metric(kLargeBusy);
   while (Ms(from) < 1000) engine_->Step();
   EXPECT_NEAR(Metric(kLargeBusy) - before, 0.5, 0.2);
+}
+
+// Asked while a layer of the large model's step runs, as others would.
+TEST_F(EngineTurnsTest, TellsWhenTheNextStepOfEachMayBegin) {
+  EXPECT_EQ(engine_->View("small").step_in_seconds, 0);
+  Start(Long("large"), {1, 2, 3}, "large");
+  for (int i = 0; i < 12; ++i) engine_->Step();  // to know what a step takes
+  std::vector<double> small, large;
+  watch_ = [&] {
+    small.push_back(engine_->View("small").step_in_seconds);
+    large.push_back(engine_->View("large").step_in_seconds);
+  };
+  while (Metric("aio_engine_steps_total{variant=\"large\"}") < 5) {
+    engine_->Step();
+  }
+  ASSERT_GE(small.size(), 10u);
+  for (const double s : small) EXPECT_LE(s, 0.080) << "a turn at most";
+  EXPECT_NEAR(*std::ranges::max_element(large), 0.340 - 0.034, 0.040);
+  EXPECT_LT(*std::ranges::min_element(large), 0.040);
+}
+
+TEST_F(EngineTurnsTest, TellsWhatIsLeftOfPrompts) {
+  auto sink = Start(Long("a"), {1, 2, 3});
+  std::vector<int64_t> seen;
+  small_watch_ = [&] { seen.push_back(engine_->View("small").prompt_tokens); };
+  engine_->Step();
+  ASSERT_FALSE(seen.empty());
+  EXPECT_EQ(seen.front(), 0) << "the step under way has all of it";
 }
 
 TEST_F(EngineTurnsTest, AloneAModelHasOneStepACycle) {

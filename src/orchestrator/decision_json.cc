@@ -48,6 +48,7 @@ void Fields(Visit&& visit, auto& p, const cost::Price*) {
   visit("token", p.token);
   visit("others", p.others);
   visit("step_own", p.step_own);
+  visit("stairs", p.stairs);
 }
 
 template <typename Visit>
@@ -71,6 +72,9 @@ void Fields(Visit&& visit, auto& v, const core::Snapshot*) {
   visit("pages_total", v.pages_total);
   visit("admissions", v.admissions);
   visit("steps_per_cycle", v.steps_per_cycle);
+  visit("step_in_seconds", v.step_in_seconds);
+  visit("run_seconds", v.run_seconds);
+  visit("prompt_tokens_waiting", v.prompt_tokens);
   visit("healthy", v.healthy);
 }
 
@@ -196,12 +200,19 @@ bool In(const json::value& value, T* x) {
   }
 }
 
+// What earlier logs do not have: it was as it is by default.
+bool IsLater(std::string_view field) {
+  return field == "step_in_seconds" || field == "run_seconds" ||
+         field == "prompt_tokens_waiting" || field == "stairs";
+}
+
 template <typename T>
 bool InFields(const json::object& object, T* x) {
   bool all = true;
   const auto visit = [&](const char* name, auto& field) {
-    const json::value* at = all ? object.if_contains(name) : nullptr;
-    all = at != nullptr && In(*at, &field);
+    const json::value* at = object.if_contains(name);
+    if (at == nullptr && IsLater(name)) return;
+    all = all && at != nullptr && In(*at, &field);
   };
   Fields(visit, *x, static_cast<const T*>(nullptr));
   return all;

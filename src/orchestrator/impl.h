@@ -74,7 +74,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void LearnTraffic(const Flight& flight, const policy::Input& input,
                     const policy::Decision& decision);
   bool Prices() const;
-  void AddPrices(const Flight& flight, policy::Input* input) const;
+  void AddPrices(const Flight& flight, policy::Input* input);
   void CountExpected(const policy::Input& input, int chosen) const;
   int Held(const Flight& flight, const policy::Input& input) const;
   policy::Decision Decide(const Flight& flight,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -13,20 +14,34 @@ namespace {
 // Arrivals are forgotten after about so many seconds: a few lives of a request
 // on a slow device.
 constexpr double kMemorySeconds = 60;
+// Lives are a mean over about so many.
+constexpr int kLivesMemory = 64;
 // Who has said more than was expected goes on: lengths have long tails.
 constexpr double kTail = 0.25;
 
 }  // namespace
 
 Loads::Loads(const Costs* costs)
-    : costs_(*costs), residuals_(costs_.variants.size()) {
+    : costs_(*costs),
+      unseen_(costs_.variants.size()),
+      residuals_(costs_.variants.size()) {
   for (const auto& device : costs_.devices) {
     arrivals_.emplace_back(device.size());
+    lives_.emplace_back(device.size());
+    seen_.emplace_back(device.size());
   }
 }
 
 bool Loads::Knows(size_t variant) const {
   return variant < costs_.variants.size() && costs_.variants[variant];
+}
+
+void Loads::See(size_t variant, const core::Snapshot& view, size_t unseen) {
+  if (!Knows(variant)) return;
+  const VariantCost& at = *costs_.variants[variant];
+  seen_[at.device][at.model] = {view.step_in_seconds, view.run_seconds,
+                                view.prompt_tokens};
+  unseen_[variant] = unseen;
 }
 
 double Loads::RateOf(size_t device, size_t model, Time now) const {
@@ -45,9 +60,29 @@ std::vector<cost::ModelLoad> Loads::DeviceNow(size_t device, Time now) const {
     load.columns_max = known.columns_max;
     load.slowdown_max = known.slowdown_max;
     load.arrivals_per_second = RateOf(device, m, now);
+    load.life_seconds = lives_[device][m].mean;
+    load.step_in_seconds = seen_[device][m].step_in_seconds;
+    load.run_seconds = seen_[device][m].run_seconds;
     models.push_back(std::move(load));
   }
-  for (const auto& [number, entry] : sent_) {
+  AddLoads(device, &models);
+  return models;
+}
+
+// Of the prompt tokens that a backend still has to compute, those who came last
+// have theirs; what it has not seen is there in full, and if it cannot tell,
+// what has no answer yet.
+void Loads::AddLoads(size_t device,
+                     std::vector<cost::ModelLoad>* models) const {
+  std::vector<int64_t> prompts;  // [model]
+  for (const Seen& seen : seen_[device]) {
+    prompts.push_back(seen.step_in_seconds < 0
+                          ? std::numeric_limits<int64_t>::max()
+                          : seen.prompt_tokens);
+  }
+  std::vector<size_t> unseen = unseen_;
+  for (auto it = sent_.rbegin(); it != sent_.rend(); ++it) {
+    const Entry& entry = it->second;
     if (entry.at.device != device) continue;
     const double said = entry.said->load(std::memory_order_relaxed);
     cost::Load load;
@@ -55,10 +90,20 @@ std::vector<cost::ModelLoad> Loads::DeviceNow(size_t device, Time now) const {
         std::max({1.0, entry.tokens - said, kTail * entry.tokens});
     load.coarse = entry.at.coarse;
     load.context_tokens = entry.prompt_tokens + said;
-    load.prefill_seconds = said > 0 ? 0 : entry.prefill_seconds;
-    models[entry.at.model].loads.push_back(load);
+    if (unseen[entry.variant] > 0) {
+      --unseen[entry.variant];
+      load.prompt_tokens = entry.new_tokens;
+    } else if (said == 0) {
+      int64_t& left = prompts[entry.at.model];
+      load.prompt_tokens =
+          static_cast<int>(std::min<int64_t>(entry.new_tokens, left));
+      left -= load.prompt_tokens;
+    }
+    load.prefill_seconds =
+        entry.prefill_seconds * load.prompt_tokens / entry.new_tokens;
+    (*models)[entry.at.model].loads.push_back(load);
   }
-  return models;
+  for (cost::ModelLoad& model : *models) std::ranges::reverse(model.loads);
 }
 
 cost::Price Loads::PriceOf(size_t variant, const cost::Estimate& estimate,
@@ -104,17 +149,20 @@ void Loads::Sent(size_t variant, uint64_t request,
                  std::shared_ptr<const std::atomic<int>> said, Time now) {
   if (!Knows(variant)) return;
   Entry entry;
+  entry.variant = variant;
   entry.at = *costs_.variants[variant];
   entry.tokens = std::max(1.0, estimate.output_tokens);
   entry.prompt_tokens = estimate.prompt_tokens;
+  entry.new_tokens =
+      std::max(1, estimate.prompt_tokens - estimate.cached_tokens);
   const ModelCost& known = costs_.devices[entry.at.device][entry.at.model];
   cost::ModelLoad model;
   model.steps = &known.steps;
   model.columns_max = known.columns_max;
   entry.prefill_seconds = cost::PrefillSeconds(
-      model, entry.at.coarse, estimate.cached_tokens,
-      std::max(1, estimate.prompt_tokens - estimate.cached_tokens));
+      model, entry.at.coarse, estimate.cached_tokens, entry.new_tokens);
   entry.said = std::move(said);
+  entry.sent = now;
   Arrivals& a = arrivals_[entry.at.device][entry.at.model];
   a.weight = a.weight * std::exp(-Seconds(now - a.at) / kMemorySeconds) + 1;
   a.at = now;
@@ -127,6 +175,14 @@ std::vector<size_t> Loads::InFlight() const {
   return count;
 }
 
-void Loads::Ended(uint64_t request) { sent_.erase(request); }
+void Loads::Ended(uint64_t request, Time now) {
+  const auto it = sent_.find(request);
+  if (it == sent_.end()) return;
+  const Entry& entry = it->second;
+  Lives& lives = lives_[entry.at.device][entry.at.model];
+  lives.count = std::min(lives.count + 1, kLivesMemory);
+  lives.mean += (Seconds(now - entry.sent) - lives.mean) / lives.count;
+  sent_.erase(it);
+}
 
 }  // namespace aio::orchestrator

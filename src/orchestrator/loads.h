@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "core/backend.h"
 #include "cost/estimate.h"
 #include "cost/price.h"
 #include "cost/residual.h"
@@ -32,6 +33,9 @@ class Loads {
 
   // Whether the steps of that variant are known.
   bool Knows(size_t variant) const;
+  // What its backend says now; the newest `unseen` requests sent to it are not
+  // in there yet.
+  void See(size_t variant, const core::Snapshot& view, size_t unseen);
   // REQUIRES: Knows(variant).
   cost::Price PriceOf(size_t variant, const cost::Estimate& estimate,
                       Time now) const;
@@ -47,15 +51,18 @@ class Loads {
   // tokens that have come back.
   void Sent(size_t variant, uint64_t request, const cost::Estimate& estimate,
             std::shared_ptr<const std::atomic<int>> said, Time now);
-  void Ended(uint64_t request);
+  void Ended(uint64_t request, Time now);
   std::vector<size_t> InFlight() const;  // [device]
 
  private:
   struct Entry {
     VariantCost at;
+    size_t variant = 0;
     double tokens = 1;  // of its answer, expected
-    double prompt_tokens = 0;
+    int prompt_tokens = 0;
+    int new_tokens = 1;  // of these, to compute
     double prefill_seconds = 0;
+    Time sent{};
     std::shared_ptr<const std::atomic<int>> said;
   };
   // Of a variant: its time to the first token, and between tokens.
@@ -68,12 +75,28 @@ class Loads {
     Time at{};
   };
 
+  // Seconds that requests stay, a mean that forgets.
+  struct Lives {
+    double mean = 0;
+    int count = 0;
+  };
+  // As its backend has said last.
+  struct Seen {
+    double step_in_seconds = -1;
+    double run_seconds = 0;
+    int64_t prompt_tokens = 0;
+  };
+
   double RateOf(size_t device, size_t model, Time now) const;
+  void AddLoads(size_t device, std::vector<cost::ModelLoad>* models) const;
   std::vector<cost::ModelLoad> DeviceNow(size_t device, Time now) const;
 
   const Costs& costs_;
   std::map<uint64_t, Entry> sent_;               // by request, oldest first
   std::vector<std::vector<Arrivals>> arrivals_;  // [device][model]
+  std::vector<std::vector<Lives>> lives_;        // [device][model]
+  std::vector<std::vector<Seen>> seen_;          // [device][model]
+  std::vector<size_t> unseen_;                   // [variant]
   std::vector<Residuals> residuals_;             // [variant]
 };
 

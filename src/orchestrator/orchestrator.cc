@@ -128,9 +128,14 @@ bool Orchestrator::Impl::Prices() const {
 
 // Of those that may be chosen, if the policy looks at it.
 void Orchestrator::Impl::AddPrices(const Flight& flight,
-                                   policy::Input* input) const {
+                                   policy::Input* input) {
   if (!Prices()) return;
   const Time now = parts_.executor->Now();
+  for (size_t i = 0; i < input->candidates.size(); ++i) {
+    const size_t variant = flight.options[i].variant;
+    loads_.See(variant, input->candidates[i].view,
+               ledger_.outstanding(variant));
+  }
   const std::vector<bool> asleep = traffic_.Asleep(loads_.InFlight());
   for (size_t i = 0; i < input->candidates.size(); ++i) {
     policy::Candidate& c = input->candidates[i];

@@ -70,6 +70,29 @@ TEST_F(OneDeviceTest, ARequestCountsFromTheMomentItIsSent) {
   EXPECT_EQ(PriceOf(*after, 0).others, 0);
 }
 
+// A prompt of 10 tokens under way, another behind it, a third on the way.
+TEST_F(OneDeviceTest, PromptsThatAStepHasTakenAreNotWaitedFor) {
+  Use("marginal");
+  core::Snapshot& view = backend_->views["small"];
+  view.step_in_seconds = 0.030;
+  const auto ttft = [&](const std::string& id) {
+    const auto e = Route(Ask(id));
+    return e ? PriceOf(*e, 0).ttft : 0;
+  };
+  const double alone = ttft("r0");
+  EXPECT_NEAR(alone, 0.030 + 0.019, 1e-9);
+  const auto a = Handle(Ask("a"));
+  EXPECT_NEAR(ttft("r1"), alone + 0.019, 1e-9) << "it was just sent";
+  view.admissions = 1;
+  view.prompt_tokens = 10;
+  EXPECT_NEAR(ttft("r2"), alone + 0.019, 1e-9) << "it waits";
+  view.prompt_tokens = 0;
+  // It decodes by then, and 7 of ours ride in a step of 8 columns.
+  EXPECT_NEAR(ttft("r3"), 0.030 + 0.017 + 0.013, 1e-9);
+  backend_->runs.at(0).Finish();
+  executor_.Run();
+}
+
 TEST_F(OneDeviceTest, NothingIsPricedThatCannotBeChosen) {
   Use("marginal");
   backend_->views["small"].healthy = false;

@@ -408,7 +408,7 @@ core::Outcome Orchestrator::Impl::Learn(const Flight& flight, const End& end) {
         "aio_ttft_seconds", "From arrival to the first token",
         Seconds(*end.shown - flight.begun), {{"variant", name}});
   }
-  loads_.Ended(flight.number);
+  loads_.Ended(flight.number, parts_.executor->Now());
   if (!outcome.error && flight.said) LearnPrice(flight, outcome);
   ledger_.Release(flight.variant, flight.number,
                   backend(flight.variant).View(name));

@@ -134,6 +134,22 @@ void Scheduler::ChoosePrefill(const std::vector<SequenceId>& order,
   }
 }
 
+int64_t Scheduler::PromptTokens(std::span<const Slice> under_way) const {
+  int64_t sum = 0;
+  const auto add = [&](SequenceId id) {
+    const int left = At(id).left();
+    if (left > 1) sum += left;
+  };
+  for (const SequenceId id : running_) add(id);
+  for (const SequenceId id : queue_) add(id);
+  for (const Slice& slice : under_way) {
+    if (!Has(slice.id)) continue;  // cancelled meanwhile
+    const int left = At(slice.id).left();
+    if (left > 1) sum -= std::min(left, slice.known());
+  }
+  return sum;
+}
+
 // Of a step that decodes `n` columns.
 int Scheduler::ColumnsBeside(int n) const {
   if (!options_.step_table) return options_.columns_beside_decode;

@@ -152,6 +152,9 @@ class Scheduler {
   bool HasWork() const { return !running_.empty() || !queue_.empty(); }
   int running() const { return static_cast<int>(running_.size()); }
   int queued() const { return static_cast<int>(queue_.size()); }
+  // Prompt tokens still to compute when the step of these slices is over; of
+  // those that wait, as if nothing were cached.
+  int64_t PromptTokens(std::span<const Slice> under_way) const;
   // Pages that no sequence uses: empty ones, and cached ones to be evicted.
   int pages_free() const { return pool_.free() + tree_.idle(); }
   int pages_cached() const { return tree_.size(); }  // used or not

@@ -67,6 +67,24 @@ TEST(SchedulerTest, DecodeColumnsComeFirstAndPrefillBesideThemIsSmall) {
   EXPECT_EQ(plan.slices[1].count, 2);
 }
 
+TEST(SchedulerTest, CountsThePromptTokensThatNoStepHasTaken) {
+  Scheduler s(Small());
+  EXPECT_EQ(s.PromptTokens({}), 0);
+  ASSERT_TRUE(Add(&s, 1, 13));
+  EXPECT_EQ(s.PromptTokens({}), 13);
+  StepPlan plan = s.Plan();  // 10 of them
+  EXPECT_EQ(s.PromptTokens({}), 13) << "not computed yet";
+  EXPECT_EQ(s.PromptTokens(plan.slices), 3);
+  RunStep(&s, plan);
+  RunStep(&s, s.Plan());
+  EXPECT_EQ(s.PromptTokens({}), 0) << "it decodes";
+  ASSERT_TRUE(Add(&s, 2, 5));
+  plan = s.Plan();  // 2 of them beside a column of the first
+  EXPECT_EQ(s.PromptTokens(plan.slices), 3);
+  s.Remove(2);
+  EXPECT_EQ(s.PromptTokens(plan.slices), 0) << "cancelled during the step";
+}
+
 TEST(SchedulerTest, AFullQueueRefusesInsteadOfGrowing) {
   Scheduler s(Small());
   for (SequenceId id = 1; id <= 4; ++id) ASSERT_TRUE(Add(&s, id, 1));

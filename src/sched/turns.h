@@ -10,6 +10,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "base/executor.h"
@@ -26,9 +27,29 @@ class Turns {
   int Next(const std::function<bool(int model)>& has_work);
   // It has run so long. `step_over`: that was the end of its step.
   void Charge(int model, Duration used, bool step_over);
+  // The turn under way: whose it is (-1: nobody's), how long it is in all, and
+  // what is left of it.
+  struct Turn {
+    int model = -1;
+    Duration whole{}, left{};
+  };
+  // When a model's next step begins, and how long it may then go on before
+  // another has its turn.
+  struct NextStep {
+    Duration until{}, run = Duration::max();
+  };
+  // If all with work go on, and `model` has some. `steps`: what was left, when
+  // the turn under way began, of each model's step under way; negative: has no
+  // work; 0: between two steps.
+  NextStep NextStepOf(int model, const Turn& turn,
+                      std::span<const Duration> steps) const;
   // Equal time for all: while the slowest of those at work has one step, how
   // many has this one?
   double StepsPerCycle(int model) const;
+  // Of a step of it, as of late; 0: it has had none.
+  double StepSeconds(int model) const {
+    return models_[static_cast<size_t>(model)].step_seconds;
+  }
 
  private:
   struct Model {

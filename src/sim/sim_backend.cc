@@ -100,6 +100,21 @@ const std::vector<double>& SimBackend::queueing(
   return m->queueing[view];
 }
 
+sched::Turns::NextStep SimBackend::NextStepOf(const Model& model) const {
+  std::vector<Duration> steps;
+  for (const auto& m : models_) {
+    steps.push_back(m->stepping               ? m->left
+                    : m->scheduler->HasWork() ? Duration(0)
+                                              : Duration(-1));
+  }
+  sched::Turns::Turn turn;
+  if (running_) {
+    turn = turn_;
+    turn.left = turn_end_ - executor_->Now();
+  }
+  return turns_.NextStepOf(model.number, turn, steps);
+}
+
 core::Snapshot SimBackend::View(std::string_view variant) const {
   core::Snapshot out;
   const auto [m, view] = Find(variant);
@@ -110,6 +125,10 @@ core::Snapshot SimBackend::View(std::string_view variant) const {
   out.pages_total = m->scheduler->pages_total();
   out.admissions = m->admissions[view];
   out.steps_per_cycle = turns_.StepsPerCycle(m->number);
+  const sched::Turns::NextStep next = NextStepOf(*m);
+  out.step_in_seconds = Seconds(next.until);
+  out.run_seconds = Seconds(next.run);
+  out.prompt_tokens = m->scheduler->PromptTokens(m->plan.slices);
   out.healthy = !gone_;
   return out;
 }

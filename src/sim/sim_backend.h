@@ -117,6 +117,7 @@ class SimBackend : public core::Backend {
   };
 
   Found Find(std::string_view variant) const;
+  sched::Turns::NextStep NextStepOf(const Model& model) const;
   void AddModel(SimModel model, Metrics* metrics);
   void FindDraftModels();
   void Admit(std::unique_ptr<Request> request);
@@ -140,7 +141,9 @@ class SimBackend : public core::Backend {
   std::map<std::string, Request*, std::less<>> by_id_;
   std::map<sched::SequenceId, std::unique_ptr<Request>> requests_;
   sched::SequenceId next_sequence_ = 1;
-  bool running_ = false;  // a slice is under way
+  bool running_ = false;  // a turn is under way
+  sched::Turns::Turn turn_;
+  Time turn_end_{};
   bool waking_ = false;   // one is about to begin
   bool gone_ = false;
   double speed_ = 1;

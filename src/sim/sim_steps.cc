@@ -54,6 +54,8 @@ void SimBackend::BeginSlice() {
   if (!m->stepping) BeginStep(m);
   running_ = true;
   const Duration took = std::min(m->left, m->turn);
+  turn_ = {m->number, took, took};
+  turn_end_ = executor_->Now() + took;
   executor_->PostAt(executor_->Now() + took,
                     [this, m, took, alive = std::weak_ptr(alive_)] {
                       if (!alive.expired()) EndSlice(m, took);
