@@ -62,24 +62,30 @@ Result<engine::MeasuredSteps> ReadSteps(const std::string& folder,
     steps.window = kept.at("window").to_number<int>();
     steps.whole_ratio = kept.at("whole_ratio").to_number<double>();
     steps.seconds = kept.at("measured_in_seconds").to_number<double>();
-    return steps;
+    steps.wide = kept.at("wide").as_bool();
   } catch (const std::exception&) {
     return corrupt("no step table");
   }
+  if (steps.steady()) return steps;
+  return corrupt("the machine was busy while it was measured");
 }
 
 Result<void> WriteSteps(const std::string& folder, const std::string& key,
                         const engine::MeasuredSteps& steps) {
   if (!steps.steady()) {
     return Error{ErrorCode::kUnavailable,
-                 fmt::format("the machine was busy while it was measured: one "
-                             "whole step took {:.1f} times its estimate",
-                             steps.whole_ratio),
+                 steps.wide
+                     ? fmt::format("the machine was busy while it was "
+                                   "measured: one whole step took {:.1f} times "
+                                   "its estimate",
+                                   steps.whole_ratio)
+                     : "there was no time for steps of prompts",
                  ""};
   }
   json::object out = ToJson(steps.table);
   out["window"] = steps.window;
   out["whole_ratio"] = steps.whole_ratio;
+  out["wide"] = steps.wide;
   out["measured_in_seconds"] = steps.seconds;
   return WriteCache(folder, kKind, key, std::move(out));
 }

@@ -50,7 +50,7 @@ TEST_F(StepCacheTest, WhatWasWrittenIsReadToTheLastBit) {
 }
 
 TEST_F(StepCacheTest, ABusyMinuteIsNotKept) {
-  for (const double ratio : {10.2, 1.6, 0.5}) {
+  for (const double ratio : {10.2, 1.3, 0.5}) {
     steps_.whole_ratio = ratio;
     const auto written = WriteSteps(root_, "key", steps_);
     ASSERT_FALSE(written);
@@ -59,6 +59,19 @@ TEST_F(StepCacheTest, ABusyMinuteIsNotKept) {
   }
   steps_.whole_ratio = 0;  // not checked
   EXPECT_TRUE(WriteSteps(root_, "key", steps_));
+  steps_.wide = false;
+  EXPECT_FALSE(WriteSteps(root_, "key", steps_));
+}
+
+// Of a version that kept it: 4 columns, from which prompts were foretold.
+TEST_F(StepCacheTest, ABusyMinuteThatWasKeptIsMeasuredAnew) {
+  Put(R"({"key": "key", "columns": [1, 4], "seconds": [0.09, 0.1],
+          "kv_seconds_per_context_token": 0, "prefill_seconds_per_token": 0.003,
+          "pair_seconds": 0, "window": 34, "whole_ratio": 1.34,
+          "measured_in_seconds": 2, "wide": true})");
+  const auto read = ReadSteps(root_, "key");
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().message.find("busy"), std::string::npos);
 }
 
 TEST_F(StepCacheTest, AnotherKeyIsNotFoundAndAnotherKeysFileRefused) {

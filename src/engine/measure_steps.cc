@@ -17,8 +17,9 @@ namespace {
 
 using model::kPageTokens;
 
-// By importance: the ends of the curve first, then where kernels change.
-constexpr std::array kWidths = {1, 8, 32, 4, 16, 2, 24, 12, 3, 6, 5};
+// Each twice the one before, so that what a wider one will take is known within
+// a factor of two; then where kernels change.
+constexpr std::array kWidths = {1, 2, 4, 8, 16, 32, 24, 12, 3, 6, 5};
 constexpr int kWidest = 32;                          // of them
 constexpr std::array kChunks = {512, 256, 128, 64};  // of prefill
 constexpr int kChunksOfTime =
@@ -35,6 +36,9 @@ constexpr double kDiffersBy = 0.15;
 // as long as the next one takes less by so much, it is going away.
 constexpr double kCold = 1.5, kWarmer = 0.9;
 constexpr int kWarmUps = 4;
+// A busy moment of the machine looks like layers that differ: so often both are
+// timed again before more layers are.
+constexpr int kSecondLooks = 3;
 // Shares of the time limit: a whole step is run if it is thought to take up to
 // the first; of what is left then, the others end each kind of measurement.
 constexpr double kWholeShare = 0.5, kWidthsShare = 0.6, kContextShare = 0.75;
@@ -71,6 +75,8 @@ class Measurement {
     AddPrefillRate(&out.table);
     out.window = window_;
     out.whole_ratio = whole_ratio_;
+    out.wide = chunk_ > 0 || table_.columns.back() >=
+                                 std::min(kWidest, forward_.columns_max());
     out.seconds = Spent();
     return out;
   }
@@ -166,6 +172,13 @@ class Measurement {
     const auto differs = [&] {
       return std::abs(*whole / estimate - 1) > kDiffersBy;
     };
+    for (int i = 0; i < kSecondLooks && differs(); ++i) {
+      if (Spent() + *whole + estimate > kWholeShare * options_.seconds_max) {
+        break;
+      }
+      whole = std::min(*whole, Decode(1, forward_.layers()).step);
+      estimate = std::min(estimate, Decode(1, window_).step);
+    }
     while (differs() && window_ < forward_.layers()) {
       window_ = std::min(2 * window_, forward_.layers());
       estimate = Decode(1, window_).step;

@@ -37,10 +37,14 @@ struct MeasuredSteps {
   double whole_ratio = 0;  // a whole step of one column over its estimate; 0:
                            // not checked, as it would take too long
   double seconds = 0;      // that measuring took
+  bool wide = true;        // as wide as steps of prompts, or as there can be
 
-  // Else something else had the machine meanwhile.
+  // Else something else had the machine meanwhile: it took steps that did not
+  // agree, or the time for all but narrow ones.
   bool steady() const {
-    return whole_ratio == 0 || (whole_ratio > 2.0 / 3 && whole_ratio < 1.5);
+    const bool agrees =
+        whole_ratio == 0 || (whole_ratio > 0.8 && whole_ratio < 1.25);
+    return agrees && wide;
   }
 };
 

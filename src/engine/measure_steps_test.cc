@@ -131,6 +131,33 @@ TEST(MeasureStepsTest, WhereTheWholeStepDisagreesTheWindowIsWidened) {
   EXPECT_NEAR(steps.whole_ratio, 1, 0.15);
 }
 
+// A neighbour has the machine for the first whole steps: no more layers are
+// timed than are needed, and prompts still have their time.
+TEST(MeasureStepsTest, ABusyMomentWidensNoWindow) {
+  ClockForward forward;
+  forward.layer_bytes_ = 100 << 20;
+  forward.part_seconds_ = [&](const ClockForward::Part& p) {
+    const bool busy = forward.steps_ == 3 || forward.steps_ == 4;
+    return 4 * Even(p) * (busy ? 1.4 : 1);
+  };
+  const MeasuredSteps steps = Measure(&forward);
+  EXPECT_EQ(steps.window, 2);
+  EXPECT_NEAR(steps.whole_ratio, 1, 1e-6);
+  EXPECT_TRUE(steps.wide);
+  EXPECT_TRUE(steps.steady());
+}
+
+TEST(MeasureStepsTest, WithoutTimeForPromptsItIsNotSteady) {
+  ClockForward forward;
+  forward.part_seconds_ = [](const ClockForward::Part& p) {
+    return 0.1 * p.columns;
+  };
+  const MeasuredSteps steps = Measure(&forward);
+  EXPECT_LT(steps.table.columns.back(), 32);
+  EXPECT_FALSE(steps.wide);
+  EXPECT_FALSE(steps.steady());
+}
+
 // Layers that nobody has been to yet are slow twice; what is measured is what
 // they take then.
 TEST(MeasureStepsTest, WhereMemoryIsColdItIsWarmedUpFirst) {
