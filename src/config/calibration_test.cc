@@ -77,7 +77,7 @@ TEST(LengthsTest, ErrorsNameFileLineAndKey) {
 }
 
 TEST(LengthsTest, WhatIsNoTableIsAnErrorWithItsName) {
-  for (const std::string text :
+  for (const std::string& text :
        {std::string(), std::string("{}"), std::string("7"), std::string("[]"),
         std::string("{\"format\": 2}"), std::string("{\"format\": 1"),
         std::string(2000, '['), std::string(size_t{2} << 20, ' '),

@@ -275,7 +275,7 @@ Result<void> ReadTables(const YAML::Node& root, Config* config) {
   const char* key = "policy.quality_table";
   if (const std::filesystem::path folder = policy.calibration;
       !folder.empty()) {
-    constexpr char kKey[] = "policy.calibration";
+    constexpr const char* kKey = "policy.calibration";
     if (quality.empty()) {
       quality = (folder / kQualityFile).string();
       key = kKey;

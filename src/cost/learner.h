@@ -59,7 +59,7 @@ class Learner {
     // What stands in their place where it was measured (`aio calibrate`). Of
     // no more weight: tasks are not the traffic that is to come. Rows of
     // variants, and of what they are told (core::ThinkingRow).
-    core::LengthTable lengths;
+    core::LengthTable lengths = {};
   };
 
   // A request as far as its cost on one variant depends on it.

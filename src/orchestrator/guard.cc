@@ -80,7 +80,8 @@ Guard::~Guard() { CancelRun(); }
 
 bool Guard::Wants(const Flight& flight, int variant) const {
   const core::Request& request = *flight.request;
-  const Flight::Option& option = flight.options[reference_];
+  const int at = flight.OptionOf(static_cast<int>(reference_));
+  const Flight::Option& option = flight.options[static_cast<size_t>(at)];
   return flight.pinned < 0 && request.choices == 1 && !option.unfit &&
          Smaller(variants_[static_cast<size_t>(variant)],
                  variants_[reference_]) &&

@@ -142,6 +142,24 @@ TEST_F(GuardTest, WhatIsPinnedHasChoicesOrWasTheLargestsIsNotSampled) {
   EXPECT_EQ(Total("aio_guard_samples_total"), 0);
 }
 
+// A variant that may be told to think is two candidates: those of the reference
+// are not at its own place among the variants.
+TEST_F(GuardTest, WhatTheReferenceCannotServeIsNotSampled) {
+  parts_.variants[0].thinking.usual = core::Thinking::kOff;
+  parts_.variants[1].context_tokens_max = backend_->prompt_tokens;
+  for (const char* row : {"small", "small+think"}) {
+    parts_.quality[row].fill(core::Quality{.value = 0.5});
+  }
+  policy::Options marginal;
+  marginal.variants = {{"small", 100}, {"large", 700}};
+  parts_.policy = *policy::Make("marginal", marginal);
+  Build();
+  Answer("x");
+  executor_.Advance(5s);
+  EXPECT_FALSE(Running());
+  EXPECT_EQ(Total("aio_guard_samples_total"), 0);
+}
+
 TEST_F(GuardTest, WhatFailedIsNotSampled) {
   Build();
   const auto sink = Handle(Ask("a"));
