@@ -72,6 +72,7 @@ void ReadPin(Section* s, std::string* out) {
 Device ReadDevice(Section s) {
   Device device;
   s.String("kind", &device.kind);
+  s.Number("price", 1e-6, 1e6, &device.price);
   s.CountOrAuto("threads", &device.threads);
   ReadPin(&s, &device.pin);
   s.BytesOrAuto("memory_limit", &device.memory_limit);

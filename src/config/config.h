@@ -54,6 +54,9 @@ std::optional<KvType> KvTypeNamed(std::string_view name);
 
 struct Device {
   std::string kind = "cpu";
+  // Of marginal: what a second of it is worth, in seconds that users wait; 2: a
+  // request is sent elsewhere as if it kept this device at work twice as long.
+  double price = 1;
   int threads = 0;  // 0: auto (cgroup quota and affinity mask)
   // Which processors the threads stay on: "off": the system moves them; "auto":
   // those the process may use, one of each core before second threads of a

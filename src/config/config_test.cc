@@ -64,7 +64,7 @@ server:
   drain_timeout: 3s
   keep_alive_interval: 100ms
 devices:
-  cpu0: { kind: cpu, threads: 4, memory_limit: 16GiB, kv: f32, pin: "0-3,8",
+  cpu0: { kind: cpu, price: 2.5, threads: 4, memory_limit: 16GiB, kv: f32, pin: "0-3,8",
           columns_max: 64, sequences_max: 3, queue_max: 9,
           prefix_cache: false, step_table: false, step_cache: /var/steps,
           tile_cache: /var/tiles }
@@ -93,6 +93,8 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.server.header_timeout, std::chrono::milliseconds(500));
   EXPECT_EQ(config.server.idle_timeout, std::chrono::seconds(90));
   EXPECT_EQ(config.server.write_buffer_bytes_max, 64 << 10);
+  EXPECT_EQ(config.devices.at("cpu0").price, 2.5);
+  EXPECT_EQ(config.devices.at("cpu1").price, 1);
   EXPECT_EQ(config.devices.at("cpu0").threads, 4);
   EXPECT_EQ(config.devices.at("cpu0").memory_limit, int64_t{16} << 30);
   EXPECT_EQ(config.devices.at("cpu0").kv_type, KvType::kF32);
@@ -152,6 +154,9 @@ TEST(ConfigTest, NamesTheLineOfAWrongValue) {
   EXPECT_EQ(Bad(std::string(kLeast) + "server:\n  header_timeout: 10\n"),
             "config:4: server.header_timeout: '10' is not a time above zero "
             "such as 500ms, 10s, 5m or 2h");
+  EXPECT_EQ(Bad(std::string(kLeast) + "devices: { d: { price: 0 } }"),
+            "config:3: devices.d.price: '0' is not a number between 1e-06 and "
+            "1e+06");
   for (const char* line : {"server: { listen: nowhere }",
                            "server: { listen: '::1:80' }",
                            "server: { listen: 'a:99999' }",
@@ -164,6 +169,12 @@ TEST(ConfigTest, NamesTheLineOfAWrongValue) {
                            "devices: { d: { kind: npu } }",
                            "devices: { d: { threads: 0 } }",
                            "devices: { d: { kv: q9 } }",
+                           "devices: { d: { price: 0 } }",
+                           "devices: { d: { price: -2 } }",
+                           "devices: { d: { price: .inf } }",
+                           "devices: { d: { price: inf } }",
+                           "devices: { d: { price: nan } }",
+                           "devices: { d: { price: dear } }",
                            "devices: { d: { pin: on } }",
                            "devices: { d: { pin: 3-1 } }",
                            "devices: { d: { memory_limit: lots } }",

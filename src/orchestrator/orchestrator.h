@@ -52,6 +52,7 @@ struct Explanation {
     cost::Estimate estimate;
     std::optional<double> quality;  // expected, 0..1; absent: not known
     std::optional<core::Thinking> thinking = {};
+    double device_price = 1;  // of a second of its device
   };
   std::vector<Candidate> candidates;
 };

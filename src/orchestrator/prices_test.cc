@@ -3,9 +3,12 @@
 // What requests under way do to the price of the next.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <boost/json.hpp>
 #include <string>
 
+#include "orchestrator/decision_json.h"
 #include "orchestrator/orchestrator_fixture.h"
 
 namespace aio::orchestrator {
@@ -39,6 +42,17 @@ class PricesTest : public OrchestratorTest {
   }
   const cost::Price& PriceOf(const Explanation& e, size_t candidate) {
     return *e.candidates.at(candidate).estimate.price;
+  }
+  // That its decision can be made again from what it says alone.
+  void Replays(const boost::json::value& line) {
+    const auto& round = line.at("rounds").at(0);
+    const auto kept = InputOf(round.at("input").as_object());
+    const auto then = DecisionOf(round.at("decision").as_object());
+    ASSERT_TRUE(kept && then);
+    const policy::Decision now = parts_.policy->Decide((*kept)->input);
+    EXPECT_EQ(now.candidate, then->candidate);
+    EXPECT_EQ(now.reason, then->reason);
+    EXPECT_EQ(ToJson((*kept)->input), round.at("input"));
   }
 };
 
@@ -144,6 +158,36 @@ TEST_F(PricesTest, IdenticalReplicasDifferByAtMostOneTile) {
   }
   for (auto& run : backend_->runs) run.Finish();
   executor_.Run();
+}
+
+// The same where the first one's seconds are worth five: all go to the other
+// until what waits there costs as much, and the log says why.
+TEST_F(PricesTest, ADearerReplicaIsUsedWhereItIsWorthIt) {
+  parts_.variants.clear();
+  Host("a", backend_, 4096, 100);
+  Host("b", backend_, 4096, 100);
+  parts_.variants[0].device_price = 5;
+  parts_.costs.devices = {{Linear(1)}, {Linear(1)}};
+  parts_.costs.variants = {VariantCost{0, 0}, VariantCost{1, 0}};
+  Use("marginal");
+  const auto e = Route(Ask("r"));
+  ASSERT_TRUE(e);
+  EXPECT_EQ(e->candidates[0].device_price, 5);
+  EXPECT_EQ(PriceOf(*e, 0).system(), PriceOf(*e, 1).system());
+  EXPECT_EQ(e->variant, "b");
+  std::vector<std::shared_ptr<CheckingSink>> sinks;
+  std::string sent;
+  for (int i = 0; i < 40; ++i) {
+    sinks.push_back(Handle(Ask("r" + std::to_string(i))));
+    sent += backend_->runs.back().plan.variant;
+  }
+  EXPECT_GT(sent.find('a'), 10u) << "at equal prices it gets the first";
+  EXPECT_NE(sent.find('a'), std::string::npos) << sent;
+  EXPECT_LT(std::ranges::count(sent, 'a'), std::ranges::count(sent, 'b'));
+  for (auto& run : backend_->runs) run.Finish();
+  executor_.Run();
+  ASSERT_EQ(lines_.size(), 40u);
+  Replays(boost::json::parse(lines_.back()));
 }
 
 // The prompt of a model probe is priced on its variant, with who is there.

@@ -182,7 +182,8 @@ void Orchestrator::Impl::Explain(const FlightPtr& flight,
   for (size_t i = 0; i < input.candidates.size(); ++i) {
     const policy::Candidate& c = input.candidates[i];
     explanation.candidates.push_back({std::string(c.variant), decision.why[i],
-                                      c.estimate, c.quality, c.thinking});
+                                      c.estimate, c.quality, c.thinking,
+                                      c.device_price});
   }
   if (flight->asked) DropProbe(*flight);
   const auto explained = std::exchange(flight->explained, nullptr);

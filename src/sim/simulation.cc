@@ -98,6 +98,7 @@ Result<void> Run::AddDevices() {
       for (const SimView& view : model.views) {
         costs[view.variant] = {backends_.size(), models.size(),
                                view.view != core::View::k8};
+        made[view.variant].device_price = device.price;
       }
       models.push_back(CostOf(model));
     }

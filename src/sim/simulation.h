@@ -27,6 +27,7 @@ namespace aio::sim {
 
 struct SimDevice {
   std::string name;
+  double price = 1;  // of a second
   std::vector<SimModel> models;
   SimBackend::Options options;
   // How far its figures were from those of the machine itself; absent: they
