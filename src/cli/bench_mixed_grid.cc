@@ -24,22 +24,15 @@ namespace {
 
 constexpr std::string_view kCpu = "cpu";
 
-// By what a token reads, unless the config says.
 Result<sim::GridVariants> VariantsOf(const sim::SimulationOptions& setup,
                                      const config::Policy& policy) {
-  const auto sizes = sim::RuleOf(setup).variants;
-  const auto [least, most] = std::ranges::minmax_element(
-      sizes, {}, &policy::Options::Variant::bytes_per_token);
+  policy::Options rule = sim::RuleOf(setup);
+  rule.small = policy.small;
+  rule.large = policy.large;
+  ASSIGN_OR_RETURN(const policy::Ends ends, EndsToCompare(rule));
   sim::GridVariants out;
-  out.small = policy.small.empty() ? least->name : policy.small;
-  out.large = policy.large.empty() ? most->name : policy.large;
-  if (out.small == out.large) {
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("there is one variant, '{}': there is nothing to "
-                             "route between",
-                             out.small),
-                 "variants"};
-  }
+  out.small = ends.small;
+  out.large = ends.large;
   for (const std::string& name : setup.variants) {
     if (name != out.small && name != out.large) out.others.push_back(name);
   }

@@ -343,6 +343,16 @@ Result<config::Config> FindConfig(const std::string& path,
   return config::Load(file, overrides);
 }
 
+Result<policy::Ends> EndsToCompare(const policy::Options& rule) {
+  ASSIGN_OR_RETURN(policy::Ends ends, policy::EndsOf(rule));
+  if (ends.small != ends.large) return ends;
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("'{}' is the small and the large variant: there is "
+                           "nothing to route between",
+                           ends.small),
+               "variants"};
+}
+
 policy::Options PolicyOptions(const config::Policy& config,
                               const std::vector<core::Variant>& variants) {
   policy::Options options;
