@@ -70,11 +70,13 @@ Result<sim::GridOptions> DeviceOf(const GridFlags& flags,
                                   std::vector<std::string>* notes) {
   sim::GridOptions out;
   config::Policy policy;
+  config::Probe probe;
   SimSetup setup;
   if (name == kCpu) {
     ASSIGN_OR_RETURN(config::Config config,
                      FindConfig(flags.config, flags.sets));
     policy = config.policy;
+    probe = config.probe;
     // Measured in this run, whatever was kept of others.
     for (auto& [key, device] : config.devices) device.step_cache = "off";
     const auto say = [](const std::string& line) { std::cerr << line << "\n"; };
@@ -104,7 +106,10 @@ Result<sim::GridOptions> DeviceOf(const GridFlags& flags,
   out.base.quality = std::move(setup.quality);
   out.base.objective = policy.objective;
   out.base.seed = flags.seed;
-  out.base.model_probe = sim::SimModelProbe{.variant = out.variants.small};
+  out.base.model_probe =
+      sim::SimModelProbe{.variant = out.variants.small,
+                         .deadline = probe.deadline,
+                         .deadline_share = probe.deadline_share};
   out.contenders = sim::Contenders(out.variants, flags.floors, true);
   out.threads =
       static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));

@@ -256,6 +256,7 @@ Result<void> Graph::AddOrchestrator(const config::Config& config,
   RETURN_IF_ERROR(AddProbes(config, &parts_));
   options_.requests_max = config.server.requests_max;
   options_.probe_deadline = config.probe.deadline;
+  options_.probe_deadline_share = config.probe.deadline_share;
   options_.escalation = {config.policy.escalation_margin,
                          config.policy.escalation_tokens};
   orchestrator::Parts parts = parts_;

@@ -136,6 +136,7 @@ Probe ReadProbe(Section s) {
   s.String("model", &probe.model);
   s.Count("tokens_max", 1, &probe.tokens_max);
   s.Time("deadline", &probe.deadline);
+  s.Number("deadline_share", 0, 100, &probe.deadline_share);
   s.String("suffix", &probe.suffix);
   s.Number("temperature", 0.01, 100, &probe.temperature);
   s.Bool("prior", &probe.prior);

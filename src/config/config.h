@@ -115,7 +115,11 @@ struct Probe {
   std::string text;   // fastText model file; empty: none
   std::string model;  // a variant's name; empty: none
   int tokens_max = 256;
-  Duration deadline = 2s;
+  Duration deadline = 2s;  // of the model's answer
+  // The same as a share of the time to the first token that was predicted
+  // without asking, where times are predicted; 0: none. At least twice what
+  // asking was predicted to take, and never past `deadline` (docs/probe.md).
+  double deadline_share = 0.5;
   std::string suffix = "Category:";
   // Of the model probe's answer, fitted by `aio bench probe`; > 1: less sure
   // than the model says.

@@ -80,7 +80,7 @@ variants:
   y@4: { model: y.gguf, device: cpu1, view: 4 }
   y@auto: { model: y.gguf, device: cpu1, view: auto }
 probe: { text: p.ftz, model: z, tokens_max: 99, deadline: 1s, suffix: "C:",
-         temperature: 1.7, prior: false,
+         deadline_share: 0.75, temperature: 1.7, prior: false,
          labels: { code: " code", math: " math" } }
 policy: { kind: "static:a", shadow: paper, small: z, large: a, entropy_max: 0.3,
           context_tokens_max: 100, quality_floor: 0.9, objective: latency,
@@ -127,6 +127,8 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.variants[1].second.thinking, core::ThinkingSwitch::kWord);
   EXPECT_EQ(config.variants[0].second.thinking, core::ThinkingSwitch::kNone);
   EXPECT_EQ(config.probe.labels.at("code"), " code");
+  EXPECT_EQ(config.probe.deadline, std::chrono::seconds(1));
+  EXPECT_EQ(config.probe.deadline_share, 0.75);
   EXPECT_DOUBLE_EQ(config.probe.temperature, 1.7);
   EXPECT_FALSE(config.probe.prior);
   EXPECT_EQ(config.policy.kind, "static:a");
@@ -180,6 +182,8 @@ TEST(ConfigTest, NamesTheLineOfAWrongValue) {
                            "devices: { d: { memory_limit: lots } }",
                            "probe: { model: smal }",
                            "probe: { labels: { coding: x } }",
+                           "probe: { deadline: 0s }",
+                           "probe: { deadline_share: -0.5 }",
                            "probe: { temperature: 0 }",
                            "probe: { temperature: -1 }",
                            "probe: { temperature: .nan }",

@@ -47,8 +47,9 @@ struct Fault {
 // A prefill of `variant`, which pays for it, and what it says.
 struct SimModelProbe {
   std::string variant;
-  int tokens_max = 256;  // longer prompts: head and tail
-  Duration deadline{};   // 0: none
+  int tokens_max = 256;       // longer prompts: head and tail
+  Duration deadline{};        // 0: none
+  double deadline_share = 0;  // orchestrator::Options::probe_deadline_share
   std::vector<ProbeBin> bins = ModelProbeBins();
 };
 
