@@ -84,7 +84,6 @@ class MixedBench {
 
  private:
   Result<void> Load();
-  Result<void> FindEnds();
   Result<void> Draw(const std::string& name, core::Label main);
   Result<eval::MixedReport> Measure(const Workload& workload);
   Result<eval::Pass> PassThrough(const Workload& workload,
@@ -100,8 +99,7 @@ class MixedBench {
   std::vector<eval::Task> tasks_;
   std::unique_ptr<eval::PythonRunner> python_;
   std::unique_ptr<Graph> graph_;
-  std::string small_;
-  std::string large_;
+  policy::Ends ends_;
   std::vector<Contender> contenders_;
   std::vector<Workload> workloads_;
   std::unique_ptr<Asker> asker_;
@@ -116,26 +114,9 @@ Result<void> MixedBench::Load() {
       std::max(config_.server.requests_max, flags_.parallel);
   ASSIGN_OR_RETURN(graph_, Graph::Build(config_, [](const std::string&) {}));
   RETURN_IF_ERROR(graph_->WarmUp());
-  return FindEnds();
-}
-
-// The small and the large variant, as the paper's rule takes them.
-Result<void> MixedBench::FindEnds() {
-  small_ = config_.policy.small;
-  large_ = config_.policy.large;
   const auto& variants = graph_->orchestrator().variants();
-  const auto [least, most] = std::minmax_element(
-      variants.begin(), variants.end(), [](const auto& a, const auto& b) {
-        return a.bytes_per_token < b.bytes_per_token;
-      });
-  if (small_.empty()) small_ = least->name;
-  if (large_.empty()) large_ = most->name;
-  if (small_ == large_) {
-    return Error{ErrorCode::kInvalidArgument,
-                 "the config has one variant, '" + small_ +
-                     "': there is nothing to route between",
-                 ""};
-  }
+  ASSIGN_OR_RETURN(ends_,
+                   EndsToCompare(PolicyOptions(config_.policy, variants)));
   AddContenders();
   return {};
 }
@@ -145,10 +126,10 @@ void MixedBench::AddContenders() {
   const auto add_static = [&](const std::string& variant) {
     contenders_.push_back({"static:" + variant, "static:" + variant});
   };
-  add_static(small_);
-  add_static(large_);
+  add_static(ends_.small);
+  add_static(ends_.large);
   for (const core::Variant& v : graph_->orchestrator().variants()) {
-    if (v.name != small_ && v.name != large_) add_static(v.name);
+    if (v.name != ends_.small && v.name != ends_.large) add_static(v.name);
   }
   contenders_.push_back(
       {"small+lookup", contenders_[0].policy, core::Strategy::kLookup});
@@ -285,7 +266,7 @@ Result<eval::MixedReport> MixedBench::Measure(const Workload& workload) {
   RETURN_IF_ERROR(CheckAnswers(workload, &contenders));
   eval::MixedNames names;
   names.workload = workload.name;
-  names.small = small_;
+  names.small = ends_.small;
   names.all_small = contenders_[0].name;
   names.baseline = contenders_[1].name;
   names.router = contenders_.back().name;
@@ -303,8 +284,8 @@ std::map<std::string, std::string> MixedBench::Settings() const {
       {"parallel", std::to_string(flags_.parallel)},
       {"max_tokens", std::to_string(flags_.max_tokens)},
       {"seed", std::to_string(flags_.seed)},
-      {"small", small_},
-      {"large", large_}};
+      {"small", ends_.small},
+      {"large", ends_.large}};
   for (const auto& [name, print] : VariantFingerprints(config_, *graph_)) {
     out["fingerprint " + name] = print;
   }

@@ -45,7 +45,8 @@ class Beside {
   config::Config config_;
   SimSetup setup_;
   std::unique_ptr<Graph> graph_;
-  size_t small_ = 0, large_ = 0;  // variants
+  policy::Ends ends_;
+  size_t small_ = 0;  // of the variants
   uint64_t texts_ = 0;
 };
 
@@ -58,15 +59,10 @@ Result<void> Beside::Load() {
   ASSIGN_OR_RETURN(graph_, Graph::Build(config_, [](const std::string&) {}));
   RETURN_IF_ERROR(graph_->WarmUp());
   const auto& variants = graph_->orchestrator().variants();
-  for (size_t i = 0; i < variants.size(); ++i) {
-    const auto bytes = [&](size_t v) { return variants[v].bytes_per_token; };
-    if (bytes(i) < bytes(small_)) small_ = i;
-    if (bytes(i) > bytes(large_)) large_ = i;
-  }
-  if (small_ != large_) return {};
-  return Error{ErrorCode::kInvalidArgument,
-               "the config has one variant: there is nothing to route between",
-               "variants"};
+  ASSIGN_OR_RETURN(ends_,
+                   EndsToCompare(PolicyOptions(config_.policy, variants)));
+  while (variants[small_].name != ends_.small) ++small_;
+  return {};
 }
 
 Result<Row> Beside::Compare(const std::string& policy, int clients,
@@ -117,8 +113,7 @@ Result<Row> Beside::Compare(const std::string& policy, int clients,
 Result<std::vector<Row>> Beside::Run() {
   RETURN_IF_ERROR(Load());
   const std::vector<std::string> policies = {
-      "static:" + setup_.variants[small_], "static:" + setup_.variants[large_],
-      "paper", "marginal"};
+      "static:" + ends_.small, "static:" + ends_.large, "paper", "marginal"};
   Progress progress(0,
                     static_cast<int>(policies.size() * flags_.clients.size()) *
                         flags_.requests);

@@ -24,22 +24,15 @@ namespace {
 
 constexpr std::string_view kCpu = "cpu";
 
-// By what a token reads, unless the config says.
 Result<sim::GridVariants> VariantsOf(const sim::SimulationOptions& setup,
                                      const config::Policy& policy) {
-  const auto sizes = sim::RuleOf(setup).variants;
-  const auto [least, most] = std::ranges::minmax_element(
-      sizes, {}, &policy::Options::Variant::bytes_per_token);
+  policy::Options rule = sim::RuleOf(setup);
+  rule.small = policy.small;
+  rule.large = policy.large;
+  ASSIGN_OR_RETURN(const policy::Ends ends, EndsToCompare(rule));
   sim::GridVariants out;
-  out.small = policy.small.empty() ? least->name : policy.small;
-  out.large = policy.large.empty() ? most->name : policy.large;
-  if (out.small == out.large) {
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("there is one variant, '{}': there is nothing to "
-                             "route between",
-                             out.small),
-                 "variants"};
-  }
+  out.small = ends.small;
+  out.large = ends.large;
   for (const std::string& name : setup.variants) {
     if (name != out.small && name != out.large) out.others.push_back(name);
   }
@@ -77,11 +70,13 @@ Result<sim::GridOptions> DeviceOf(const GridFlags& flags,
                                   std::vector<std::string>* notes) {
   sim::GridOptions out;
   config::Policy policy;
+  config::Probe probe;
   SimSetup setup;
   if (name == kCpu) {
     ASSIGN_OR_RETURN(config::Config config,
                      FindConfig(flags.config, flags.sets));
     policy = config.policy;
+    probe = config.probe;
     // Measured in this run, whatever was kept of others.
     for (auto& [key, device] : config.devices) device.step_cache = "off";
     const auto say = [](const std::string& line) { std::cerr << line << "\n"; };
@@ -111,7 +106,10 @@ Result<sim::GridOptions> DeviceOf(const GridFlags& flags,
   out.base.quality = std::move(setup.quality);
   out.base.objective = policy.objective;
   out.base.seed = flags.seed;
-  out.base.model_probe = sim::SimModelProbe{.variant = out.variants.small};
+  out.base.model_probe =
+      sim::SimModelProbe{.variant = out.variants.small,
+                         .deadline = probe.deadline,
+                         .deadline_share = probe.deadline_share};
   out.contenders = sim::Contenders(out.variants, flags.floors, true);
   out.threads =
       static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));

@@ -17,8 +17,9 @@ namespace {
 namespace json = boost::json;
 
 // 2: candidates say whether they would think, rounds whether a tool loop held
-// them. Version 1 is read, too.
-constexpr int kVersion = 2;
+// them. 3: candidates say what a second of their device is worth, unless it is
+// 1. Older versions are read, too.
+constexpr int kVersion = 3;
 
 std::string HashOf(const std::string& text) {
   uint64_t hash = 0;

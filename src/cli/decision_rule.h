@@ -19,7 +19,7 @@ struct DecisionRule {
   policy::Options options;
 };
 
-// The head of a log: {"decision_log": 2, "rule": ..., "rule_hash": ...}.
+// The head of a log: {"decision_log": 3, "rule": ..., "rule_hash": ...}.
 boost::json::object HeadOf(const DecisionRule& rule);
 // kCorrupt if it is no head, or of another version.
 Result<DecisionRule> RuleOf(const boost::json::object& head);

@@ -256,6 +256,7 @@ Result<void> Graph::AddOrchestrator(const config::Config& config,
   RETURN_IF_ERROR(AddProbes(config, &parts_));
   options_.requests_max = config.server.requests_max;
   options_.probe_deadline = config.probe.deadline;
+  options_.probe_deadline_share = config.probe.deadline_share;
   options_.escalation = {config.policy.escalation_margin,
                          config.policy.escalation_tokens};
   orchestrator::Parts parts = parts_;
@@ -341,6 +342,16 @@ Result<config::Config> FindConfig(const std::string& path,
                  ""};
   }
   return config::Load(file, overrides);
+}
+
+Result<policy::Ends> EndsToCompare(const policy::Options& rule) {
+  ASSIGN_OR_RETURN(policy::Ends ends, policy::EndsOf(rule));
+  if (ends.small != ends.large) return ends;
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("'{}' is the small and the large variant: there is "
+                           "nothing to route between",
+                           ends.small),
+               "variants"};
 }
 
 policy::Options PolicyOptions(const config::Policy& config,

@@ -132,7 +132,6 @@ Result<Answer> RunOne(Graph* graph,
 Result<orchestrator::Explanation> RouteOne(
     Graph* graph, std::shared_ptr<const core::Request> request);
 
-
 // The nearest config: `path` if given, else ./aio.yaml. kNotFound says what to
 // do.
 Result<config::Config> FindConfig(const std::string& path,
@@ -142,6 +141,10 @@ Result<config::Config> FindConfig(const std::string& path,
 policy::Options PolicyOptions(const config::Policy& config,
                               const std::vector<core::Variant>& variants);
 probe::ModelProbe::Options ProbeOptions(const config::Probe& config);
+
+// The small and the large variant of that rule, for who compares what routes
+// between them: kInvalidArgument where they are one.
+Result<policy::Ends> EndsToCompare(const policy::Options& rule);
 
 // A config of one local variant named after nothing but the file, for
 // `generate --model F` and `chat --model F`.

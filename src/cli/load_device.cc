@@ -495,6 +495,7 @@ Result<LoadedDevice> LoadDevice(
     AddStepTables(device, machine, candidates[i], say,
                   &out.residents.back().model);
   }
+  for (core::Variant& v : out.variants) v.device_price = device.price;
   return out;
 }
 

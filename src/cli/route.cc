@@ -60,10 +60,11 @@ std::string Table(const orchestrator::Explanation& e) {
     if (!c.estimate.price) continue;
     const cost::Price& p = *c.estimate.price;
     text += fmt::format(
-        "{}{:<12} now: device {:.3f} s, own {:.3f} s (first token {:.3f} s, "
+        "{}{:<12} now: device {:.3f} s{}, own {:.3f} s (first token {:.3f} s, "
         "then {:.1f} ms each), others wait {:.3f} s\n",
-        &c == &e.candidates.front() ? "\n" : "", c.variant, p.system(), p.own(),
-        p.ttft, 1e3 * p.token, p.others);
+        &c == &e.candidates.front() ? "\n" : "", c.variant, p.system(),
+        c.device_price == 1 ? "" : fmt::format(" at {:.3g}", c.device_price),
+        p.own(), p.ttft, 1e3 * p.token, p.others);
   }
   text += fmt::format("decided in {:.0f} us\n", 1e6 * Seconds(e.deciding));
   return text;

@@ -92,6 +92,7 @@ Result<SimSetup> SetupOfConfig(config::Config config, const Say& say) {
     if (models.pool == nullptr) continue;
     sim::SimDevice made;
     made.name = name;
+    made.price = device.price;
     std::string keys;
     for (auto& resident : models.loaded.residents) {
       ASSIGN_OR_RETURN(sim::SimModel model, SimModelOf(resident.model));

@@ -166,11 +166,11 @@ Result<SimSetup> SetupOf(const Flags& flags, sim::SimulationOptions* options,
   options->requests_max = config.server.requests_max;
   *policies = {config.policy.kind};
   if (!config.probe.model.empty()) {
-    options->model_probe = sim::SimModelProbe{
-        .variant = config.probe.model,
-        .tokens_max = config.probe.tokens_max,
-        .deadline =
-            std::chrono::duration_cast<Duration>(config.probe.deadline)};
+    options->model_probe =
+        sim::SimModelProbe{.variant = config.probe.model,
+                           .tokens_max = config.probe.tokens_max,
+                           .deadline = config.probe.deadline,
+                           .deadline_share = config.probe.deadline_share};
   }
   return SetupOfConfig(config, say);
 }

@@ -72,6 +72,7 @@ void ReadPin(Section* s, std::string* out) {
 Device ReadDevice(Section s) {
   Device device;
   s.String("kind", &device.kind);
+  s.Number("price", 1e-6, 1e6, &device.price);
   s.CountOrAuto("threads", &device.threads);
   ReadPin(&s, &device.pin);
   s.BytesOrAuto("memory_limit", &device.memory_limit);
@@ -135,6 +136,7 @@ Probe ReadProbe(Section s) {
   s.String("model", &probe.model);
   s.Count("tokens_max", 1, &probe.tokens_max);
   s.Time("deadline", &probe.deadline);
+  s.Number("deadline_share", 0, 100, &probe.deadline_share);
   s.String("suffix", &probe.suffix);
   s.Number("temperature", 0.01, 100, &probe.temperature);
   s.Bool("prior", &probe.prior);

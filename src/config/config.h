@@ -54,6 +54,9 @@ std::optional<KvType> KvTypeNamed(std::string_view name);
 
 struct Device {
   std::string kind = "cpu";
+  // Of marginal: what a second of it is worth, in seconds that users wait; 2: a
+  // request is sent elsewhere as if it kept this device at work twice as long.
+  double price = 1;
   int threads = 0;  // 0: auto (cgroup quota and affinity mask)
   // Which processors the threads stay on: "off": the system moves them; "auto":
   // those the process may use, one of each core before second threads of a
@@ -112,7 +115,11 @@ struct Probe {
   std::string text;   // fastText model file; empty: none
   std::string model;  // a variant's name; empty: none
   int tokens_max = 256;
-  Duration deadline = 2s;
+  Duration deadline = 2s;  // of the model's answer
+  // The same as a share of the time to the first token that was predicted
+  // without asking, where times are predicted; 0: none. At least twice what
+  // asking was predicted to take, and never past `deadline` (docs/probe.md).
+  double deadline_share = 0.5;
   std::string suffix = "Category:";
   // Of the model probe's answer, fitted by `aio bench probe`; > 1: less sure
   // than the model says.

@@ -64,7 +64,7 @@ server:
   drain_timeout: 3s
   keep_alive_interval: 100ms
 devices:
-  cpu0: { kind: cpu, threads: 4, memory_limit: 16GiB, kv: f32, pin: "0-3,8",
+  cpu0: { kind: cpu, price: 2.5, threads: 4, memory_limit: 16GiB, kv: f32, pin: "0-3,8",
           columns_max: 64, sequences_max: 3, queue_max: 9,
           prefix_cache: false, step_table: false, step_cache: /var/steps,
           tile_cache: /var/tiles }
@@ -80,7 +80,7 @@ variants:
   y@4: { model: y.gguf, device: cpu1, view: 4 }
   y@auto: { model: y.gguf, device: cpu1, view: auto }
 probe: { text: p.ftz, model: z, tokens_max: 99, deadline: 1s, suffix: "C:",
-         temperature: 1.7, prior: false,
+         deadline_share: 0.75, temperature: 1.7, prior: false,
          labels: { code: " code", math: " math" } }
 policy: { kind: "static:a", shadow: paper, small: z, large: a, entropy_max: 0.3,
           context_tokens_max: 100, quality_floor: 0.9, objective: latency,
@@ -93,6 +93,8 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.server.header_timeout, std::chrono::milliseconds(500));
   EXPECT_EQ(config.server.idle_timeout, std::chrono::seconds(90));
   EXPECT_EQ(config.server.write_buffer_bytes_max, 64 << 10);
+  EXPECT_EQ(config.devices.at("cpu0").price, 2.5);
+  EXPECT_EQ(config.devices.at("cpu1").price, 1);
   EXPECT_EQ(config.devices.at("cpu0").threads, 4);
   EXPECT_EQ(config.devices.at("cpu0").memory_limit, int64_t{16} << 30);
   EXPECT_EQ(config.devices.at("cpu0").kv_type, KvType::kF32);
@@ -125,6 +127,8 @@ log: { level: debug, prompts: true, decisions: out/d.jsonl }
   EXPECT_EQ(config.variants[1].second.thinking, core::ThinkingSwitch::kWord);
   EXPECT_EQ(config.variants[0].second.thinking, core::ThinkingSwitch::kNone);
   EXPECT_EQ(config.probe.labels.at("code"), " code");
+  EXPECT_EQ(config.probe.deadline, std::chrono::seconds(1));
+  EXPECT_EQ(config.probe.deadline_share, 0.75);
   EXPECT_DOUBLE_EQ(config.probe.temperature, 1.7);
   EXPECT_FALSE(config.probe.prior);
   EXPECT_EQ(config.policy.kind, "static:a");
@@ -152,6 +156,9 @@ TEST(ConfigTest, NamesTheLineOfAWrongValue) {
   EXPECT_EQ(Bad(std::string(kLeast) + "server:\n  header_timeout: 10\n"),
             "config:4: server.header_timeout: '10' is not a time above zero "
             "such as 500ms, 10s, 5m or 2h");
+  EXPECT_EQ(Bad(std::string(kLeast) + "devices: { d: { price: 0 } }"),
+            "config:3: devices.d.price: '0' is not a number between 1e-06 and "
+            "1e+06");
   for (const char* line : {"server: { listen: nowhere }",
                            "server: { listen: '::1:80' }",
                            "server: { listen: 'a:99999' }",
@@ -164,11 +171,19 @@ TEST(ConfigTest, NamesTheLineOfAWrongValue) {
                            "devices: { d: { kind: npu } }",
                            "devices: { d: { threads: 0 } }",
                            "devices: { d: { kv: q9 } }",
+                           "devices: { d: { price: 0 } }",
+                           "devices: { d: { price: -2 } }",
+                           "devices: { d: { price: .inf } }",
+                           "devices: { d: { price: inf } }",
+                           "devices: { d: { price: nan } }",
+                           "devices: { d: { price: dear } }",
                            "devices: { d: { pin: on } }",
                            "devices: { d: { pin: 3-1 } }",
                            "devices: { d: { memory_limit: lots } }",
                            "probe: { model: smal }",
                            "probe: { labels: { coding: x } }",
+                           "probe: { deadline: 0s }",
+                           "probe: { deadline_share: -0.5 }",
                            "probe: { temperature: 0 }",
                            "probe: { temperature: -1 }",
                            "probe: { temperature: .nan }",

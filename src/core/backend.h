@@ -189,6 +189,8 @@ struct Variant {
   bool deterministic = true;
   bool resumes = false;  // takes Plan::shown_text
   ThinkingModes thinking = {};
+  // What a second of its device is worth, in seconds that users wait.
+  double device_price = 1;
 };
 
 }  // namespace aio::core

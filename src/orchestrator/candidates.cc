@@ -135,6 +135,7 @@ policy::Input Candidates(const std::vector<core::Variant>& variants,
     c.usual = option.usual;
     c.bytes_per_token = variant.bytes_per_token;
     c.context_tokens_max = variant.context_tokens_max;
+    c.device_price = variant.device_price;
     c.view =
         ledger->Correct(option.variant, variant.backend->View(variant.name));
     c.estimate = EstimateOf(variant, learner, *flight, option);

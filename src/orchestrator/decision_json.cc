@@ -241,8 +241,10 @@ bool MoreIn(const json::object& object, policy::Candidate* c) {
   }
   const json::value* usual = object.if_contains("usual");
   const json::value* asleep = object.if_contains("asleep");
+  const json::value* price = object.if_contains("device_price");
   return (usual == nullptr || In(*usual, &c->usual)) &&
-         (asleep == nullptr || In(*asleep, &c->asleep));
+         (asleep == nullptr || In(*asleep, &c->asleep)) &&
+         (price == nullptr || In(*price, &c->device_price));
 }
 
 Error Wrong(const char* what) {
@@ -270,6 +272,7 @@ json::object ToJson(const policy::Input& input) {
     if (c.thinking) one["thinking"] = Text(core::Name(*c.thinking));
     if (!c.usual) one["usual"] = false;
     if (c.asleep) one["asleep"] = true;
+    if (c.device_price != 1) one["device_price"] = Hex(c.device_price);
     for (auto& [name, value] : OutFields(c)) one[name] = std::move(value);
     candidates.push_back(std::move(one));
   }

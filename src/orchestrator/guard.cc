@@ -37,6 +37,14 @@ bool Smaller(const core::Variant& a, const core::Variant& b) {
   return a.bytes_per_token > 0 && a.bytes_per_token < b.bytes_per_token;
 }
 
+// Whether the answer of `variant` was thought about; absent: nobody knows.
+std::optional<core::Thinking> ThinkingOf(const Flight& flight,
+                                         const core::Variant& variant) {
+  const bool cannot = flight.request->chat && !variant.thinking.on;
+  if (!flight.thinking && cannot) return core::Thinking::kOff;
+  return flight.thinking;
+}
+
 // The variant that is named, or the largest; nothing if there is none.
 std::optional<size_t> ReferenceOf(const Parts& parts, const std::string& name) {
   std::optional<size_t> best;
@@ -110,6 +118,8 @@ void Guard::Take(const Flight& flight) {
   Sample sample;
   sample.request = std::make_shared<const core::Request>(std::move(request));
   sample.answer = flight.kept->text;
+  sample.thinking =
+      ThinkingOf(flight, variants_[static_cast<size_t>(flight.variant)]);
   sample.intent = std::string(flight.intent.BestName());
   if (flight.intent.source != core::IntentSource::kNone) {
     sample.label = flight.intent.Best();
@@ -193,8 +203,7 @@ void Guard::Begin() {
   };
   core::Plan plan;
   plan.variant = variants_[reference_].name;
-  plan.thinking =
-      variants_[reference_].thinking.For(run_->sample.request->thinking);
+  plan.thinking = variants_[reference_].thinking.For(run_->sample.thinking);
   plan.strategy = core::Strategy::kAuto;
   plan.intent = run_->sample.label;
   backend().Start(run_->sample.request, std::move(plan),

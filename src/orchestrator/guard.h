@@ -4,7 +4,9 @@
 // changes. So of the answers that smaller variants gave, a few are asked again
 // of the reference, the largest variant, while its device has nothing to do;
 // how far the two agree (orchestrator/agreement.h) is exported by intent, with
-// an alarm where it is low.
+// an alarm where it is low. The reference thinks about it, or does not, as the
+// smaller variant did, where it can: else thoughts would be compared, not
+// models.
 //
 // A run of the guard is nobody's request: it is in no count of requests, no
 // learned number, no decision log and no price, and it gives way to whatever
@@ -74,7 +76,8 @@ class Guard : public std::enable_shared_from_this<Guard> {
   struct Sample {
     std::shared_ptr<const core::Request> request;
     std::string answer;
-    std::string intent;  // its name, for labels
+    std::optional<core::Thinking> thinking;  // of it; absent: not known
+    std::string intent;                      // its name, for labels
     std::optional<core::Label> label;
     Time taken{};
     int tries = 0;

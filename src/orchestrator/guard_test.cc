@@ -93,6 +93,46 @@ TEST_F(GuardTest, AnAnswerOfASmallerVariantIsAskedAgainOfTheLargest) {
   Exports("aio_guard_equal_total{intent=\"code\"} 0");
 }
 
+// Both think unless told, and small is told not to, which is cheaper.
+TEST_F(GuardTest, TheReferenceThinksAsTheAnswerWasThoughtAbout) {
+  using core::Thinking;
+  for (core::Variant& v : parts_.variants) v.thinking.usual = Thinking::kOn;
+  for (const char* row : {"small", "small+no_think", "large"}) {
+    for (auto& cell : parts_.quality[row]) cell = core::Quality{.value = 0.5};
+  }
+  policy::Options rule;
+  rule.variants = {{"small", 100}, {"large", 700}};
+  parts_.policy = *policy::Make("marginal", rule);
+  const auto told = [this](const std::string& text) {
+    Build();
+    Answer(text);
+    EXPECT_EQ(backend_->runs.at(backend_->runs.size() - 2).plan.thinking,
+              Thinking::kOff);
+    const auto thinking = Last().plan.thinking;
+    Reply(text);
+    return thinking;
+  };
+  EXPECT_EQ(told("a"), Thinking::kOff);
+  parts_.variants[1].thinking.off = false;
+  EXPECT_EQ(told("b"), Thinking::kOn) << "it cannot do without";
+}
+
+TEST_F(GuardTest, WhoCannotThinkIsComparedWithoutThoughts) {
+  parts_.variants[0].thinking.on = false;
+  parts_.variants[1].thinking.usual = core::Thinking::kOn;
+  Build();
+  Answer("a");
+  EXPECT_EQ(backend_->runs.at(0).plan.thinking, std::nullopt);
+  EXPECT_EQ(Last().plan.thinking, core::Thinking::kOff);
+  Reply("a");
+  auto completion = Ask("b");  // there is nothing to tell
+  completion->chat = false;
+  completion->prompt = "b";
+  Answer("b", completion);
+  EXPECT_EQ(Last().plan.thinking, core::Thinking::kOn);
+  Reply("b");
+}
+
 TEST_F(GuardTest, ItIsNobodysRequest) {
   // What is exported but of the guard itself.
   const auto others = [this] {

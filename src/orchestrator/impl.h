@@ -84,7 +84,8 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
 
   // Ask the model probe.
   bool CanAsk(const Flight& flight) const;
-  void Ask(const FlightPtr& flight);
+  Duration ProbeDeadline(const policy::Input& input) const;
+  void Ask(const FlightPtr& flight, const policy::Input& input);
   void Asked(const FlightPtr& flight, uint64_t number,
              Result<core::Intent> intent);
   void DropProbe(const Flight& flight);

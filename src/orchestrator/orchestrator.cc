@@ -74,7 +74,7 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
     flight->rounds.push_back(
         {input, decision, flight->pinned < 0 && Held(*flight, input) >= 0});
   }
-  if (decision.ask && input.can_ask) return Ask(flight);
+  if (decision.ask && input.can_ask) return Ask(flight, input);
   if (flight->explained) return Explain(flight, input, decision);
   if (decision.candidate < 0 && flight->only >= 0) {
     flight->only = -1;
@@ -159,6 +159,11 @@ void Orchestrator::Impl::AddPrices(const Flight& flight,
   estimate.output_tokens = 1;
   ask.price = loads_.PriceOf(probe, estimate, now);
   input->ask = ask;
+  // Who would be late is not asked.
+  const Duration most = options_.probe_deadline;
+  if (most > Duration::zero() && ask.price.ttft >= Seconds(most)) {
+    input->can_ask = false;
+  }
 }
 
 // ---- Admit and sense --------------------------------------------------------

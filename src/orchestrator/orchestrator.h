@@ -52,6 +52,7 @@ struct Explanation {
     cost::Estimate estimate;
     std::optional<double> quality;  // expected, 0..1; absent: not known
     std::optional<core::Thinking> thinking = {};
+    double device_price = 1;  // of a second of its device
   };
   std::vector<Candidate> candidates;
 };
@@ -122,11 +123,19 @@ struct EscalationOptions {
   int tokens = 16;        // that are held before text is shown as it comes
 };
 
+// Of what a model probe was predicted to take, so much is waited for at least:
+// less, and those would be late that are merely slower than said.
+inline constexpr double kProbeSlack = 2;
+
 struct Options {
   int requests_max = 256;  // in flight; past it kOverloaded
   // Of the model probe, 0: none. A request whose probe is late is routed
   // without its answer.
   Duration probe_deadline{};
+  // The same as a share of the time to the first token that was predicted
+  // without asking, 0: none; where times are predicted. At least kProbeSlack
+  // times what asking was predicted to take, and never past probe_deadline.
+  double probe_deadline_share = 0;
   // Of all peeks of a request, 0: none. Later candidates are left out, so one
   // dead backend does not hold up what another could answer.
   Duration peek_deadline = std::chrono::seconds(5);

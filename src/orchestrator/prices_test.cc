@@ -3,9 +3,12 @@
 // What requests under way do to the price of the next.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <boost/json.hpp>
 #include <string>
 
+#include "orchestrator/decision_json.h"
 #include "orchestrator/orchestrator_fixture.h"
 
 namespace aio::orchestrator {
@@ -39,6 +42,17 @@ class PricesTest : public OrchestratorTest {
   }
   const cost::Price& PriceOf(const Explanation& e, size_t candidate) {
     return *e.candidates.at(candidate).estimate.price;
+  }
+  // That its decision can be made again from what it says alone.
+  void Replays(const boost::json::value& line) {
+    const auto& round = line.at("rounds").at(0);
+    const auto kept = InputOf(round.at("input").as_object());
+    const auto then = DecisionOf(round.at("decision").as_object());
+    ASSERT_TRUE(kept && then);
+    const policy::Decision now = parts_.policy->Decide((*kept)->input);
+    EXPECT_EQ(now.candidate, then->candidate);
+    EXPECT_EQ(now.reason, then->reason);
+    EXPECT_EQ(ToJson((*kept)->input), round.at("input"));
   }
 };
 
@@ -169,16 +183,128 @@ TEST_F(PricesTest, IdenticalReplicasDifferByAtMostOneTile) {
   executor_.Run();
 }
 
-// The prompt of a model probe is priced on its variant, with who is there.
-TEST_F(OneDeviceTest, AskingHasAPriceToo) {
-  UseModelProbe();
+// The same where the first one's seconds are worth five: all go to the other
+// until what waits there costs as much, and the log says why.
+TEST_F(PricesTest, ADearerReplicaIsUsedWhereItIsWorthIt) {
+  parts_.variants.clear();
+  Host("a", backend_, 4096, 100);
+  Host("b", backend_, 4096, 100);
+  parts_.variants[0].device_price = 5;
+  parts_.costs.devices = {{Linear(1)}, {Linear(1)}};
+  parts_.costs.variants = {VariantCost{0, 0}, VariantCost{1, 0}};
   Use("marginal");
-  // Large is right twice as often at questions, small as good at code, and
-  // nobody knows which it is.
-  text_ = Says(core::Label::kCode, 0.5);
-  for (auto& q : parts_.quality["small"]) q->value = 0.2;
-  parts_.quality["small"][static_cast<size_t>(core::Label::kCode)]->value = 0.5;
+  const auto e = Route(Ask("r"));
+  ASSERT_TRUE(e);
+  EXPECT_EQ(e->candidates[0].device_price, 5);
+  EXPECT_EQ(PriceOf(*e, 0).system(), PriceOf(*e, 1).system());
+  EXPECT_EQ(e->variant, "b");
+  std::vector<std::shared_ptr<CheckingSink>> sinks;
+  std::string sent;
+  for (int i = 0; i < 40; ++i) {
+    sinks.push_back(Handle(Ask("r" + std::to_string(i))));
+    sent += backend_->runs.back().plan.variant;
+  }
+  EXPECT_GT(sent.find('a'), 10u) << "at equal prices it gets the first";
+  EXPECT_NE(sent.find('a'), std::string::npos) << sent;
+  EXPECT_LT(std::ranges::count(sent, 'a'), std::ranges::count(sent, 'b'));
+  for (auto& run : backend_->runs) run.Finish();
+  executor_.Run();
+  ASSERT_EQ(lines_.size(), 40u);
+  Replays(boost::json::parse(lines_.back()));
+}
+
+// Large is right twice as often at questions, small as good at code, and nobody
+// knows which it is.
+class DoubtTest : public OneDeviceTest {
+ protected:
+  DoubtTest() {
+    UseModelProbe();
+    Use("marginal");
+    text_ = Says(core::Label::kCode, 0.5);
+    const auto code = static_cast<size_t>(core::Label::kCode);
+    for (auto& q : parts_.quality["small"]) q->value = 0.2;
+    parts_.quality["small"][code]->value = 0.5;
+    options_.probe_deadline = 10s;
+    orchestrator_.emplace(parts_, options_);
+  }
+  // What the probe is waited for, and what was predicted when it was asked.
+  struct Waited {
+    double seconds = 0, ttft_large = 0, ttft_ask = 0;
+  };
+  Waited WaitFor(double share) {
+    options_.probe_deadline_share = share;
+    orchestrator_.emplace(parts_, options_);
+    Waited out;
+    const Time begun = executor_.Now();
+    const auto sink = Handle(Ask("a"));
+    out.seconds = Seconds(probe_deadline_ - begun);
+    executor_.Advance(probe_deadline_ - executor_.Now() - Duration(1));
+    EXPECT_TRUE(backend_->runs.empty()) << "it may answer yet";
+    executor_.Advance(Duration(1));
+    EXPECT_EQ(backend_->runs.at(0).plan.variant, "large");
+    backend_->runs[0].Finish();
+    executor_.Run();
+    const auto line = boost::json::parse(lines_.back());
+    EXPECT_EQ(line.at("probe").as_string(), "timed_out");
+    const auto kept = InputOf(line.at("rounds").at(0).at("input").as_object());
+    const policy::Input& input = (*kept)->input;
+    out.ttft_large = input.candidates[1].estimate.price->ttft;
+    out.ttft_ask = input.ask->price.ttft;
+    Replays(line);
+    backend_->runs.clear();
+    return out;
+  }
+};
+
+TEST_F(DoubtTest, TheProbeMayTakeAShareOfThePredictedTimeToTheFirstToken) {
+  const Waited half = WaitFor(0.5);
+  EXPECT_NEAR(half.seconds, 0.5 * half.ttft_large, 1e-8);
+  EXPECT_GT(half.seconds, kProbeSlack * half.ttft_ask);
+  EXPECT_LT(half.seconds, 1);
+}
+
+TEST_F(DoubtTest, TheProbeGetsWhatItWasPredictedToTakeAndMore) {
+  const Waited hasty = WaitFor(0.01);
+  EXPECT_NEAR(hasty.seconds, kProbeSlack * hasty.ttft_ask, 1e-8);
+  EXPECT_GT(hasty.seconds, 0.01 * hasty.ttft_large);
+}
+
+TEST_F(DoubtTest, TheFixedDeadlineIsTheLast) {
+  EXPECT_NEAR(WaitFor(0).seconds, 10, 1e-8);
+  options_.probe_deadline = 30ms;
+  EXPECT_NEAR(WaitFor(0.5).seconds, 0.03, 1e-8);
+  EXPECT_NEAR(WaitFor(1e300).seconds, 0.03, 1e-8);
+}
+
+TEST_F(DoubtTest, AProbeThatIsPredictedToBeLateIsNotAsked) {
+  options_.probe_deadline = 5ms;  // less than any step of the probe takes
   orchestrator_.emplace(parts_, options_);
+  const auto sink = Handle(Ask("a"));
+  EXPECT_TRUE(probes_.empty());
+  ASSERT_EQ(backend_->runs.size(), 1u);
+  EXPECT_EQ(backend_->runs[0].plan.variant, "large");
+  backend_->runs[0].Finish();
+  executor_.Run();
+  const auto line = boost::json::parse(lines_.back());
+  EXPECT_EQ(line.at("probe").as_string(), "text");
+  Replays(line);
+}
+
+TEST_F(DoubtTest, WhereNoTimeIsPredictedTheFixedDeadlineApplies) {
+  parts_.costs = {};
+  options_.probe_deadline_share = 0.5;
+  parts_.policy = nullptr;
+  Build();  // the paper's rule asks where it is uncertain
+  const Time begun = executor_.Now();
+  const auto sink = Handle(Ask("a"));
+  EXPECT_EQ(probe_deadline_ - begun, 10s);
+  executor_.Advance(10s);
+  backend_->runs.at(0).Finish();
+  executor_.Run();
+}
+
+// The prompt of a model probe is priced on its variant, with who is there.
+TEST_F(DoubtTest, AskingHasAPriceToo) {
   const auto sink = Handle(Ask("a"));
   ASSERT_EQ(probes_.size(), 1u) << "it was worth asking";
   probes_[0](Says(core::Label::kCode, 0.99));

@@ -3,6 +3,7 @@
 // The steps that Handle and Choose (orchestrator.cc) are made of.
 #include <prometheus/histogram.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -182,7 +183,8 @@ void Orchestrator::Impl::Explain(const FlightPtr& flight,
   for (size_t i = 0; i < input.candidates.size(); ++i) {
     const policy::Candidate& c = input.candidates[i];
     explanation.candidates.push_back({std::string(c.variant), decision.why[i],
-                                      c.estimate, c.quality, c.thinking});
+                                      c.estimate, c.quality, c.thinking,
+                                      c.device_price});
   }
   if (flight->asked) DropProbe(*flight);
   const auto explained = std::exchange(flight->explained, nullptr);
@@ -198,7 +200,28 @@ bool Orchestrator::Impl::CanAsk(const Flight& flight) const {
          flight.probe != ProbeState::kSticky;
 }
 
-void Orchestrator::Impl::Ask(const FlightPtr& flight) {
+// What may be lost to a probe that does not answer: a share of the time to the
+// first token of the candidate that would be chosen without asking.
+Duration Orchestrator::Impl::ProbeDeadline(const policy::Input& input) const {
+  const Duration most = options_.probe_deadline > Duration::zero()
+                            ? options_.probe_deadline
+                            : Duration::max();
+  if (options_.probe_deadline_share <= 0 || !input.ask) return most;
+  policy::Input unasked = input;
+  unasked.can_ask = false;
+  const int best = parts_.policy->Decide(unasked).candidate;
+  if (best < 0) return most;
+  const auto& price =
+      input.candidates[static_cast<size_t>(best)].estimate.price;
+  if (!price) return most;
+  const double seconds = std::max(options_.probe_deadline_share * price->ttft,
+                                  kProbeSlack * input.ask->price.ttft);
+  // Written so that a NaN is no deadline of its own.
+  return seconds < Seconds(most) ? FromSeconds(seconds) : most;
+}
+
+void Orchestrator::Impl::Ask(const FlightPtr& flight,
+                             const policy::Input& input) {
   flight->stage = Stage::kProbing;
   flight->asked = true;
   flight->asked_at = parts_.executor->Now();
@@ -212,8 +235,9 @@ void Orchestrator::Impl::Ask(const FlightPtr& flight) {
     });
   };
   Time deadline = Time::max();
-  if (options_.probe_deadline > Duration::zero()) {
-    deadline = parts_.executor->Now() + options_.probe_deadline;
+  const Duration patience = ProbeDeadline(input);
+  if (patience < Duration::max()) {
+    deadline = flight->asked_at + patience;
     // The probe minds the deadline too; this is for one that does not answer.
     parts_.executor->PostAt(
         deadline,

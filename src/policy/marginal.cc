@@ -28,17 +28,27 @@ Quality BestQuality(const Input& input, std::optional<size_t> label) {
 
 }  // namespace
 
-double MarginalPolicy::CostOf(const cost::Price& price) const {
+// Of seconds only the device's own have its price: who waits, waits as long.
+double MarginalPolicy::CostOf(const cost::Price& price,
+                              double device_price) const {
   const Weights& w = options_.weights;
-  return w.system * price.system() + w.own * price.own() +
+  return w.system * (device_price * price.system()) + w.own * price.own() +
          w.others * price.others;
 }
 
 // Of a variant whose steps nobody knows, what requests have taken so far.
 double MarginalPolicy::CostOf(const Candidate& candidate) const {
   const cost::Estimate& e = candidate.estimate;
-  if (e.price) return CostOf(*e.price);
-  return (options_.weights.system + options_.weights.own) * e.seconds;
+  if (e.price) return CostOf(*e.price, candidate.device_price);
+  const Weights& w = options_.weights;
+  return (w.system * candidate.device_price + w.own) * e.seconds;
+}
+
+// The probe's variant is a candidate, unless a log says what cannot be.
+double MarginalPolicy::CostOf(const Input& input, const AskPrice& ask) const {
+  const auto at = static_cast<size_t>(ask.candidate);
+  const bool known = ask.candidate >= 0 && at < input.candidates.size();
+  return CostOf(ask.price, known ? input.candidates[at].device_price : 1);
 }
 
 std::vector<bool> MarginalPolicy::GoodEnough(
@@ -102,7 +112,7 @@ bool MarginalPolicy::WorthAsking(const Input& input, int chosen) const {
       input.ask->reused &&
       input.ask->candidate ==
           Find(input, input.candidates[static_cast<size_t>(chosen)].variant);
-  return !free && ValueOfKnowing(input, chosen) > CostOf(input.ask->price);
+  return !free && ValueOfKnowing(input, chosen) > CostOf(input, *input.ask);
 }
 
 Decision MarginalPolicy::Decide(const Input& input) const {
@@ -128,8 +138,9 @@ Decision MarginalPolicy::Decide(const Input& input) const {
                        Short(CostOf(c)) + " s";
   if (c.estimate.price) {
     const cost::Price& p = *c.estimate.price;
-    reason += " (device " + Short(p.system()) + ", own " + Short(p.own()) +
-              ", others " + Short(p.others) + ")";
+    reason += " (device " + Short(p.system());
+    if (c.device_price != 1) reason += " at " + Short(c.device_price);
+    reason += ", own " + Short(p.own()) + ", others " + Short(p.others) + ")";
   }
   if (c.thinking) {
     reason += ", thinking " + std::string(core::Name(*c.thinking));

@@ -55,7 +55,8 @@ class MarginalPolicy : public Policy {
   // Of those the one to take, for `label` or for what is known; -1: none.
   int Cheapest(const Input& input, std::optional<size_t> label) const;
   double CostOf(const Candidate& candidate) const;
-  double CostOf(const cost::Price& price) const;
+  double CostOf(const cost::Price& price, double device_price) const;
+  double CostOf(const Input& input, const AskPrice& ask) const;
   double ValueOfKnowing(const Input& input, int chosen) const;
   bool WorthAsking(const Input& input, int chosen) const;
 

@@ -149,6 +149,24 @@ TEST(MarginalTest, ObjectivesWeighTheSameSeconds) {
   EXPECT_EQ(Named("marginal")->Decide(other).candidate, 0);
 }
 
+// Small takes 1 s of its device, 2 of the user and 3 of others; large 2, 4, 1.
+TEST(MarginalTest, ADevicesPriceIsOfItsOwnSecondsOnly) {
+  Input input = Two();
+  input.candidates[0].device_price = 1.9;
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 0) << "6.9 s against 7";
+  EXPECT_EQ(Named("marginal")->Decide(input).reason,
+            "quality 0.490 of 0.500, costs 6.900 s (device 1.000 at 1.900, own "
+            "2.000, others 3.000)");
+  input.candidates[0].device_price = 2.1;
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 1) << "7.1 s";
+  EXPECT_EQ(Named("marginal:throughput")->Decide(input).candidate, 1);
+  EXPECT_EQ(Named("marginal:own")->Decide(input).candidate, 0);
+  input.candidates[0].estimate.price->others = 3.1;
+  input.candidates[0].device_price = 0.01;
+  EXPECT_EQ(Named("marginal:latency")->Decide(input).candidate, 1)
+      << "no device is dear or cheap to whom its seconds are nothing";
+}
+
 TEST(MarginalTest, NeverTakesTheUnfit) {
   Input input = Two();
   input.candidates[0].unfit = "unhealthy";
@@ -182,6 +200,8 @@ TEST(MarginalTest, AVariantOfUnknownStepsCostsWhatRequestsTook) {
   EXPECT_EQ(Named("marginal")->Decide(input).candidate, 1) << "8 s against 7";
   input.candidates[0].estimate.seconds = 3;
   EXPECT_EQ(Named("marginal")->Decide(input).candidate, 0);
+  input.candidates[0].device_price = 1.4;
+  EXPECT_EQ(Named("marginal")->Decide(input).candidate, 1) << "7.2 s against 7";
 }
 
 // Half code, where small is good enough and saves 6 s of 7; half questions,
@@ -209,6 +229,21 @@ TEST(MarginalTest, AsksWhereKnowingSavesMoreThanAsking) {
   input.ask->price.others = 1.1;
   EXPECT_FALSE(Named("marginal")->Decide(input).ask);
   EXPECT_EQ(Named("marginal")->Decide(input).candidate, 1);
+}
+
+TEST(MarginalTest, AskingCostsWhatItsDeviceIsWorth) {
+  Input input = Unsure();
+  // The other one, so that only asking gets dearer.
+  input.ask->candidate = 2;
+  input.candidates.push_back(input.candidates[0]);
+  input.candidates[2].unfit = "only asked";
+  EXPECT_TRUE(Named("marginal")->Decide(input).ask) << "2.9 s for 3";
+  input.candidates[2].device_price = 1.2;
+  EXPECT_FALSE(Named("marginal")->Decide(input).ask) << "3.1 s";
+  for (const int nobody : {-1, 3}) {  // as a log may have it
+    input.ask->candidate = nobody;
+    EXPECT_TRUE(Named("marginal")->Decide(input).ask);
+  }
 }
 
 TEST(MarginalTest, DoesNotAskWhatItCannotOrNeedNotKnow) {

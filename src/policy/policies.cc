@@ -14,6 +14,10 @@ Error Wrong(const char* key, std::string message) {
   return {ErrorCode::kInvalidArgument, std::move(message), key};
 }
 
+Error NoVariants() {
+  return Wrong("variants", "a policy needs at least one variant");
+}
+
 Result<std::string> Known(const std::string& name, const Options& options,
                           const char* key) {
   std::vector<std::string> names;
@@ -47,8 +51,9 @@ Result<std::string> Pick(const std::string& named, bool largest,
 
 Result<std::shared_ptr<const Policy>> MakePaper(const Options& options) {
   PaperPolicy::Options paper;
-  ASSIGN_OR_RETURN(paper.small, Pick(options.small, false, options));
-  ASSIGN_OR_RETURN(paper.large, Pick(options.large, true, options));
+  ASSIGN_OR_RETURN(const Ends ends, EndsOf(options));
+  paper.small = ends.small;
+  paper.large = ends.large;
   // Written so that a NaN fails too.
   if (!(options.entropy_max >= 0)) {
     return Wrong("policy.entropy_max", "policy.entropy_max must be 0 or more");
@@ -103,12 +108,18 @@ Result<std::shared_ptr<const Policy>> MakeMarginal(std::string_view kind,
 
 }  // namespace
 
+Result<Ends> EndsOf(const Options& options) {
+  if (options.variants.empty()) return NoVariants();
+  Ends ends;
+  ASSIGN_OR_RETURN(ends.small, Pick(options.small, false, options));
+  ASSIGN_OR_RETURN(ends.large, Pick(options.large, true, options));
+  return ends;
+}
+
 Result<std::shared_ptr<const Policy>> Make(std::string_view kind,
                                            const Options& options) {
   constexpr std::string_view kStatic = "static:";
-  if (options.variants.empty()) {
-    return Wrong("variants", "a policy needs at least one variant");
-  }
+  if (options.variants.empty()) return NoVariants();
   if (kind == "paper") return MakePaper(options);
   if (kind == "marginal" || kind.substr(0, 9) == "marginal:") {
     return MakeMarginal(kind, options);

@@ -44,6 +44,15 @@ struct Options {
   int context_tokens_max = 2048;
 };
 
+// The two that a rule, or a comparison, is between: those that are named, else
+// the first with the fewest and the first with the most bytes per token. One
+// and the same where there is nobody else. Errors as of Make.
+struct Ends {
+  std::string small;
+  std::string large;
+};
+Result<Ends> EndsOf(const Options& options);
+
 // Errors: kInvalidArgument with the config key at fault in `param`.
 Result<std::shared_ptr<const Policy>> Make(std::string_view kind,
                                            const Options& options);

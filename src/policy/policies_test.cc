@@ -91,6 +91,30 @@ TEST(MakeTest, FindsSmallAndLargeBySizeWhateverTheOrder) {
   EXPECT_EQ(paper->Decide(input).candidate, 0);
 }
 
+TEST(EndsTest, AreTheNamedElseTheFirstOfTheSmallestAndOfTheLargest) {
+  Options o;
+  o.variants = {{"b", 700}, {"a", 100}, {"b2", 700}, {"a2", 100}, {"c", 300}};
+  const auto ends = [&] {
+    const auto found = EndsOf(o);
+    return found ? found->small + " " + found->large : found.error().message;
+  };
+  EXPECT_EQ(ends(), "a b");
+  o.small = "c";
+  EXPECT_EQ(ends(), "c b");
+  o.large = "a2";
+  EXPECT_EQ(ends(), "c a2");
+  o.large = "b3";
+  EXPECT_EQ(ends(), "policy.large: there is no variant 'b3'; nearest: b");
+  o = {};
+  EXPECT_EQ(EndsOf(o).error().param, "variants");
+  o.variants = {{"upstream", 0}};
+  EXPECT_EQ(ends(), "upstream upstream");
+  o.variants.push_back({"a", 100});
+  EXPECT_EQ(EndsOf(o).error().param, "policy.small");
+  o.small = "upstream";
+  EXPECT_EQ(EndsOf(o).error().param, "policy.large");
+}
+
 TEST(MakeTest, AsksForNamesWhereASizeIsUnknown) {
   Options o = TwoVariants();
   o.variants.push_back({"upstream", 0});

@@ -31,6 +31,8 @@ struct Candidate {
   std::string unfit;
   int64_t bytes_per_token = 0;
   int context_tokens_max = 0;
+  // What a second of its device is worth, in seconds that users wait.
+  double device_price = 1;
   // Expected for this request: the sum over labels of p * Q(variant, label);
   // absent without a quality table that knows it (core/quality.h).
   std::optional<double> quality;

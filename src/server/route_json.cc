@@ -48,10 +48,12 @@ void AppendIntent(const core::Intent& intent, std::string* out) {
   *out += "}";
 }
 
-void AppendPrice(const cost::Price& price, std::string* out) {
+void AppendPrice(const cost::Price& price, double device_price,
+                 std::string* out) {
   AppendName("price", out);
   *out += "{";
   AppendNumber("device_seconds", price.system(), out);
+  AppendNumber("device_price", device_price, out);
   AppendNumber("own_seconds", price.own(), out);
   AppendNumber("others_seconds", price.others, out);
   AppendNumber("ttft_seconds", price.ttft, out);
@@ -59,7 +61,8 @@ void AppendPrice(const cost::Price& price, std::string* out) {
   *out += "}";
 }
 
-void AppendEstimate(const cost::Estimate& estimate, std::string* out) {
+void AppendEstimate(const cost::Estimate& estimate, double device_price,
+                    std::string* out) {
   AppendName("estimate", out);
   *out += "{";
   AppendCount("prompt_tokens", estimate.prompt_tokens, out);
@@ -70,7 +73,7 @@ void AppendEstimate(const cost::Estimate& estimate, std::string* out) {
   AppendNumber("prefill_seconds", estimate.prefill_seconds, out);
   AppendNumber("seconds_per_token", estimate.seconds_per_token, out);
   AppendCount("bytes_read", estimate.bytes_read, out);
-  if (estimate.price) AppendPrice(*estimate.price, out);
+  if (estimate.price) AppendPrice(*estimate.price, device_price, out);
   *out += "}";
 }
 
@@ -102,7 +105,7 @@ std::string RouteJson(const orchestrator::Explanation& explanation) {
     }
     AppendText("why", candidate.why, &out);
     if (candidate.quality) AppendNumber("quality", *candidate.quality, &out);
-    AppendEstimate(candidate.estimate, &out);
+    AppendEstimate(candidate.estimate, candidate.device_price, &out);
     out += "}";
   }
   out += "]}";

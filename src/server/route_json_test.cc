@@ -28,6 +28,7 @@ TEST(RouteJsonTest, SaysEverythingThatDecidedAndStaysJson) {
       core::Thinking::kOff;
   explanation.candidates[1].estimate.price =
       cost::Price{.prefill = 1, .step = 0.5, .steps = 4, .others = 7};
+  explanation.candidates[1].device_price = 2.5;
   explanation.candidates[1].variant = "large";
   explanation.candidates[1].estimate.seconds =
       std::numeric_limits<double>::infinity();
@@ -53,6 +54,7 @@ TEST(RouteJsonTest, SaysEverythingThatDecidedAndStaysJson) {
   EXPECT_FALSE(candidates[0].at("estimate").get_object().contains("price"));
   const auto& price = candidates[1].at("estimate").at("price");
   EXPECT_EQ(openai::AsNumber(price.at("device_seconds")), 3);
+  EXPECT_EQ(openai::AsNumber(price.at("device_price")), 2.5);
   EXPECT_EQ(openai::AsNumber(price.at("others_seconds")), 7);
 }
 

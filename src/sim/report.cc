@@ -173,8 +173,9 @@ std::string ReportTable(const Report& report) {
         d.paused, CalibratedText(d));
   }
   if (report.model_probes > 0) {
-    out += fmt::format("model probe: asked of {} of {} requests\n",
-                       report.model_probes, report.all.requests);
+    out += fmt::format(
+        "model probe: asked of {} of {} requests, {} of them too late\n",
+        report.model_probes, report.all.requests, report.model_probes_late);
   }
   if (report.all.drafted_tokens > 0) {
     out += fmt::format("drafts: {} tokens, {} of them accepted\n",
@@ -214,6 +215,7 @@ json::object ReportJson(const Report& report) {
           {"seconds", report.seconds},
           {"events", report.events},
           {"model_probes", report.model_probes},
+          {"model_probes_late", report.model_probes_late},
           {"all", ToJson(report.all)},
           {"variants", std::move(variants)},
           {"devices", std::move(devices)},

@@ -60,6 +60,7 @@ struct Report {
   double seconds = 0;  // virtual, to the last answer
   int64_t events = 0;
   int64_t model_probes = 0;        // asked
+  int64_t model_probes_late = 0;   // of those, past their deadline
   double model_probe_seconds = 0;  // that requests waited for it, in all
   ReportRow all;
   std::vector<ReportRow> variants;

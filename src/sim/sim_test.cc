@@ -496,6 +496,13 @@ TEST(SimulationTest, TheModelProbeIsAskedWhereTheTextProbeIsUnsure) {
   EXPECT_EQ(seen->model_probes, 200);
   EXPECT_NEAR(seen->variants[0].share, 0.75, 0.08);
   EXPECT_EQ(seen->all.finished, 200);
+  EXPECT_EQ(seen->model_probes_late, 0);
+  o.model_probe->deadline = std::chrono::microseconds(1);
+  const auto late = Simulate(o);
+  ASSERT_TRUE(late) << late.error().message;
+  EXPECT_EQ(late->model_probes_late, 200);
+  EXPECT_EQ(late->variants[0].requests, 0);
+  EXPECT_EQ(late->all.finished, 200);
   o.model_probe->variant = "none";
   EXPECT_EQ(Simulate(o).error().code, ErrorCode::kInvalidArgument);
 }

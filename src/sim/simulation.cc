@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/simulation.h"
 
+#include <prometheus/counter.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -98,6 +100,7 @@ Result<void> Run::AddDevices() {
       for (const SimView& view : model.views) {
         costs[view.variant] = {backends_.size(), models.size(),
                                view.view != core::View::k8};
+        made[view.variant].device_price = device.price;
       }
       models.push_back(CostOf(model));
     }
@@ -150,6 +153,7 @@ Result<void> Run::Build() {
     }
     AddModelProbe();
     limits.probe_deadline = options_.model_probe->deadline;
+    limits.probe_deadline_share = options_.model_probe->deadline_share;
   }
   limits.requests_max = options_.requests_max;
   limits.peek_deadline = Duration(0);
@@ -234,6 +238,11 @@ Report Run::Go() {
   report.seconds = clients_->seconds();
   report.model_probes = asked_;
   report.model_probe_seconds = asking_;
+  report.model_probes_late = static_cast<int64_t>(
+      metrics_
+          .Counter("aio_probe_total", "Requests by who told their intent",
+                   {{"state", "timed_out"}})
+          ->Value());
   report.variants = clients_->Rows();
   report.all = std::move(report.variants.back());
   report.variants.pop_back();

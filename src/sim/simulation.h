@@ -27,6 +27,7 @@ namespace aio::sim {
 
 struct SimDevice {
   std::string name;
+  double price = 1;  // of a second
   std::vector<SimModel> models;
   SimBackend::Options options;
   // How far its figures were from those of the machine itself; absent: they
@@ -46,8 +47,9 @@ struct Fault {
 // A prefill of `variant`, which pays for it, and what it says.
 struct SimModelProbe {
   std::string variant;
-  int tokens_max = 256;  // longer prompts: head and tail
-  Duration deadline{};   // 0: none
+  int tokens_max = 256;       // longer prompts: head and tail
+  Duration deadline{};        // 0: none
+  double deadline_share = 0;  // orchestrator::Options::probe_deadline_share
   std::vector<ProbeBin> bins = ModelProbeBins();
 };
 

@@ -92,12 +92,14 @@ class Simulate(unittest.TestCase):
         self.assertEqual(said["requests"], 10000)
         self.assertEqual(said["decisions"], 10000)
         self.assertEqual(said["same"], 10000)
-        # Logs of version 1 had neither thinking nor rounds that are held.
+        # Logs of version 1 had neither thinking nor rounds that are held; those
+        # of version 2 no prices of devices.
         whole = log.read_text()
+        self.assertNotIn('"device_price"', whole)
         head, rest = whole.split("\n", 1)
-        self.assertIn('"decision_log":2', head)
-        for version, code in ((1, 0), (3, 1)):
-            log.write_text(head.replace('"decision_log":2',
+        self.assertIn('"decision_log":3', head)
+        for version, code in ((1, 0), (2, 0), (4, 1)):
+            log.write_text(head.replace('"decision_log":3',
                                         f'"decision_log":{version}') +
                            "\n" + rest.replace('"earlier":"",', ""))
             run("replay", log, code=code)
