@@ -261,7 +261,8 @@ Result<void> Graph::AddOrchestrator(const config::Config& config,
                          config.policy.escalation_tokens};
   orchestrator::Parts parts = parts_;
   ASSIGN_OR_RETURN(parts.policy, policy::Make(config.policy.kind, rule_));
-  if (parts.policy->prices() && parts.quality.empty()) {
+  const bool choice = variants_.size() > 1;
+  if (choice && parts.policy->prices() && parts.quality.empty()) {
     Log(LogLevel::kWarning,
         "no quality table, so the paper's rule decides: run aio calibrate and "
         "name policy.calibration",

@@ -2,7 +2,7 @@
 //
 // aio replay: the decisions of a log once more. By the rule that made them, all
 // must be the same to the bit; by another rule, what it would have changed, and
-// what that costs by the prices of then.
+// what that costs by the prices of then. And how right those were.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +18,7 @@
 
 #include "cli/commands.h"
 #include "cli/decision_rule.h"
+#include "cli/forecasts.h"
 #include "eval/json_text.h"
 #include "orchestrator/decision_json.h"
 
@@ -44,6 +45,7 @@ struct Outcome {
   std::vector<std::string> differences;  // the first few
   std::map<std::string, int64_t> moved;  // "large -> small"
   Sums before, after;
+  Forecasts forecasts;
 };
 
 // A key of the policy, over the log's rule.
@@ -105,6 +107,7 @@ class Replay {
   void Add(const policy::Input& input, int candidate, Sums* sums) const;
 
   const Flags& flags_;
+  std::optional<cost::Price> said_;  // of the choice of the last round
   std::shared_ptr<const policy::Policy> policy_;
   Outcome out_;
 };
@@ -155,6 +158,10 @@ Result<void> Replay::Round(const std::string& id, bool named,
                                            now.reason));
   }
   if (before != after) ++out_.moved[before + " -> " + after];
+  if (then.candidate >= 0 && !then.ask) {
+    const auto chosen = static_cast<size_t>(then.candidate);
+    said_ = kept->input.candidates[chosen].estimate.price;
+  }
   if (then.candidate < 0 || now.candidate < 0) return {};
   Add(kept->input, then.candidate, &out_.before);
   Add(kept->input, now.candidate, &out_.after);
@@ -170,11 +177,13 @@ Result<void> Replay::Line(const json::object& line) {
   ++out_.requests;
   if (line.at("pinned").as_bool()) return {};
   const std::string id(line.at("id").as_string());
+  said_.reset();
   for (const json::value& round : line.at("rounds").as_array()) {
     if (round.as_object().contains("held")) continue;  // by a tool loop
     RETURN_IF_ERROR(
         Round(id, line.at("strategy_named").as_bool(), round.as_object()));
   }
+  if (said_) out_.forecasts.Add(*said_, line.at("outcome").as_object());
   return {};
 }
 
@@ -223,7 +232,8 @@ json::object ToJson(const Outcome& o) {
           {"same", o.same},
           {"moved", std::move(moved)},
           {"before", ToJson(o.before)},
-          {"after", ToJson(o.after)}};
+          {"after", ToJson(o.after)},
+          {"forecasts", o.forecasts.ToJson()}};
 }
 
 void Print(const Outcome& o) {
@@ -248,6 +258,7 @@ void Print(const Outcome& o) {
     }
   }
   for (const std::string& text : o.differences) std::cout << text << "\n";
+  if (!o.forecasts.empty()) std::cout << o.forecasts.Table();
 }
 
 int Main(const Flags& flags) {

@@ -133,7 +133,7 @@ struct Probe {
 
 struct Policy {
   // marginal | paper | random | static:<variant>
-  std::string kind = "paper";
+  std::string kind = "marginal";
   std::string shadow;  // decides beside it and changes nothing; empty: none
   std::string small;   // empty: the variant with the fewest bytes per token
   std::string large;   // empty: the one with the most

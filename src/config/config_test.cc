@@ -39,7 +39,7 @@ TEST(ConfigTest, NeedsOnlyAVariant) {
   EXPECT_EQ(config.variants[0].first, "small");
   EXPECT_EQ(config.variants[0].second.model, "/etc/aio/m/s.gguf");
   EXPECT_EQ(config.variants[0].second.device, "cpu0");
-  EXPECT_EQ(config.policy.kind, "paper");
+  EXPECT_EQ(config.policy.kind, "marginal");
   EXPECT_FALSE(config.log.prompts);
   EXPECT_EQ(Bad(""), "config: variants: at least one variant is needed");
 }

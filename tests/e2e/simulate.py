@@ -7,6 +7,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -93,7 +94,7 @@ class Simulate(unittest.TestCase):
         self.assertEqual(said["decisions"], 10000)
         self.assertEqual(said["same"], 10000)
         # Logs of version 1 had neither thinking nor rounds that are held; those
-        # of version 2 no prices of devices.
+        # of version 2 no prices of devices, and neither said when a step begins.
         whole = log.read_text()
         self.assertNotIn('"device_price"', whole)
         head, rest = whole.split("\n", 1)
@@ -101,7 +102,8 @@ class Simulate(unittest.TestCase):
         for version, code in ((1, 0), (2, 0), (4, 1)):
             log.write_text(head.replace('"decision_log":3',
                                         f'"decision_log":{version}') +
-                           "\n" + rest.replace('"earlier":"",', ""))
+                           "\n" + re.sub('"earlier":"",|"step_in_seconds":[^,]*,|'
+                                         '"run_seconds":[^,]*,', "", rest))
             run("replay", log, code=code)
         log.write_text(whole)
         other = json.loads(run("replay", log, "--set",
@@ -120,6 +122,23 @@ class Simulate(unittest.TestCase):
         log.write_text(text[0] + "\n" + text[1][:50] + "\n" + text[2] + "\n")
         done = run("replay", log, code=1)
         self.assertIn("d.jsonl:2: no JSON object", done.stderr)
+
+    def test_what_is_said_of_times_is_right(self):
+        log = self.folder / "d.jsonl"
+        # At 0.3 and 0.7 of what static large does with 16 clients.
+        for device, rates in (("ascend-910b/vllm-graph", (0.735, 1.715)),
+                              ("h200", (3, 7))):
+            for rate, off95 in zip(rates, (0.40, 0.25)):
+                with self.subTest(device=device, rate=rate):
+                    run("simulate", "--device", device, "-w", "code-centric",
+                        "--rate", rate, "-n", 4000, "--policy", "marginal",
+                        "--decisions", log)
+                    said = json.loads(run("replay", log, "--json").stdout)
+                    of = said["forecasts"]["all"]
+                    self.assertEqual(of["ttft"]["n"], 4000)
+                    self.assertLess(of["ttft"]["error_p50"], 0.05)
+                    self.assertLess(of["tpot"]["error_p50"], 0.12)
+                    self.assertLess(of["tpot"]["error_p95"], off95)
 
     def test_lookup_finds_in_texts_what_is_there(self):
         texts = self.folder / "t.jsonl"
