@@ -29,6 +29,7 @@ struct Flags {
   std::string tasks;
   int requests = 2000;
   int bytes_max = 2048;
+  bool fill = false;
   bool as_json = false;
 };
 
@@ -45,8 +46,11 @@ Result<std::vector<std::string>> PromptsOf(const Flags& flags) {
   for (const eval::Task& task : tasks) {
     if (task.messages.empty()) continue;
     const std::string& text = task.messages.back().content;
-    if (static_cast<int>(text.size()) <= flags.bytes_max) {
-      prompts.push_back(text);
+    const auto room = static_cast<size_t>(flags.bytes_max);
+    if (text.empty() || text.size() > room) continue;
+    std::string& prompt = prompts.emplace_back(text);
+    while (flags.fill && prompt.size() + 1 + text.size() <= room) {
+      prompt += "\n" + text;
     }
   }
   if (!prompts.empty()) return prompts;
@@ -132,6 +136,8 @@ void AddBenchDecide(CLI::App& bench, int* exit_code) {
   c->add_option("--bytes", flags->bytes_max, "Of a prompt, at most")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  c->add_flag("--fill", flags->fill,
+              "Say each prompt again until it has so many bytes");
   c->add_flag("--json", flags->as_json, "For programs");
   c->callback([flags, exit_code] { *exit_code = Decide(*flags); });
 }

@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <iostream>
+#include <map>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "base/random.h"
@@ -15,6 +18,7 @@
 #include "cli/progress.h"
 #include "cli/real_run.h"
 #include "cli/sim_models.h"
+#include "cli/step_log.h"
 #include "eval/json_text.h"
 #include "eval/table.h"
 #include "sim/simulation.h"
@@ -27,6 +31,7 @@ namespace json = boost::json;
 struct Row {
   int clients = 1;
   std::string policy;
+  sim::WorkloadOptions workload;
   sim::ReportRow real, simulated;
   double small_real = 0, small_simulated = 0;  // shares
 };
@@ -35,19 +40,26 @@ class Beside {
  public:
   explicit Beside(const BesideFlags& flags) : flags_(flags) {}
   Result<std::vector<Row>> Run();
+  // Of what its steps were said to take, by tables of the same run.
+  const std::map<std::string, cost::StepErrors>& steps() const {
+    return errors_;
+  }
 
  private:
   Result<void> Load();
-  Result<Row> Compare(const std::string& policy, int clients,
-                      Progress* progress);
+  Result<Row> Real(const std::string& policy, int clients, Progress* progress);
+  void Correct();
+  Result<void> Simulate(Row* row) const;
 
   const BesideFlags& flags_;
   config::Config config_;
   SimSetup setup_;
+  StepLog log_;  // outlives the engines
   std::unique_ptr<Graph> graph_;
   policy::Ends ends_;
   size_t small_ = 0;  // of the variants
   uint64_t texts_ = 0;
+  std::map<std::string, cost::StepErrors> errors_;  // by model
 };
 
 Result<void> Beside::Load() {
@@ -56,8 +68,11 @@ Result<void> Beside::Load() {
   config_.server.requests_max = 1 << 20;
   config_.log.decisions.clear();
   ASSIGN_OR_RETURN(setup_, SetupOfConfig(config_, say));
-  ASSIGN_OR_RETURN(graph_, Graph::Build(config_, [](const std::string&) {}));
+  const auto keep = [this](const engine::StepRecord& step) { log_.Add(step); };
+  ASSIGN_OR_RETURN(graph_, Graph::Build(
+                               config_, [](const std::string&) {}, keep));
   RETURN_IF_ERROR(graph_->WarmUp());
+  log_.Take();
   const auto& variants = graph_->orchestrator().variants();
   ASSIGN_OR_RETURN(ends_,
                    EndsToCompare(PolicyOptions(config_.policy, variants)));
@@ -65,8 +80,8 @@ Result<void> Beside::Load() {
   return {};
 }
 
-Result<Row> Beside::Compare(const std::string& policy, int clients,
-                            Progress* progress) {
+Result<Row> Beside::Real(const std::string& policy, int clients,
+                         Progress* progress) {
   ASSIGN_OR_RETURN(sim::WorkloadOptions workload,
                    sim::NamedWorkload(flags_.workload));
   workload.requests = flags_.requests;
@@ -76,9 +91,11 @@ Result<Row> Beside::Compare(const std::string& policy, int clients,
   // their conversations' seeds alone.
   workload = Spelled(std::move(workload), flags_.seed, setup_.vocabulary);
   workload.texts = ++texts_;
+  Row row;
   RealOptions real;
   real.policy = policy;
-  real.workload = workload;
+  row.workload = workload;
+  real.workload = std::move(workload);
   real.variants = setup_.variants;
   real.quality = config_.policy.quality;
   real.seed = flags_.seed;
@@ -87,27 +104,45 @@ Result<Row> Beside::Compare(const std::string& policy, int clients,
     progress->Reach(before + ended,
                     fmt::format("requests, {} with {}", policy, clients));
   };
-  Row row;
   row.clients = clients;
   row.policy = policy;
   ASSIGN_OR_RETURN(RealRun run, RunReal(graph_.get(), std::move(real)));
   row.real = run.all;
   row.small_real = run.variants[small_].share;
+  return row;
+}
+
+// By the tables of the start, put right by what the steps of these runs took: a
+// shared machine is another one by then.
+void Beside::Correct() {
+  const Steps steps = log_.Take();
+  for (sim::SimDevice& device : setup_.devices) {
+    for (sim::SimModel& model : device.models) {
+      const std::string& name = model.views.front().variant;
+      const auto mine = steps.find(name);
+      if (mine == steps.end()) continue;
+      model.cost = cost::Corrected(model.cost, mine->second);
+      errors_[name] = cost::ErrorsOf(model.cost, mine->second);
+    }
+  }
+}
+
+Result<void> Beside::Simulate(Row* row) const {
   sim::SimulationOptions options;
   options.devices = setup_.devices;
   options.variants = setup_.variants;
-  options.policy = policy;
+  options.policy = row->policy;
   options.small = config_.policy.small;
   options.large = config_.policy.large;
   options.quality_floor = config_.policy.quality_floor;
   options.objective = config_.policy.objective;
   options.quality = config_.policy.quality;
-  options.workload = workload;
+  options.workload = row->workload;
   options.seed = flags_.seed;
   ASSIGN_OR_RETURN(const sim::Report report, sim::Simulate(std::move(options)));
-  row.simulated = report.all;
-  row.small_simulated = report.variants[small_].share;
-  return row;
+  row->simulated = report.all;
+  row->small_simulated = report.variants[small_].share;
+  return {};
 }
 
 Result<std::vector<Row>> Beside::Run() {
@@ -120,10 +155,12 @@ Result<std::vector<Row>> Beside::Run() {
   std::vector<Row> rows;
   for (const int clients : flags_.clients) {
     for (const std::string& policy : policies) {
-      ASSIGN_OR_RETURN(Row row, Compare(policy, clients, &progress));
+      ASSIGN_OR_RETURN(Row row, Real(policy, clients, &progress));
       rows.push_back(std::move(row));
     }
   }
+  Correct();
+  for (Row& row : rows) RETURN_IF_ERROR(Simulate(&row));
   return rows;
 }
 
@@ -164,7 +201,15 @@ std::string Table(const std::vector<Row>& rows) {
   return eval::AlignColumns(lines, 2);
 }
 
-json::object ToJson(const BesideFlags& flags, const std::vector<Row>& rows) {
+using StepErrors = std::map<std::string, cost::StepErrors>;
+
+json::object ToJson(const BesideFlags& flags, const std::vector<Row>& rows,
+                    const StepErrors& errors) {
+  json::object steps;
+  for (const auto& [model, e] : errors) {
+    steps[model] =
+        json::object{{"steps", e.steps}, {"ratio", e.ratio}, {"off", e.off}};
+  }
   json::array list;
   for (const Row& r : rows) {
     const auto side = [](const sim::ReportRow& row, double small) {
@@ -187,25 +232,33 @@ json::object ToJson(const BesideFlags& flags, const std::vector<Row>& rows) {
           {"requests", flags.requests},
           {"divide", flags.divide},
           {"seed", flags.seed},
-          {"rows", std::move(list)}};
+          {"rows", std::move(list)},
+          {"steps", std::move(steps)}};
 }
 
 }  // namespace
 
 int MixedBeside(const BesideFlags& flags) {
   SetLogLevel(LogLevel::kError);
-  const auto rows = Beside(flags).Run();
+  Beside beside(flags);
+  const auto rows = beside.Run();
   if (!rows) {
     std::cerr << "aio bench mixed: " << rows.error().message << "\n";
     return rows.error().code == ErrorCode::kInvalidArgument ? 2 : 1;
   }
   if (flags.as_json) {
-    std::cout << eval::JsonText(ToJson(flags, *rows));
+    std::cout << eval::JsonText(ToJson(flags, *rows, beside.steps()));
   } else {
     std::cout << fmt::format(
                      "{}, {} requests a run, lengths divided by {}, seed {}\n",
                      flags.workload, flags.requests, flags.divide, flags.seed)
               << Table(*rows);
+    for (const auto& [model, e] : beside.steps()) {
+      std::cout << fmt::format(
+          "{} steps of {}: half took within {:.1f} % of what was said of that "
+          "many columns and that context\n",
+          e.steps, model, 100 * e.off);
+    }
   }
   std::cout.flush();
   return std::cout.good() ? 0 : 1;

@@ -19,7 +19,6 @@
 
 #include "base/log.h"
 #include "base/median.h"
-#include "base/mutex.h"
 #include "base/random.h"
 #include "cli/commands.h"
 #include "cli/graph.h"
@@ -27,6 +26,7 @@
 #include "cli/real_run.h"
 #include "cli/sim_calibration.h"
 #include "cli/sim_models.h"
+#include "cli/step_log.h"
 #include "cost/step_fit.h"
 #include "eval/json_text.h"
 
@@ -88,33 +88,6 @@ std::vector<Figure> FiguresOf(const Row& row) {
       figure("TTFT p99", 0.25, [](const Said& s) { return s.all.ttft.p99; }),
       figure("TPOT p50", 0.15, [](const Said& s) { return s.all.tpot.p50; })};
 }
-
-using Steps = std::map<std::string, std::vector<cost::TimedStep>>;
-
-// Steps of each model, since they were last taken.
-class StepLog {
- public:
-  void Add(const engine::StepRecord& record) {
-    MutexLock lock(mutex_);
-    steps_[std::string(record.model)].push_back({record.size, record.seconds});
-  }
-  Steps Take() {
-    MutexLock lock(mutex_);
-    return std::exchange(steps_, {});
-  }
-  double Seconds() {
-    MutexLock lock(mutex_);
-    double seconds = 0;
-    for (const auto& [model, steps] : steps_) {
-      for (const cost::TimedStep& step : steps) seconds += step.seconds;
-    }
-    return seconds;
-  }
-
- private:
-  Mutex mutex_;
-  Steps steps_ GUARDED_BY(mutex_);
-};
 
 class SimError {
  public:

@@ -359,11 +359,13 @@ Price PriceOf(std::span<const ModelLoad> device, const Ask& ask) {
   const double last = std::min(prompt.last, model.slice_seconds);
   price.ttft = free + last + PromptShared(device, now, ask.model, begun - last);
   const double steps_own = price.steps * life.with;
-  const double all = free + Shared(now, ask.model, begun + steps_own);
+  // Turns are counted whole for the first token.
+  const double all = std::max(price.ttft + steps_own,
+                              free + Shared(now, ask.model, begun + steps_own));
   if (price.steps > 0) price.step_own = (all - price.ttft) / price.steps;
-  price.stairs = free +
-                 Shared(now, ask.model, wait + prompt.slowest + steps_own) -
-                 price.own();
+  const double slowest =
+      free + Shared(now, ask.model, wait + prompt.slowest + steps_own);
+  price.stairs = std::max(0.0, slowest - price.own());
   price.token = price.step_own / ask.tokens_per_step;
   price.others =
       price.prefill * static_cast<double>(others) +

@@ -176,6 +176,18 @@ TEST(PriceTest, ABackendThatTellsIsBelieved) {
               0.020 + 14 * 0.017 + 0.012 + 3 * 0.050, 1e-12);
 }
 
+// A prompt of two steps, and between them a turn that is longer than both.
+TEST(PriceTest, ATurnBeforeTheFirstTokenMakesNoTokenNegative) {
+  const StepCost small = Linear(), large = Linear(20);
+  std::vector<ModelLoad> device = {On(small, {{.tokens_left = 1000}}),
+                                   On(large, {{.tokens_left = 1000}})};
+  device[0].step_in_seconds = 0;
+  const Price p = PriceOf(device, {.new_tokens = 8, .output_tokens = 2});
+  EXPECT_NEAR(p.ttft, 0.017 + 0.080 + 0.011, 1e-12);
+  EXPECT_NEAR(p.step_own, 0.011, 1e-12);
+  EXPECT_GE(p.stairs, 0);
+}
+
 // 10 a second come to the large model and stay for a second each; ours takes
 // 200 ms besides its first token.
 TEST(PriceTest, OthersComeMeanwhile) {

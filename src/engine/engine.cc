@@ -191,7 +191,10 @@ int Engine::CachedTokens(std::string_view variant, uint64_t salt,
 bool Engine::Step() {
   TakeInbox();
   State* s = NextWithWork();
-  if (s == nullptr) return false;
+  if (s == nullptr) {
+    PublishTurns(nullptr);
+    return false;
+  }
   const Time begin = clock_->Now();
   if (!s->stepping) BeginStep(s);
   PublishTurns(s);
@@ -199,7 +202,6 @@ bool Engine::Step() {
   if (over) Harvest(s);
   Charge(s, clock_->Now() - begin, over);
   Publish(s);
-  PublishTurns(nullptr);
   return true;
 }
 
