@@ -28,6 +28,8 @@ namespace {
 
 namespace json = boost::json;
 
+using StepErrors = std::map<std::string, cost::StepErrors>;  // by model
+
 struct Row {
   int clients = 1;
   std::string policy;
@@ -40,10 +42,9 @@ class Beside {
  public:
   explicit Beside(const BesideFlags& flags) : flags_(flags) {}
   Result<std::vector<Row>> Run();
-  // Of what its steps were said to take, by tables of the same run.
-  const std::map<std::string, cost::StepErrors>& steps() const {
-    return errors_;
-  }
+  // [clients] by model: its steps against what was said of them, by tables of
+  // the same minutes.
+  const std::vector<StepErrors>& errors() const { return errors_; }
 
  private:
   Result<void> Load();
@@ -53,13 +54,14 @@ class Beside {
 
   const BesideFlags& flags_;
   config::Config config_;
-  SimSetup setup_;
-  StepLog log_;  // outlives the engines
+  SimSetup setup_;                        // put right last
+  std::vector<sim::SimDevice> measured_;  // at load
+  StepLog log_;                           // outlives the engines
   std::unique_ptr<Graph> graph_;
   policy::Ends ends_;
   size_t small_ = 0;  // of the variants
   uint64_t texts_ = 0;
-  std::map<std::string, cost::StepErrors> errors_;  // by model
+  std::vector<StepErrors> errors_;
 };
 
 Result<void> Beside::Load() {
@@ -68,6 +70,7 @@ Result<void> Beside::Load() {
   config_.server.requests_max = 1 << 20;
   config_.log.decisions.clear();
   ASSIGN_OR_RETURN(setup_, SetupOfConfig(config_, say));
+  measured_ = setup_.devices;
   const auto keep = [this](const engine::StepRecord& step) { log_.Add(step); };
   ASSIGN_OR_RETURN(graph_, Graph::Build(
                                config_, [](const std::string&) {}, keep));
@@ -113,16 +116,18 @@ Result<Row> Beside::Real(const std::string& policy, int clients,
 }
 
 // By the tables of the start, put right by what the steps of these runs took: a
-// shared machine is another one by then.
+// shared machine is another one minutes later.
 void Beside::Correct() {
   const Steps steps = log_.Take();
+  StepErrors& errors = errors_.emplace_back();
+  setup_.devices = measured_;
   for (sim::SimDevice& device : setup_.devices) {
     for (sim::SimModel& model : device.models) {
       const std::string& name = model.views.front().variant;
       const auto mine = steps.find(name);
       if (mine == steps.end()) continue;
       model.cost = cost::Corrected(model.cost, mine->second);
-      errors_[name] = cost::ErrorsOf(model.cost, mine->second);
+      errors[name] = cost::ErrorsOf(model.cost, mine->second);
     }
   }
 }
@@ -158,9 +163,11 @@ Result<std::vector<Row>> Beside::Run() {
       ASSIGN_OR_RETURN(Row row, Real(policy, clients, &progress));
       rows.push_back(std::move(row));
     }
+    Correct();
+    for (size_t i = rows.size() - policies.size(); i < rows.size(); ++i) {
+      RETURN_IF_ERROR(Simulate(&rows[i]));
+    }
   }
-  Correct();
-  for (Row& row : rows) RETURN_IF_ERROR(Simulate(&row));
   return rows;
 }
 
@@ -201,14 +208,15 @@ std::string Table(const std::vector<Row>& rows) {
   return eval::AlignColumns(lines, 2);
 }
 
-using StepErrors = std::map<std::string, cost::StepErrors>;
-
 json::object ToJson(const BesideFlags& flags, const std::vector<Row>& rows,
-                    const StepErrors& errors) {
-  json::object steps;
-  for (const auto& [model, e] : errors) {
-    steps[model] =
-        json::object{{"steps", e.steps}, {"ratio", e.ratio}, {"off", e.off}};
+                    const std::vector<StepErrors>& errors) {
+  json::array steps;
+  for (size_t i = 0; i < errors.size(); ++i) {
+    json::object& one = steps.emplace_back(json::object()).get_object();
+    one["clients"] = flags.clients[i];
+    for (const auto& [model, e] : errors[i]) {
+      one[model] = json::object{{"steps", e.steps}, {"off", e.off}};
+    }
   }
   json::array list;
   for (const Row& r : rows) {
@@ -247,17 +255,19 @@ int MixedBeside(const BesideFlags& flags) {
     return rows.error().code == ErrorCode::kInvalidArgument ? 2 : 1;
   }
   if (flags.as_json) {
-    std::cout << eval::JsonText(ToJson(flags, *rows, beside.steps()));
+    std::cout << eval::JsonText(ToJson(flags, *rows, beside.errors()));
   } else {
     std::cout << fmt::format(
                      "{}, {} requests a run, lengths divided by {}, seed {}\n",
                      flags.workload, flags.requests, flags.divide, flags.seed)
               << Table(*rows);
-    for (const auto& [model, e] : beside.steps()) {
-      std::cout << fmt::format(
-          "{} steps of {}: half took within {:.1f} % of what was said of that "
-          "many columns and that context\n",
-          e.steps, model, 100 * e.off);
+    for (size_t i = 0; i < beside.errors().size(); ++i) {
+      for (const auto& [model, e] : beside.errors()[i]) {
+        std::cout << fmt::format(
+            "{} clients: half of {} steps of {} took within {:.1f} % of what "
+            "was said of that many columns and that context\n",
+            flags.clients[i], e.steps, model, 100 * e.off);
+      }
     }
   }
   std::cout.flush();
