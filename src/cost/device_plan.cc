@@ -54,12 +54,18 @@ struct Busy {
   double sequences = 0;
 };
 
-// Sequences pile up where steps are slow: devices share their time evenly.
+// Sequences pile up where steps are slow: devices share their time evenly. Once
+// a model is full, more wait for it, and there are no more on the others
+// either.
 void Spread(double in_flight, std::vector<Busy>* models) {
   const auto to = [&](auto weight) {
     double sum = 0;
     for (Busy& m : *models) sum += m.sequences = weight(m);
-    for (Busy& m : *models) m.sequences *= in_flight / sum;
+    double scale = in_flight / sum;
+    for (const Busy& m : *models) {
+      scale = std::min(scale, m.fine.sequences_max / m.sequences);
+    }
+    for (Busy& m : *models) m.sequences *= scale;
   };
   to([](const Busy& m) { return m.tokens; });
   for (int i = 0; i < kRounds; ++i) {

@@ -25,6 +25,7 @@ struct PlanVariant {
   const StepCost* steps = nullptr;  // REQUIRED
   size_t model = 0;                 // views of one are stepped together
   bool coarse = false;              // reads 4 bits
+  int sequences_max = 32;           // of the model at once; others wait
 };
 
 // Requests that the same variants are good enough for.

@@ -66,6 +66,18 @@ TEST_F(DevicePlanTest, WhereArithmeticTakesTheTimeBothAreAtWork) {
   EXPECT_EQ(At(16), kBoth);
 }
 
+// Of 100 requests 32 have a place on either model. Small is where 560 of 860
+// would be, so it is full first.
+TEST_F(DevicePlanTest, WhoHasNoPlaceMakesNoStepFuller) {
+  Use(Steps(8, 8), Steps(10, 10));
+  EXPECT_NEAR(SecondsARequest(variants_, classes_, kLarge, 100),
+              0.010 + 100 * 0.010 / 32, 1e-12);
+  EXPECT_NEAR(SecondsARequest(variants_, classes_, kBoth, 100),
+              0.7 * (0.008 + 100 * 0.008 / 32) +
+                  0.3 * (0.010 + 100 * 0.010 / (32 * 300.0 / 560)),
+              1e-12);
+}
+
 TEST_F(DevicePlanTest, WhatNobodyNeedsSleeps) {
   Use(Steps(8, 8), Steps(10, 10));
   classes_[1].good = {true, true};

@@ -47,8 +47,9 @@ std::vector<bool> Traffic::Asleep(const std::vector<size_t>& in_flight) const {
     for (size_t v = 0; v < costs_.variants.size(); ++v) {
       const auto& at = costs_.variants[v];
       if (!at || at->device != d) continue;
+      const ModelCost& model = costs_.devices[d][at->model];
       variants.push_back(
-          {&costs_.devices[d][at->model].steps, at->model, at->coarse});
+          {&model.steps, at->model, at->coarse, model.sequences_max});
       numbers.push_back(v);
     }
     // Of those that this device is good for; who could as well be elsewhere is
