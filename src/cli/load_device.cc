@@ -276,6 +276,17 @@ std::string StepsText(const std::string& variant,
   return text;
 }
 
+// Other work on the machine only adds: a step that is quicker now says that
+// the table is of a busy minute. One that is slower says nothing. Steps so long
+// that a start would wait for them are believed.
+bool StillHolds(const cost::StepTable& table, model::Forward* forward,
+                const engine::MeasureOptions& options) {
+  constexpr double kQuicker = 1.3, kSecondsMost = 0.2;
+  const double kept = table.Seconds(1, 0);
+  return kept > kSecondsMost ||
+         kept < kQuicker * engine::StepSeconds(forward, options, NowSeconds);
+}
+
 // From the cache, or measured and kept there. Without a table the scheduler
 // goes by a fixed width, so nothing here is worth not starting for. `coarse`:
 // of steps whose columns have 4 bits of nested weights.
@@ -289,21 +300,23 @@ std::optional<cost::StepTable> StepTableOf(
   const std::string folder = device.step_cache == "auto"  ? CacheFolder()
                              : device.step_cache == "off" ? ""
                                                           : device.step_cache;
-  if (!folder.empty() && !device.step_anew) {
-    const auto kept = ReadSteps(folder, key);
-    if (kept) {
-      say(StepsText(name, *kept, true));
-      return kept->table;
-    }
-    if (kept.error().code != ErrorCode::kNotFound) {
-      Log(LogLevel::kWarning, "measuring anew",
-          {{"why", kept.error().message}});
-    }
-  }
   engine::MeasureOptions options;
   options.cache_bytes = machine.cache_bytes;
   options.logits_max = c.options.logits_max;
   options.bits = coarse ? 4 : 8;
+  if (!folder.empty() && !device.step_anew) {
+    const auto kept = ReadSteps(folder, key);
+    if (kept && StillHolds(kept->table, forward, options)) {
+      say(StepsText(name, *kept, true));
+      return kept->table;
+    }
+    if (kept) {
+      say(name + ": steps are quicker than when they were measured");
+    } else if (kept.error().code != ErrorCode::kNotFound) {
+      Log(LogLevel::kWarning, "measuring anew",
+          {{"why", kept.error().message}});
+    }
+  }
   const auto steps = engine::MeasureSteps(forward, options, NowSeconds);
   if (!steps) {
     Log(LogLevel::kWarning, "no step table", {{"why", steps.error().message}});

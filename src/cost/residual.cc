@@ -15,12 +15,13 @@ constexpr double kSampleMax = 10;
 double Residual::Mean() const { return sum_ / (weight_ + options_.prior); }
 
 double Residual::Factor() const {
-  return std::clamp(std::exp(Mean()), 1 / options_.factor_max,
-                    options_.factor_max);
+  return std::clamp(std::exp(Mean()), 1 / options_.faster_max,
+                    options_.slower_max);
 }
 
 bool Residual::drifted() const {
-  return std::abs(Mean()) > std::log(options_.factor_max);
+  return Mean() > std::log(options_.slower_max) ||
+         Mean() < -std::log(options_.faster_max);
 }
 
 void Residual::Learn(double said, double took) {

@@ -2,7 +2,8 @@
 //
 // How much longer something takes than is said of it, learned from how it went:
 // a mean of logarithms that forgets, within bounds, so that a bad hour cannot
-// turn prices upside down.
+// turn prices upside down. Bad hours only make slower: who is quicker is
+// followed further.
 //
 // Thread safety: none.
 #pragma once
@@ -14,7 +15,8 @@ class Residual {
   struct Options {
     double memory = 64;       // samples; larger: smoother and slower to follow
     double prior = 8;         // samples that it is as was said, to begin with
-    double factor_max = 1.5;  // it corrects by this at most, either way
+    double slower_max = 1.5;  // it corrects by this at most
+    double faster_max = 6;
   };
   Residual() : Residual(Options()) {}
   explicit Residual(const Options& options) : options_(options) {}

@@ -27,8 +27,12 @@ TEST(ResidualTest, CorrectsNoFurtherThanItsBoundsAndSaysSo) {
   for (int i = 0; i < 500; ++i) residual.Learn(residual.Factor(), 3);
   EXPECT_EQ(residual.Factor(), 1.5);
   EXPECT_TRUE(residual.drifted());
-  for (int i = 0; i < 500; ++i) residual.Learn(residual.Factor(), 0.1);
-  EXPECT_EQ(residual.Factor(), 1 / 1.5);
+  for (int i = 0; i < 500; ++i) residual.Learn(residual.Factor(), 0.25);
+  EXPECT_NEAR(residual.Factor(), 0.25, 0.05) << "drafts, say";
+  EXPECT_FALSE(residual.drifted());
+  for (int i = 0; i < 500; ++i) residual.Learn(residual.Factor(), 0.01);
+  EXPECT_EQ(residual.Factor(), 1.0 / 6);
+  EXPECT_TRUE(residual.drifted());
   for (int i = 0; i < 500; ++i) residual.Learn(residual.Factor(), 1);
   EXPECT_NEAR(residual.Factor(), 1, 0.02);
   EXPECT_FALSE(residual.drifted());

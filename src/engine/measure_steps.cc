@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -26,6 +27,10 @@ constexpr int kChunksOfTime =
     4;  // as the narrower ones and one behind a context
 constexpr int kRounds = 5;
 constexpr int kRoundsEnough = 3;
+// Of the widths, as long as `seconds_enough` lasts: a small model's few
+// milliseconds may all have fallen into somebody else's.
+constexpr int kWidthRounds = 50;
+constexpr int kLooks = 3;       // at a step that was measured before
 constexpr int kContext = 2048;  // behind the column that reads a long one
 constexpr int64_t kContextBytes = int64_t{256} << 20;  // of its KV at most
 constexpr int64_t kCacheUsual = int64_t{32} << 20;
@@ -79,6 +84,16 @@ class Measurement {
                                  std::min(kWidest, forward_.columns_max());
     out.seconds = Spent();
     return out;
+  }
+
+  // The best of a few, after one that warms up.
+  double OneWhole() {
+    Decode(1, forward_.layers());
+    double best = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < kLooks; ++i) {
+      best = std::min(best, Decode(1, forward_.layers()).step);
+    }
+    return best;
   }
 
  private:
@@ -216,7 +231,7 @@ class Measurement {
   // The widths in turn, so that a slow moment of the machine falls on all.
   void MeasureWidths(double deadline) {
     const double begin = Spent();
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < kWidthRounds; ++round) {
       if (round >= kRoundsEnough && Spent() - begin > options_.seconds_enough) {
         return;
       }
@@ -341,6 +356,11 @@ class Measurement {
 };
 
 }  // namespace
+
+double StepSeconds(model::Forward* forward, const MeasureOptions& options,
+                   const std::function<double()>& now) {
+  return Measurement(forward, options, now).OneWhole();
+}
 
 Result<MeasuredSteps> MeasureSteps(model::Forward* forward,
                                    const MeasureOptions& options,

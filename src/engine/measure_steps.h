@@ -53,4 +53,9 @@ Result<MeasuredSteps> MeasureSteps(model::Forward* forward,
                                    const MeasureOptions& options,
                                    const std::function<double()>& now);
 
+// Of one column, as of now: whether a table that was kept still holds. Four
+// steps.
+double StepSeconds(model::Forward* forward, const MeasureOptions& options,
+                   const std::function<double()>& now);
+
 }  // namespace aio::engine

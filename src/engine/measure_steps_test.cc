@@ -147,6 +147,32 @@ TEST(MeasureStepsTest, ABusyMomentWidensNoWindow) {
   EXPECT_TRUE(steps.steady());
 }
 
+// The first 20 ms are somebody else's: a model of 0.3 ms a step is measured for
+// longer.
+TEST(MeasureStepsTest, ASmallModelOutlastsABusyMoment) {
+  ClockForward forward;
+  forward.layers_ = 2;
+  forward.layer_bytes_ = 1 << 20;
+  forward.part_seconds_ = [&](const ClockForward::Part& p) {
+    const bool busy = forward.clock_ < 100.020;
+    return (busy ? 10 : 1) * 1e-6 * (p.columns + 100);
+  };
+  const MeasuredSteps steps = Measure(&forward);
+  EXPECT_NEAR(steps.table.Seconds(1, 0), 3 * 101e-6, 1e-9);
+  EXPECT_NEAR(steps.table.Seconds(32, 0), 3 * 132e-6, 1e-9);
+  EXPECT_LT(steps.seconds, 0.2);
+}
+
+TEST(MeasureStepsTest, OneStepNowIsTheBestOfAFew) {
+  ClockForward forward;
+  forward.part_seconds_ = [&](const ClockForward::Part& p) {
+    return Even(p) * (forward.steps_ == 3 ? 1 : 2);
+  };
+  const auto now = [&] { return forward.clock_; };
+  EXPECT_NEAR(StepSeconds(&forward, {}, now), 20 * 1.01e-3 + 0.005, 1e-9);
+  EXPECT_EQ(forward.steps_, 4);
+}
+
 TEST(MeasureStepsTest, WithoutTimeForPromptsItIsNotSteady) {
   ClockForward forward;
   forward.part_seconds_ = [](const ClockForward::Part& p) {
