@@ -70,7 +70,11 @@ class Measurement {
     MeasurePrefill();
     MeasurePairs();
     MeasuredSteps out;
+    std::vector<double> spreads;
     for (const auto& [n, seconds] : samples_) {
+      if (seconds.size() >= kRoundsEnough) {
+        spreads.push_back(Median(seconds) / std::ranges::min(seconds));
+      }
       table_.columns.push_back(n);
       // The fastest: other work on the machine only adds, and what is kept
       // for later starts must not be somebody's busy minute.
@@ -82,6 +86,7 @@ class Measurement {
     out.whole_ratio = whole_ratio_;
     out.wide = chunk_ > 0 || table_.columns.back() >=
                                  std::min(kWidest, forward_.columns_max());
+    if (!spreads.empty()) out.spread = Median(spreads);
     out.seconds = Spent();
     return out;
   }

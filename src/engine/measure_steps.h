@@ -38,13 +38,14 @@ struct MeasuredSteps {
                            // not checked, as it would take too long
   double seconds = 0;      // that measuring took
   bool wide = true;        // as wide as steps of prompts, or as there can be
+  double spread = 1;       // of a width's samples the median over the best
 
   // Else something else had the machine meanwhile: it took steps that did not
   // agree, or the time for all but narrow ones.
   bool steady() const {
     const bool agrees =
         whole_ratio == 0 || (whole_ratio > 0.8 && whole_ratio < 1.25);
-    return agrees && wide;
+    return agrees && wide && spread < 1.5;
   }
 };
 

@@ -163,6 +163,19 @@ TEST(MeasureStepsTest, ASmallModelOutlastsABusyMoment) {
   EXPECT_LT(steps.seconds, 0.2);
 }
 
+// Every other step waits for a neighbour.
+TEST(MeasureStepsTest, StepsThatDifferAreOfABusyMachine) {
+  ClockForward forward;
+  forward.layers_ = 2;
+  forward.layer_bytes_ = 1 << 20;
+  forward.part_seconds_ = [&](const ClockForward::Part& p) {
+    return (forward.steps_ % 3 == 0 ? 1 : 2) * 1e-5 * (p.columns + 100);
+  };
+  const MeasuredSteps steps = Measure(&forward);
+  EXPECT_NEAR(steps.spread, 2, 0.2);
+  EXPECT_FALSE(steps.steady());
+}
+
 TEST(MeasureStepsTest, OneStepNowIsTheBestOfAFew) {
   ClockForward forward;
   forward.part_seconds_ = [&](const ClockForward::Part& p) {
