@@ -30,7 +30,9 @@ constexpr int kRoundsEnough = 3;
 // Of the widths, as long as `seconds_enough` lasts: a small model's few
 // milliseconds may all have fallen into somebody else's.
 constexpr int kWidthRounds = 50;
-constexpr int kLooks = 3;       // at a step that was measured before
+// At a step that was measured before; more of them for so long.
+constexpr int kLooks = 3;
+constexpr double kLookSeconds = 0.02;
 constexpr int kContext = 2048;  // behind the column that reads a long one
 constexpr int64_t kContextBytes = int64_t{256} << 20;  // of its KV at most
 constexpr int64_t kCacheUsual = int64_t{32} << 20;
@@ -95,7 +97,8 @@ class Measurement {
   double OneWhole() {
     Decode(1, forward_.layers());
     double best = std::numeric_limits<double>::infinity();
-    for (int i = 0; i < kLooks; ++i) {
+    const double begin = Spent();
+    for (int i = 0; i < kLooks || Spent() - begin < kLookSeconds; ++i) {
       best = std::min(best, Decode(1, forward_.layers()).step);
     }
     return best;

@@ -55,7 +55,7 @@ Result<MeasuredSteps> MeasureSteps(model::Forward* forward,
                                    const std::function<double()>& now);
 
 // Of one column, as of now: whether a table that was kept still holds. Four
-// steps.
+// steps, or 20 ms of them. REQUIRES: the clock runs.
 double StepSeconds(model::Forward* forward, const MeasureOptions& options,
                    const std::function<double()>& now);
 
