@@ -3,32 +3,21 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
+#include <utility>
+
+#include "sim/report.h"
 
 namespace aio::cli {
 namespace {
 
 namespace json = boost::json;
 
-struct Spread {
-  double ratio = 1;               // in the middle
-  double error = 0, error95 = 0;  // how far off, of half and of 95 % at most
-};
-
-double AtMost(std::vector<double> values, double share) {
-  const auto at = static_cast<size_t>(
-      std::ceil(share * static_cast<double>(values.size())));
-  const size_t index = std::max<size_t>(at, 1) - 1;
-  std::ranges::nth_element(values,
-                           values.begin() + static_cast<ptrdiff_t>(index));
-  return values[index];
-}
-
-Spread SpreadOf(const std::vector<double>& ratios) {
+// How far off they were.
+sim::Spread ErrorsOf(const std::vector<double>& ratios) {
   std::vector<double> errors;
   for (const double r : ratios) errors.push_back(std::abs(r - 1));
-  return {AtMost(ratios, 0.5), AtMost(errors, 0.5), AtMost(errors, 0.95)};
+  return sim::SpreadOf(std::move(errors));
 }
 
 }  // namespace
@@ -60,8 +49,8 @@ std::string Forecasts::Table() const {
                   "TTFT off by p50/p95", "TPOT off by p50/p95");
   const auto cell = [](const std::vector<double>& ratios) -> std::string {
     if (ratios.empty()) return "-";
-    const Spread s = SpreadOf(ratios);
-    return fmt::format("{:.0f} %/{:.0f} %", 100 * s.error, 100 * s.error95);
+    const sim::Spread s = ErrorsOf(ratios);
+    return fmt::format("{:.0f} %/{:.0f} %", 100 * s.p50, 100 * s.p95);
   };
   for (const auto& [name, ratios] : ratios_) {
     out += fmt::format("{:<24}{:>9}{:>26}{:>26}\n", name, ratios.ttft.size(),
@@ -74,11 +63,11 @@ json::object Forecasts::ToJson() const {
   json::object out;
   const auto of = [](const std::vector<double>& ratios) -> json::value {
     if (ratios.empty()) return nullptr;
-    const Spread s = SpreadOf(ratios);
+    const sim::Spread s = ErrorsOf(ratios);
     return json::object{{"n", ratios.size()},
-                        {"ratio_p50", s.ratio},
-                        {"error_p50", s.error},
-                        {"error_p95", s.error95}};
+                        {"ratio_p50", sim::SpreadOf(ratios).p50},
+                        {"error_p50", s.p50},
+                        {"error_p95", s.p95}};
   };
   for (const auto& [name, ratios] : ratios_) {
     out[name] = {{"ttft", of(ratios.ttft)}, {"tpot", of(ratios.token)}};

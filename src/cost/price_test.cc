@@ -56,6 +56,7 @@ TEST(PriceTest, WhoJoinsPaysForItsColumns) {
   EXPECT_NEAR(p.queue, 0.5 * 0.010, 1e-12) << "the step under way";
   EXPECT_NEAR(p.ttft, p.queue + 14 * 0.017 + 0.012, 1e-12) << "2 are left";
   EXPECT_NEAR(p.step_own, 0.011, 1e-12);
+  EXPECT_NEAR(p.own(), 0.365, 1e-12) << "as docs/cost_model.md has it";
   EXPECT_NEAR(p.others, p.prefill + 10 * 0.001, 1e-12);
 }
 
