@@ -18,8 +18,9 @@ namespace json = boost::json;
 
 // 2: candidates say whether they would think, rounds whether a tool loop held
 // them. 3: candidates say what a second of their device is worth, unless it is
-// 1, and when a step of theirs may begin. Older versions are read, too.
-constexpr int kVersion = 3;
+// 1, and when a step of theirs may begin. 4: what turns of theirs weigh. Older
+// versions are read, too.
+constexpr int kVersion = 4;
 
 std::string HashOf(const std::string& text) {
   uint64_t hash = 0;

@@ -47,9 +47,8 @@ struct Snapshot {
   // Requests admitted so far; lets the orchestrator drop the reservations that
   // this snapshot already shows.
   uint64_t admissions = 0;
-  // Steps of this variant while the slowest of those at work on its device has
-  // one. 1: it is the slowest, or alone, or its backend does not know.
-  double steps_per_cycle = 1;
+  // The device's time is shared by models in proportion to it.
+  double turn_weight = 1;
   // Until a step of it may begin that takes in who comes now; negative: its
   // backend cannot tell.
   double step_in_seconds = -1;

@@ -54,9 +54,10 @@ struct Busy {
   double sequences = 0;
 };
 
-// Sequences pile up where steps are slow: devices share their time evenly. Once
-// a model is full, more wait for it, and there are no more on the others
-// either.
+// Sequences pile up where steps are slow. Of a device's time a model gets a
+// share in proportion to the root of the sequences it has, n: so the tokens it
+// serves go as n^1.5 / step. Once a model is full, more wait for it, and there
+// are no more on the others either.
 void Spread(double in_flight, std::vector<Busy>* models) {
   const auto to = [&](auto weight) {
     double sum = 0;
@@ -67,10 +68,11 @@ void Spread(double in_flight, std::vector<Busy>* models) {
     }
     for (Busy& m : *models) m.sequences *= scale;
   };
-  to([](const Busy& m) { return m.tokens; });
+  to([](const Busy& m) { return std::pow(m.tokens, 2.0 / 3); });
   for (int i = 0; i < kRounds; ++i) {
     to([](const Busy& m) {
-      return m.tokens * DecodeSeconds(m.fine, m.sequences, 0);
+      return std::pow(m.tokens * DecodeSeconds(m.fine, m.sequences, 0),
+                      2.0 / 3);
     });
   }
 }

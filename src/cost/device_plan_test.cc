@@ -66,16 +66,17 @@ TEST_F(DevicePlanTest, WhereArithmeticTakesTheTimeBothAreAtWork) {
   EXPECT_EQ(At(16), kBoth);
 }
 
-// Of 100 requests 32 have a place on either model. Small is where 560 of 860
-// would be, so it is full first.
+// Of 100 requests 32 have a place on either model. For each on large (560 /
+// 300)^(2/3) are on small, so it is full first.
 TEST_F(DevicePlanTest, WhoHasNoPlaceMakesNoStepFuller) {
   Use(Steps(8, 8), Steps(10, 10));
   EXPECT_NEAR(SecondsARequest(variants_, classes_, kLarge, 100),
               0.010 + 100 * 0.010 / 32, 1e-12);
-  EXPECT_NEAR(SecondsARequest(variants_, classes_, kBoth, 100),
-              0.7 * (0.008 + 100 * 0.008 / 32) +
-                  0.3 * (0.010 + 100 * 0.010 / (32 * 300.0 / 560)),
-              1e-12);
+  EXPECT_NEAR(
+      SecondsARequest(variants_, classes_, kBoth, 100),
+      0.7 * (0.008 + 100 * 0.008 / 32) +
+          0.3 * (0.010 + 100 * 0.010 * std::pow(560 / 300.0, 2 / 3.0) / 32),
+      1e-12);
 }
 
 TEST_F(DevicePlanTest, WhatNobodyNeedsSleeps) {
@@ -137,10 +138,14 @@ TEST_F(DevicePlanTest, ViewsOfOneModelShareItsSteps) {
 }
 
 TEST_F(DevicePlanTest, SequencesPileUpWhereStepsAreSlow) {
-  // 70 % of the tokens at 1 ms, 30 % at 30 ms a step, and as much time for
-  // either model: 7/3 sequences for every 30 on large.
+  // 70 % of the tokens at 1 ms, 30 % at 30 ms a step, and time by the root of
+  // the sequences, n: so n^1.5 are as 0.7 to 9.
   Use(Steps(1, 1), Steps(30, 30));
-  const double small = 16 * 0.7 / (0.7 + 0.3 * 30), large = 16 - small;
+  const double to_one = std::pow(9 / 0.7, 2 / 3.0);
+  const double small = 16 / (1 + to_one), large = 16 - small;
+  EXPECT_NEAR(0.7 * 0.001 / std::pow(small, 1.5),
+              0.3 * 0.030 / std::pow(large, 1.5), 1e-9)
+      << "the time that either needs is what it gets";
   EXPECT_NEAR(
       SecondsARequest(variants_, classes_, kBoth, 16),
       0.7 * 0.001 + 0.3 * 0.030 + 70 * 0.001 / small + 30 * 0.030 / large,

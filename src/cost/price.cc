@@ -12,6 +12,9 @@
 namespace aio::cost {
 namespace {
 
+// Until the clock and what comes by it agree.
+constexpr int kRounds = 6;
+
 // A step of `n` sequences that decode; between whole numbers on a line. None:
 // no step.
 double DecodeSeconds(const StepCost& steps, bool coarse, double n,
@@ -220,7 +223,7 @@ struct Now {
   double step = 0;     // one as it is now; 0: none
   double backlog = 0;  // prompts
   double work = 0;     // prompts, and steps until the last answer has ended
-  double arrivals = 0, life = 0;  // of ModelLoad
+  double weight = 1, arrivals = 0, life = 0;  // of ModelLoad
 };
 
 Now NowOf(const ModelLoad& model) {
@@ -241,6 +244,7 @@ Now NowOf(const ModelLoad& model) {
   now.step = DecodeSeconds(*model.steps, coarse, static_cast<double>(running),
                            context);
   now.work = now.backlog + longest * now.step;
+  now.weight = model.turn_weight;
   now.arrivals = model.arrivals_per_second;
   now.life = model.life_seconds;
   return now;
@@ -256,15 +260,32 @@ double WithNewcomers(const Now& model, double seconds) {
          (seconds - coming) * (1 - nobody);
 }
 
-// What our `seconds` become on a device that other models share evenly as long
-// as they have work: what there is, and then what has come meanwhile.
+// What another model, which gets `theirs` for a second of ours while it has
+// work, takes of the device while we take `seconds`: for what there is, and
+// then for what has come meanwhile. That comes by the clock, which goes on
+// during their turns.
+double TakenBy(const Now& other, double theirs, double seconds) {
+  const double beside = std::min(seconds, other.work / theirs);
+  const double rest = seconds - beside;
+  if (rest <= 0) return theirs * beside;
+  const double begun = beside * (1 + theirs);
+  double clock = rest, with = 0;  // of `rest`, that somebody is there
+  for (int i = 0; i < kRounds; ++i) {
+    const double there =
+        WithNewcomers(other, begun + clock) - WithNewcomers(other, begun);
+    with = rest * there / (there + (clock - there) * (1 + theirs));
+    clock = rest + with * theirs;
+  }
+  return theirs * (beside + with);
+}
+
+// What our `seconds` become on a device that other models share.
 double Shared(std::span<const Now> device, size_t ours, double seconds) {
   double shared = seconds;
   for (size_t u = 0; u < device.size(); ++u) {
     if (u == ours) continue;
-    const double work = std::min(seconds, device[u].work);
-    shared += work + WithNewcomers(device[u], seconds) -
-              WithNewcomers(device[u], work);
+    shared +=
+        TakenBy(device[u], device[u].weight / device[ours].weight, seconds);
   }
   return shared;
 }
@@ -296,7 +317,9 @@ double PromptShared(std::span<const ModelLoad> device, std::span<const Now> now,
     if (u == ours || now[u].work <= 0) continue;
     const double turn = std::min(now[u].step, device[u].slice_seconds);
     if (turn <= 0) continue;
-    const double turns = std::floor((seconds - model.run_seconds) / turn) + 1;
+    const double between = turn * model.turn_weight / now[u].weight;  // of ours
+    const double turns =
+        std::floor((seconds - model.run_seconds) / between) + 1;
     shared += std::min(turns * turn, now[u].work);
   }
   return shared;
@@ -309,7 +332,9 @@ double StepsShared(std::span<const ModelLoad> device, std::span<const Now> now,
   double sum = 0;
   for (size_t u = 0; u < device.size(); ++u) {
     const double ours_per_step =
-        u != ours && step_with > 0 ? now[u].step / step_with : 1;
+        u != ours && step_with > 0
+            ? now[u].step / step_with * now[ours].weight / now[u].weight
+            : 1;
     for (const Load& load : device[u].loads) {
       sum += std::min(steps, load.tokens_left * ours_per_step);
     }
@@ -340,17 +365,18 @@ Price PriceOf(std::span<const ModelLoad> device, const Ask& ask) {
   const Batch::Prompt prompt = batch.Prefill();
   price.prefill = prompt.more;
   std::vector<Now> now;
-  size_t models = 1, others = 0;  // at work, ours among them; requests on them
+  size_t others = 0;  // requests on the device
+  double slower = 1;  // as long as all models at work are
   for (const ModelLoad& m : device) {
     now.push_back(NowOf(m));
     others += m.loads.size();
-    if (&m != &model && !m.loads.empty()) ++models;
+    if (&m == &model || m.loads.empty()) continue;
+    slower += m.turn_weight / model.turn_weight;
   }
   // How long we are here decides who comes meanwhile.
   const double steps = std::max(1.0, price.steps);
-  const double between =
-      static_cast<double>(models) * batch.Over(steps, 0).with;
-  const Batch::Life life = batch.Over(steps, between);
+  const Batch::Life life =
+      batch.Over(steps, slower * batch.Over(steps, 0).with);
   price.step = life.more;
   const double wait = life.with * batch.StepsToWait();
   const double begun = wait + prompt.ends;

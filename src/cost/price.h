@@ -4,10 +4,10 @@
 // it makes to the steps of its model, the time it takes itself, and how long it
 // holds up the others. docs/cost_model.md derives the formulas.
 //
-// A device's models share its time evenly (sched/turns.h), and a step reads its
-// model's weights once however many sequences are in it. So who joins a batch
-// pays for its own columns and context, and who wakes a model for all of a
-// step.
+// A device's models share its time by their weights (sched/turns.h), and a step
+// reads its model's weights once however many sequences are in it. So who joins
+// a batch pays for its own columns and context, and who wakes a model for all
+// of a step.
 //
 // Thread safety: pure functions. Cost: O(n log n) in the requests on the
 // device.
@@ -38,6 +38,7 @@ struct ModelLoad {
   int columns_max = 512;            // of a step
   double slowdown_max = 1.5;        // of steps that prompts ride on
   double slice_seconds = 0.08;      // of a turn of the device
+  double turn_weight = 1;           // which shares its time by it
   // Until a step of it may begin that takes in who comes now; negative: nobody
   // can tell.
   double step_in_seconds = -1;

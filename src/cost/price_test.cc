@@ -97,6 +97,24 @@ TEST(PriceTest, ModelsShareTheDevice) {
   EXPECT_NEAR(p.others, 0.109 + 10 * 0.010, 1e-12);
 }
 
+// The large model gets three times our time: four seconds for one of ours. 50
+// ms of it take 17 of ours, so of our ten steps it has six, of which three are
+// the last of one of the two.
+TEST(PriceTest, ModelsShareByTheirWeights) {
+  const StepCost small = Linear(), large = Linear(5);
+  std::vector<ModelLoad> device = {
+      On(small), On(large, {{.tokens_left = 1000}, {.tokens_left = 3}})};
+  device[1].turn_weight = 6;
+  device[0].turn_weight = 2;
+  const Price p = PriceOf(device, {.new_tokens = 1, .output_tokens = 11});
+  EXPECT_NEAR(p.own(), 0.5 * 0.055 + 4 * 0.110, 1e-12);
+  EXPECT_NEAR(p.others, 0.010 * (2 + 10 + 3 * 5.5 / 3), 1e-12);
+  // The last 80 ms of the prompt have nobody's turn behind them; for the first
+  // 29 there are two turns, at once and after 18.
+  device[0].step_in_seconds = 0;
+  EXPECT_NEAR(PriceOf(device, kAsk).ttft, 0.109 + 2 * 0.055, 1e-12);
+}
+
 TEST(PriceTest, WakingIsSharedByThoseExpectedToJoin) {
   const StepCost steps = Linear();
   std::vector<ModelLoad> device = {On(steps)};
@@ -190,7 +208,8 @@ TEST(PriceTest, ATurnBeforeTheFirstTokenMakesNoTokenNegative) {
 }
 
 // 10 a second come to the large model and stay for a second each; ours takes
-// 200 ms besides its first token.
+// 210 ms of the device. What comes, comes by the clock: while somebody is there
+// we have half of it.
 TEST(PriceTest, OthersComeMeanwhile) {
   const StepCost small = Linear(), large = Linear(5);
   std::vector<ModelLoad> device = {On(small), On(large)};
@@ -198,13 +217,16 @@ TEST(PriceTest, OthersComeMeanwhile) {
   EXPECT_NEAR(PriceOf(device, ask).own(), 0.210, 1e-12);
   device[1].arrivals_per_second = 10;
   device[1].life_seconds = 1;
-  const double busy = 0.210 - (1 - std::exp(-2.1)) / 10;
-  EXPECT_NEAR(PriceOf(device, ask).own(), 0.210 + busy, 1e-12);
-  // Whoever is there already is not counted twice.
+  const auto there = [](double seconds) {
+    return seconds - (1 - std::exp(-10 * seconds)) / 10;
+  };
+  double own = PriceOf(device, ask).own();
+  EXPECT_NEAR(own - 0.5 * there(own), 0.210, 1e-3);
+  // Whoever is there already is not counted twice: 50 ms of work, which are
+  // over after 100.
   device[1].loads = {{.tokens_left = 1}};
-  const double after = 0.050 - (1 - std::exp(-0.5)) / 10;
-  EXPECT_NEAR(PriceOf(device, ask).own(),
-              0.5 * 0.050 + 0.210 + 0.050 + busy - after, 1e-12);
+  own = PriceOf(device, ask).own() - 0.5 * 0.050;
+  EXPECT_NEAR(own - 0.050 - 0.5 * (there(own) - there(0.100)), 0.210, 1e-3);
 }
 
 // Ten a second that stay for 50 ms are half a one.

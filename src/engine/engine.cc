@@ -258,13 +258,15 @@ Engine::Found Engine::Find(std::string_view variant) {
   return {};
 }
 
-bool Engine::HasWork(const State& s) const {
-  return s.stepping || s.scheduler->HasWork();
+// A step goes on, whoever has gone.
+int Engine::RequestsAtWork(const State& s) {
+  return std::max(s.stepping ? 1 : 0, s.scheduler->RequestsAtWork());
 }
 
 Engine::State* Engine::NextWithWork() {
   for (auto& s : models_) ExpireScores(s.get());
-  const int next = turns_.Next([this](int i) { return HasWork(*models_[i]); });
+  const int next =
+      turns_.Next([this](int i) { return RequestsAtWork(*models_[i]); });
   return next < 0 ? nullptr : models_[next].get();
 }
 
@@ -403,7 +405,7 @@ void Engine::Publish(State* s) {
   view.queued = sched.queued();
   view.pages_free = sched.pages_free();
   view.pages_total = sched.pages_total();
-  view.steps_per_cycle = turns_.StepsPerCycle(s->index);
+  view.turn_weight = turns_.Weight(s->index);
   view.prompt_tokens = PromptTokens(*s);
   s->pages_series.free->Set(static_cast<double>(view.pages_free));
   s->pages_series.total->Set(static_cast<double>(view.pages_total));
@@ -432,8 +434,8 @@ int64_t Engine::PromptTokens(const State& s) {
 
 // As Turns::NextStepOf has it. A step that takes longer than was expected ends
 // any moment.
-Duration Engine::LeftOf(const State& s) const {
-  if (!HasWork(s)) return Duration(-1);
+Duration Engine::LeftOf(const State& s) {
+  if (RequestsAtWork(s) == 0) return Duration(-1);
   return s.stepping ? std::max(s.left, Duration(1)) : Duration(0);
 }
 

@@ -239,7 +239,7 @@ class Engine {
   void ExpireScores(State* s);
 
   State* NextWithWork();
-  bool HasWork(const State& s) const;
+  static int RequestsAtWork(const State& s);
   void FindDraftModels();
   void BeginStep(State* s);
   void FillDrafts(State* s);
@@ -264,7 +264,7 @@ class Engine {
   void CountSequences(State* s);
   void Publish(State* s);
   void PublishTurns(const State* running);
-  Duration LeftOf(const State& s) const;
+  static Duration LeftOf(const State& s);
   static int64_t PromptTokens(const State& s);
 
   Options options_;

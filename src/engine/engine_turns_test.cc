@@ -89,9 +89,15 @@ TEST_F(EngineTurnsTest, ModelsAtWorkGetTheSameTime) {
   EXPECT_NEAR(Metric("aio_device_busy_seconds_total{device=\"cpu\"}"),
               small + large, 1e-9);
   EXPECT_NEAR(Seconds(clock_.Now() - Time()), small + large, 1e-9);
-  // 340 ms against 20.
-  EXPECT_NEAR(engine_->View("small").steps_per_cycle, 17, 1e-6);
-  EXPECT_NEAR(engine_->View("large").steps_per_cycle, 1, 1e-6);
+}
+
+TEST_F(EngineTurnsTest, WhoServesFourGetsTwiceTheTimeOfWhoServesOne) {
+  for (const char* id : {"a", "b", "c", "d"}) Start(Long(id), {1, 2, 3});
+  Start(Long("large"), {1, 2, 3}, "large");
+  for (int i = 0; i < 90; ++i) engine_->Step();
+  const double small = Metric(kSmallBusy), large = Metric(kLargeBusy);
+  EXPECT_GT(large, 0.5);
+  EXPECT_NEAR(small, 2 * large, 0.240) << "but for slices";
 }
 
 TEST_F(EngineTurnsTest, AnIdleModelEarnsNoCreditAndOwesAtMostASlice) {
@@ -146,14 +152,6 @@ TEST_F(EngineTurnsTest, TellsWhatIsLeftOfPrompts) {
   engine_->Step();
   ASSERT_FALSE(seen.empty());
   EXPECT_EQ(seen.front(), 0) << "the step under way has all of it";
-}
-
-TEST_F(EngineTurnsTest, AloneAModelHasOneStepACycle) {
-  auto request = Ask("a");
-  request->max_tokens = 5;
-  Serve(request, {1, 2, 3});
-  EXPECT_EQ(engine_->View("small").steps_per_cycle, 1);
-  EXPECT_EQ(engine_->View("nobody").steps_per_cycle, 1);
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ void Fields(Visit&& visit, auto& v, const core::Snapshot*) {
   visit("pages_free", v.pages_free);
   visit("pages_total", v.pages_total);
   visit("admissions", v.admissions);
-  visit("steps_per_cycle", v.steps_per_cycle);
+  visit("turn_weight", v.turn_weight);
   visit("step_in_seconds", v.step_in_seconds);
   visit("run_seconds", v.run_seconds);
   visit("prompt_tokens_waiting", v.prompt_tokens);
@@ -203,7 +203,7 @@ bool In(const json::value& value, T* x) {
 // What earlier logs do not have: it was as it is by default.
 bool IsLater(std::string_view field) {
   return field == "step_in_seconds" || field == "run_seconds" ||
-         field == "prompt_tokens_waiting" || field == "stairs";
+         field == "prompt_tokens_waiting" || field == "stairs" || field == "turn_weight";
 }
 
 template <typename T>

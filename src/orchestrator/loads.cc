@@ -40,7 +40,7 @@ void Loads::See(size_t variant, const core::Snapshot& view, size_t unseen) {
   if (!Knows(variant)) return;
   const VariantCost& at = *costs_.variants[variant];
   seen_[at.device][at.model] = {view.step_in_seconds, view.run_seconds,
-                                view.prompt_tokens};
+                                view.prompt_tokens, view.turn_weight};
   unseen_[variant] = unseen;
 }
 
@@ -63,6 +63,7 @@ std::vector<cost::ModelLoad> Loads::DeviceNow(size_t device, Time now) const {
     load.life_seconds = lives_[device][m].mean;
     load.step_in_seconds = seen_[device][m].step_in_seconds;
     load.run_seconds = seen_[device][m].run_seconds;
+    load.turn_weight = seen_[device][m].turn_weight;
     models.push_back(std::move(load));
   }
   AddLoads(device, &models);

@@ -85,6 +85,7 @@ class Loads {
     double step_in_seconds = -1;
     double run_seconds = 0;
     int64_t prompt_tokens = 0;
+    double turn_weight = 1;
   };
 
   double RateOf(size_t device, size_t model, Time now) const;

@@ -150,6 +150,11 @@ class Scheduler {
   // In the order of their admission; the others wait.
   const std::vector<SequenceId>& running_ids() const { return running_; }
   bool HasWork() const { return !running_.empty() || !queue_.empty(); }
+  // That turns of the device are given for (sched/turns.h): no more than there
+  // are places.
+  int RequestsAtWork() const {
+    return std::min(running() + queued(), options_.sequences_max);
+  }
   int running() const { return static_cast<int>(running_.size()); }
   int queued() const { return static_cast<int>(queue_.size()); }
   // Prompt tokens still to compute when the step of these slices is over; of

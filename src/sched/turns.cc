@@ -2,6 +2,7 @@
 #include "sched/turns.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 namespace aio::sched {
@@ -9,19 +10,39 @@ namespace {
 
 // Weight of the newest step in the mean of their times.
 constexpr double kStepWeight = 0.1;
+// Weight of now in the mean of a model's requests, per turn of the device: a
+// few requests have so many steps.
+constexpr double kRequestsWeight = 1 / 1024.0;
 // No further are turns foreseen.
 constexpr int kTurnsMost = 64;
 
+Duration Times(Duration time, double factor) {
+  return Duration(std::llround(static_cast<double>(time.count()) * factor));
+}
+
 }  // namespace
 
-int Turns::Next(const std::function<bool(int model)>& has_work) {
+int Turns::Next(const std::function<int(int model)>& requests) {
+  std::vector<bool> work;
+  for (size_t i = 0; i < models_.size(); ++i) {
+    Model& m = models_[i];
+    const int now = requests(static_cast<int>(i));
+    work.push_back(now > 0);
+    if (now == 0) continue;
+    m.requests = m.requests == 0
+                     ? now
+                     : m.requests + (now - m.requests) * kRequestsWeight;
+    m.weight = std::sqrt(m.requests);
+  }
+  return Pick(work);
+}
+
+int Turns::Pick(const std::vector<bool>& work) {
   const int count = static_cast<int>(models_.size());
   std::optional<Duration> level;
-  std::vector<bool> work;
-  for (int i = 0; i < count; ++i) {
-    Model& m = models_[static_cast<size_t>(i)];
-    work.push_back(has_work(i));
-    m.active = m.active && work.back();
+  for (size_t i = 0; i < models_.size(); ++i) {
+    Model& m = models_[i];
+    m.active = m.active && work[i];
     if (m.active) level = std::min(level.value_or(m.used), m.used);
   }
   const int last = last_;
@@ -31,7 +52,7 @@ int Turns::Next(const std::function<bool(int model)>& has_work) {
     if (!work[static_cast<size_t>(at)]) continue;
     Model& m = models_[static_cast<size_t>(at)];
     if (!m.active && level) {
-      m.used = std::clamp(m.used, *level, *level + slice_);
+      m.used = std::clamp(m.used, *level, *level + Times(slice_, 1 / m.weight));
     }
     m.active = true;
     if (next != nullptr && next->used <= m.used) continue;
@@ -43,7 +64,7 @@ int Turns::Next(const std::function<bool(int model)>& has_work) {
 
 void Turns::Charge(int model, Duration used, bool step_over) {
   Model& m = models_[static_cast<size_t>(model)];
-  m.used += used;
+  m.used += Times(used, 1 / m.weight);
   m.step_used += used;
   if (!step_over) return;
   const double took = Seconds(m.step_used);
@@ -69,8 +90,9 @@ Turns::NextStep Turns::NextStepOf(int model, const Turn& turn,
     step.until = turn.left;
   }
   for (int i = 0; i < kTurnsMost; ++i) {
-    const int next = ahead.Next(
-        [&](int m) { return left[static_cast<size_t>(m)] >= Duration(0); });
+    std::vector<bool> work;
+    for (const Duration time : left) work.push_back(time >= Duration(0));
+    const int next = ahead.Pick(work);
     const auto n = static_cast<size_t>(next);
     if (n == ours && left[n] == Duration(0)) break;
     if (left[n] == Duration(0)) {
@@ -85,18 +107,10 @@ Turns::NextStep Turns::NextStepOf(int model, const Turn& turn,
     if (m == ours || left[m] < Duration(0)) continue;
     const Duration ahead_of_us =
         ahead.models_[m].used - ahead.models_[ours].used;
-    step.run = std::min(step.run, std::max(ahead_of_us, Duration(0)));
+    step.run = std::min(
+        step.run, std::max(Times(ahead_of_us, Weight(model)), Duration(0)));
   }
   return step;
-}
-
-double Turns::StepsPerCycle(int model) const {
-  const double mine = models_[static_cast<size_t>(model)].step_seconds;
-  double slowest = mine;
-  for (const Model& other : models_) {
-    if (other.active) slowest = std::max(slowest, other.step_seconds);
-  }
-  return mine > 0 ? slowest / mine : 1;
 }
 
 }  // namespace aio::sched

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Whose turn it is on a device that several models share by time: of those with
-// work, the one that has used least. A model that was idle has earned nothing
-// by it: it begins level with those at work. Nor does it pay for a time when it
-// had the device to itself: it owes a slice at most.
+// work, the one that has used least for its weight. A model that was idle has
+// earned nothing by it: it begins level with those at work. Nor does it pay for
+// a time when it had the device to itself: it owes a slice at most.
+//
+// Weights. With n_m requests and the share x_m of the device, each request of m
+// goes 1 / x_m times slower than if m had the device to itself; the sum over
+// all requests, n_m / x_m over the models, is least where x_m is in proportion
+// to the root of n_m. Equal shares would have a model with sixteen requests
+// wait half of the time for one with one. n_m is a mean, over the last thousand
+// turns or so, and not of now: what is said of a request when it comes is then
+// still so when it goes.
 //
 // Thread safety: none; the engine thread only.
 // Cost: Next is O(models).
@@ -24,7 +32,8 @@ class Turns {
       : models_(static_cast<size_t>(models)), slice_(slice) {}
 
   // The model to go next; alike, the one after the last. -1: none has work.
-  int Next(const std::function<bool(int model)>& has_work);
+  // `requests`: that a model is at work on; 0: has no work.
+  int Next(const std::function<int(int model)>& requests);
   // It has run so long. `step_over`: that was the end of its step.
   void Charge(int model, Duration used, bool step_over);
   // The turn under way: whose it is (-1: nobody's), how long it is in all, and
@@ -43,9 +52,10 @@ class Turns {
   // work; 0: between two steps.
   NextStep NextStepOf(int model, const Turn& turn,
                       std::span<const Duration> steps) const;
-  // Equal time for all: while the slowest of those at work has one step, how
-  // many has this one?
-  double StepsPerCycle(int model) const;
+  // Device time is shared in proportion to it; positive.
+  double Weight(int model) const {
+    return models_[static_cast<size_t>(model)].weight;
+  }
   // Of a step of it, as of late; 0: it has had none.
   double StepSeconds(int model) const {
     return models_[static_cast<size_t>(model)].step_seconds;
@@ -54,10 +64,14 @@ class Turns {
  private:
   struct Model {
     bool active = false;      // had work when last looked at
-    Duration used{};          // device time, as far as turns are concerned
+    double requests = 0;      // that it has, a mean that forgets; 0: none yet
+    double weight = 1;        // by them
+    Duration used{};          // device time / weight, as far as turns go
     Duration step_used{};     // of the step under way
     double step_seconds = 0;  // of a step, a mean that forgets
   };
+
+  int Pick(const std::vector<bool>& work);
 
   std::vector<Model> models_;
   Duration slice_;

@@ -100,12 +100,17 @@ const std::vector<double>& SimBackend::queueing(
   return m->queueing[view];
 }
 
+// A step goes on, whoever has gone.
+int SimBackend::RequestsAtWork(const Model& model) {
+  return std::max(model.stepping ? 1 : 0, model.scheduler->RequestsAtWork());
+}
+
 sched::Turns::NextStep SimBackend::NextStepOf(const Model& model) const {
   std::vector<Duration> steps;
   for (const auto& m : models_) {
-    steps.push_back(m->stepping               ? m->left
-                    : m->scheduler->HasWork() ? Duration(0)
-                                              : Duration(-1));
+    steps.push_back(m->stepping              ? m->left
+                    : RequestsAtWork(*m) > 0 ? Duration(0)
+                                             : Duration(-1));
   }
   sched::Turns::Turn turn;
   if (running_) {
@@ -124,8 +129,8 @@ core::Snapshot SimBackend::View(std::string_view variant) const {
   out.pages_free = m->scheduler->pages_free();
   out.pages_total = m->scheduler->pages_total();
   out.admissions = m->admissions[view];
-  out.steps_per_cycle = turns_.StepsPerCycle(m->number);
   const sched::Turns::NextStep next = NextStepOf(*m);
+  out.turn_weight = turns_.Weight(m->number);
   out.step_in_seconds = Seconds(next.until);
   out.run_seconds = Seconds(next.run);
   out.prompt_tokens = m->scheduler->PromptTokens(m->plan.slices);

@@ -117,6 +117,7 @@ class SimBackend : public core::Backend {
   };
 
   Found Find(std::string_view variant) const;
+  static int RequestsAtWork(const Model& model);
   sched::Turns::NextStep NextStepOf(const Model& model) const;
   void AddModel(SimModel model, Metrics* metrics);
   void FindDraftModels();
@@ -144,7 +145,7 @@ class SimBackend : public core::Backend {
   bool running_ = false;  // a turn is under way
   sched::Turns::Turn turn_;
   Time turn_end_{};
-  bool waking_ = false;   // one is about to begin
+  bool waking_ = false;  // one is about to begin
   bool gone_ = false;
   double speed_ = 1;
   Work work_;

@@ -46,9 +46,8 @@ void SimBackend::Wake() {
 }
 
 void SimBackend::BeginSlice() {
-  const int next = turns_.Next([this](int i) {
-    return models_[i]->stepping || models_[i]->scheduler->HasWork();
-  });
+  const int next =
+      turns_.Next([this](int i) { return RequestsAtWork(*models_[i]); });
   if (next < 0) return;
   Model* m = models_[next].get();
   if (!m->stepping) BeginStep(m);
