@@ -98,9 +98,9 @@ class Simulate(unittest.TestCase):
         whole = log.read_text()
         self.assertNotIn('"device_price"', whole)
         head, rest = whole.split("\n", 1)
-        self.assertIn('"decision_log":3', head)
+        self.assertIn('"decision_log":4', head)
         for version, code in ((1, 0), (2, 0), (4, 1)):
-            log.write_text(head.replace('"decision_log":3',
+            log.write_text(head.replace('"decision_log":4',
                                         f'"decision_log":{version}') +
                            "\n" + re.sub('"earlier":"",|"step_in_seconds":[^,]*,|'
                                          '"run_seconds":[^,]*,', "", rest))
