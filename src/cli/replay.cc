@@ -9,6 +9,7 @@
 #include <boost/json/parse.hpp>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -75,6 +76,10 @@ Result<void> Set(const std::string& set, DecisionRule* rule) {
   } else if (key == "policy.entropy_max") {
     o.entropy_max = number;
   } else if (key == "policy.context_tokens_max") {
+    // What int cannot hold has no defined conversion.
+    if (!(number >= 0 && number <= std::numeric_limits<int>::max())) {
+      return wrong("no number of tokens");
+    }
     o.context_tokens_max = static_cast<int>(number);
   } else {
     return wrong(

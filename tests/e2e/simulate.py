@@ -113,6 +113,10 @@ class Simulate(unittest.TestCase):
                         other["before"]["device_seconds"])
         done = run("replay", log, "--set", "policy.floor=1", code=2)
         self.assertIn("quality_floor", done.stderr)
+        for tokens in ("1e99", "nan", "-1"):
+            done = run("replay", log, "--set",
+                       f"policy.context_tokens_max={tokens}", code=2)
+            self.assertIn("no number of tokens", done.stderr)
         # What was decided is no longer what the rule says.
         text = log.read_text().splitlines()
         text[1] = text[1].replace('"candidate":0', '"candidate":1')
