@@ -141,7 +141,8 @@ std::vector<bool> VariantsAtWork(std::span<const PlanVariant> variants,
                                  std::span<const TrafficClass> classes,
                                  double in_flight) {
   const std::vector<bool> all(variants.size(), true);
-  if (classes.empty() || variants.size() > kPlanVariantsMost) return all;
+  if (classes.empty() || in_flight <= 1) return all;
+  if (variants.size() > kPlanVariantsMost) return all;
   const Costs costs = CostsOf(variants, classes);
   Outlook best = Look(variants, classes, costs, all, in_flight);
   double least = kWorthwhile * best.seconds;

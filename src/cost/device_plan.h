@@ -46,7 +46,8 @@ double SecondsARequest(std::span<const PlanVariant> variants,
 
 // [variant] whether to keep it at work: those that classes go to where they may
 // go anywhere, or fewer if that saves 2 % or more. All where there is no
-// traffic.
+// traffic, and for one request at a time: it holds nobody up, and its own price
+// is better than the mean of its class.
 std::vector<bool> VariantsAtWork(std::span<const PlanVariant> variants,
                                  std::span<const TrafficClass> classes,
                                  double in_flight);

@@ -83,6 +83,8 @@ TEST_F(DevicePlanTest, WhatNobodyNeedsSleeps) {
   Use(Steps(8, 8), Steps(10, 10));
   classes_[1].good = {true, true};
   EXPECT_EQ(At(16), (std::vector<bool>{true, false}));
+  EXPECT_EQ(At(2), (std::vector<bool>{true, false}));
+  EXPECT_EQ(At(1), kBoth) << "a long prompt may be quicker on large";
 }
 
 TEST_F(DevicePlanTest, NobodyIsLeftWithoutAVariant) {
