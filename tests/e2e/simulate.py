@@ -94,16 +94,18 @@ class Simulate(unittest.TestCase):
         self.assertEqual(said["decisions"], 10000)
         self.assertEqual(said["same"], 10000)
         # Logs of version 1 had neither thinking nor rounds that are held; those
-        # of version 2 no prices of devices, and neither said when a step begins.
+        # of version 2 no prices of devices, and neither said when a step begins;
+        # those of version 3 not what turns weigh.
         whole = log.read_text()
         self.assertNotIn('"device_price"', whole)
         head, rest = whole.split("\n", 1)
         self.assertIn('"decision_log":4', head)
-        for version, code in ((1, 0), (2, 0), (4, 1)):
+        for version, code in ((1, 0), (2, 0), (3, 0), (5, 1)):
             log.write_text(head.replace('"decision_log":4',
                                         f'"decision_log":{version}') +
                            "\n" + re.sub('"earlier":"",|"step_in_seconds":[^,]*,|'
-                                         '"run_seconds":[^,]*,', "", rest))
+                                         '"run_seconds":[^,]*,|'
+                                         '"turn_weight":[^,]*,', "", rest))
             run("replay", log, code=code)
         log.write_text(whole)
         other = json.loads(run("replay", log, "--set",
