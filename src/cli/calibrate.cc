@@ -111,7 +111,7 @@ class Calibration {
     RETURN_IF_ERROR(Steps());
     ASSIGN_OR_RETURN(const int code, Tasks());
     if (code != 0) return code;
-    RETURN_IF_ERROR(Probe());
+    RETURN_IF_ERROR(Probes());
     RETURN_IF_ERROR(WriteFolder());
     std::cout << (flags_.as_json ? Json(report_) : Text(report_)) << std::flush;
     if (!std::cout) return Error{ErrorCode::kUnavailable, "cannot write", ""};
@@ -140,16 +140,25 @@ class Calibration {
     return 0;
   }
 
-  Result<void> Probe() {
+  Result<void> Probes() {
     const config::Probe& config = evaluation_.config().probe;
-    if (config.model.empty()) {
-      std::cerr << "3/3 probe: the config has no model probe\n";
-      return {};
-    }
-    std::cerr << "3/3 probe\n";
     const std::vector<ProbePrompt> prompts =
         flags_.prompts.empty() ? PromptsOf(evaluation_.tasks())
                                : PromptsOf(prompts_);
+    if (!config.text.empty()) {
+      ASSIGN_OR_RETURN(const auto text, probe::TextProbe::Load(config.text));
+      report_.text = FitText(*text, prompts);
+    }
+    if (config.model.empty()) {
+      std::cerr << "3/3 probes: the config has no model probe\n";
+      return {};
+    }
+    std::cerr << "3/3 probes\n";
+    return ModelProbe(config, prompts);
+  }
+
+  Result<void> ModelProbe(const config::Probe& config,
+                          const std::vector<ProbePrompt>& prompts) {
     ProbeAskOptions options;
     options.folder = folder_ + "/probe";
     options.restart = flags_.restart;
@@ -174,6 +183,9 @@ class Calibration {
         Write(config::kQualityFile, eval::QualityTableJson(report_.tasks)));
     RETURN_IF_ERROR(
         Write(config::kLengthsFile, eval::LengthsJson(report_.tasks)));
+    if (report_.text) {
+      RETURN_IF_ERROR(Write(config::kTextFile, TextFitJson(*report_.text)));
+    }
     if (!report_.probe) return {};
     const std::string& suffix = evaluation_.config().probe.suffix;
     return Write(config::kProbeFile, ProbeFitJson(report_, suffix));

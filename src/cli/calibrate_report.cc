@@ -128,6 +128,16 @@ std::string ProbeText(const CalibrationReport& report) {
       p.prior ? "divided out" : "left in", p.loss, p.loss_other, p.error);
 }
 
+std::string TextProbeText(const CalibrationReport& report) {
+  if (!report.text) return "";
+  const probe::MeaningFit& f = report.text->fit;
+  return fmt::format(
+      "text probe on {} prompts: {:.1f} % right, loss {:.3f} nats; by what it "
+      "means {:.1f} %, {:.3f}, {}\n\n",
+      report.text->prompts, 100 * f.right_plain, f.loss_plain, 100 * f.right,
+      f.loss, f.helps ? "which counts" : "so it is taken at its word");
+}
+
 json::object StepsJson(const CalibrationReport& report) {
   json::object out;
   for (const auto& [variant, table] : report.steps) {
@@ -146,6 +156,14 @@ json::object AgreementJson(const CalibrationReport& report) {
     variants[variant] = std::move(cells);
   }
   return {{"reference", report.reference}, {"variants", std::move(variants)}};
+}
+
+json::object TextJson(const FittedText& text) {
+  return {{"prompts", text.prompts},
+          {"accuracy", text.fit.right},
+          {"accuracy_plain", text.fit.right_plain},
+          {"loss", text.fit.loss},
+          {"loss_plain", text.fit.loss_plain}};
 }
 
 json::object FitJson(const FittedProbe& p) {
@@ -206,6 +224,7 @@ MarginTable MarginsOf(const std::vector<eval::Record>& records,
 std::string Text(const CalibrationReport& report) {
   return StepsText(report) + eval::ReportTable(report.tasks) + "\n" +
          LengthsText(report) + MarginsText(report) + ProbeText(report) +
+         TextProbeText(report) +
          fmt::format(
              "{} is complete; in the config:\n\n"
              "policy: {{ calibration: {} }}\n",
@@ -226,6 +245,10 @@ std::string Json(const CalibrationReport& report) {
     out["probe"].as_object()["temperature"] = report.probe->temperature;
     out["probe"].as_object()["prior"] = report.probe->prior;
   }
+  if (report.text) {
+    out["text_probe"] = TextJson(*report.text);
+    out["text_probe"].as_object()["meant"] = report.text->fit.helps;
+  }
   out["settings"] = {{"policy.calibration", report.folder}};
   return eval::JsonText(out);
 }
@@ -244,6 +267,26 @@ std::string ProbeFitJson(const CalibrationReport& report,
                                      {"prior", p.prior},
                                      {"measured", FitJson(p)},
                                      {"source", std::move(source)}});
+}
+
+std::string TextFitJson(const FittedText& text) {
+  json::object out = {{"format", 1}, {"fingerprint", text.fingerprint}};
+  if (text.fit.helps) {
+    json::object meant;
+    const core::Meaning& m = text.fit.meaning;
+    for (size_t is = 0; is < core::kLabels; ++is) {
+      if (!m.known[is]) continue;
+      json::object weights;
+      for (size_t said = 0; said < core::kLabels; ++said) {
+        weights[core::kLabelNames[said].data()] = m.weight[is][said];
+      }
+      meant[core::kLabelNames[is].data()] = {{"bias", m.bias[is]},
+                                             {"weights", std::move(weights)}};
+    }
+    out["meant"] = std::move(meant);
+  }
+  out["measured"] = TextJson(text);
+  return eval::JsonText(out);
 }
 
 }  // namespace aio::cli

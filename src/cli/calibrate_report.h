@@ -47,6 +47,7 @@ struct CalibrationReport {
   MarginTable margins;               // empty: nobody asked
   std::string probe_variant;         // empty: no model probe
   std::optional<FittedProbe> probe;  // absent: none
+  std::optional<FittedText> text;    // absent: no text probe
 };
 
 std::string Text(const CalibrationReport& report);
@@ -55,5 +56,8 @@ std::string Json(const CalibrationReport& report);
 // probe.json of the folder; `suffix`: config.probe's.
 std::string ProbeFitJson(const CalibrationReport& report,
                          const std::string& suffix);
+
+// text.json of the folder.
+std::string TextFitJson(const FittedText& text);
 
 }  // namespace aio::cli

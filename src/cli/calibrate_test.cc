@@ -198,7 +198,24 @@ TEST(CalibrationReportTest, WhatIsWrittenIsWhatAConfigReads) {
   EXPECT_EQ(fit->suffix, "Category:");
   EXPECT_EQ(fit->temperature, 2.5);
   EXPECT_FALSE(fit->prior);
+  report.text.emplace();
+  report.text->fingerprint = "f00d";
+  EXPECT_FALSE(config::ParseTextFit(TextFitJson(*report.text), "t.json")->meant)
+      << "it does not help";
+  report.text->fit.helps = true;
+  core::Meaning& meaning = report.text->fit.meaning;
+  meaning.known[2] = true;
+  meaning.bias[2] = -0.5;
+  meaning.weight[2][5] = 0.25;
+  const auto text = config::ParseTextFit(TextFitJson(*report.text), "t.json");
+  ASSERT_TRUE(text) << text.error().message;
+  EXPECT_EQ(text->fingerprint, "f00d");
+  ASSERT_TRUE(text->meant);
+  EXPECT_EQ(text->meant->known, meaning.known);
+  EXPECT_EQ(text->meant->bias, meaning.bias);
+  EXPECT_EQ(text->meant->weight, meaning.weight);
   const auto json = boost::json::parse(Json(report));
+  EXPECT_EQ(json.at("text_probe").at("meant"), true);
   EXPECT_EQ(json.at("lengths").at("small").at("qa").at("tokens"), 4);
   EXPECT_EQ(json.at("probe").at("temperature"), 2.5);
   EXPECT_EQ(json.at("steps").at("small").at("columns").at(1), 512);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cli/graph.h"
+#include "probe/meaning.h"
 #include "probe/model_probe.h"
 #include "probe/text_probe.h"
 
@@ -16,6 +17,27 @@ Error About(const std::string& key, Error error) {
   error.message = key + ": " + error.message;
   error.param = key;
   return error;
+}
+
+// What it says, or what it means by that where it was measured.
+Result<orchestrator::TextProbe> TextProbeOf(
+    std::shared_ptr<const probe::TextProbe> text, const config::Probe& config) {
+  const std::string& measured = config.text_fingerprint;
+  if (!measured.empty() && measured != text->fingerprint()) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        "policy.calibration: it was made with another text probe than " +
+            config.text + ": calibrate anew",
+        "policy.calibration"};
+  }
+  return orchestrator::TextProbe(
+      [text, meant = config.text_meant](const core::Request& request) {
+        core::Intent intent = text->Classify(request);
+        if (meant && intent.source == core::IntentSource::kText) {
+          intent.probabilities = probe::Meant(*meant, intent.probabilities);
+        }
+        return intent;
+      });
 }
 
 }  // namespace
@@ -39,9 +61,7 @@ Result<void> Graph::AddProbes(const config::Config& config,
   if (!config.probe.text.empty()) {
     auto loaded = probe::TextProbe::Load(config.probe.text);
     if (!loaded) return About("probe.text", loaded.error());
-    parts->text_probe = [text = *loaded](const core::Request& request) {
-      return text->Classify(request);
-    };
+    ASSIGN_OR_RETURN(parts->text_probe, TextProbeOf(*loaded, config.probe));
   }
   if (config.probe.model.empty()) return {};
   for (const core::Variant& variant : variants_) {

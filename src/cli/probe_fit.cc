@@ -98,15 +98,20 @@ Result<void> Keep(const std::string& folder, const std::string& key,
       {{"prior", json::value_from(said.prior)}, {"logits", std::move(logits)}});
 }
 
+std::shared_ptr<const core::Request> RequestOf(const ProbePrompt& prompt,
+                                               size_t number) {
+  auto request = std::make_shared<core::Request>();
+  request->id = fmt::format("calibrate-{}", number);
+  request->model = "auto";
+  request->messages = prompt.messages;
+  return request;
+}
+
 Result<ProbeSaid> AskChunk(Graph* graph, const config::Probe& config,
                            Prompts prompts, const AskOptions& options) {
   std::vector<std::shared_ptr<const core::Request>> requests;
   for (const ProbePrompt& prompt : prompts) {
-    auto request = std::make_shared<core::Request>();
-    request->id = fmt::format("calibrate-{}", requests.size());
-    request->model = "auto";
-    request->messages = prompt.messages;
-    requests.push_back(std::move(request));
+    requests.push_back(RequestOf(prompt, requests.size()));
   }
   ASSIGN_OR_RETURN(const ProbeAnswers answers,
                    AskProbe(graph, config, requests, options));
@@ -227,6 +232,26 @@ Result<FittedProbe> FitProbe(const std::vector<ProbePrompt>& prompts,
   best.loss_other = divide ? left.loss : divided.loss;
   if (best.accuracy == 1) best.temperature = std::max(1.0, best.temperature);
   return best;
+}
+
+FittedText FitText(const probe::TextProbe& text,
+                   const std::vector<ProbePrompt>& prompts) {
+  std::vector<probe::Distribution> said;
+  std::vector<core::Label> labels;
+  std::vector<int> folds;
+  for (const ProbePrompt& prompt : prompts) {
+    const core::Intent intent = text.Classify(*RequestOf(prompt, said.size()));
+    if (intent.source != core::IntentSource::kText) continue;
+    said.push_back(intent.probabilities);
+    labels.push_back(prompt.label);
+    folds.push_back(probe::FoldOf(prompt.group, kFolds));
+  }
+  FittedText fitted;
+  fitted.fingerprint = text.fingerprint();
+  fitted.prompts = static_cast<int>(said.size());
+  fitted.fit = probe::CrossFitMeaning(said, labels, folds);
+  fitted.fit.helps = fitted.fit.helps && fitted.prompts >= kFitPromptsMin;
+  return fitted;
 }
 
 }  // namespace aio::cli

@@ -18,6 +18,8 @@
 #include "eval/task.h"
 #include "probe/calibration.h"
 #include "probe/labelled_prompts.h"
+#include "probe/meaning.h"
+#include "probe/text_probe.h"
 
 namespace aio::cli {
 
@@ -68,5 +70,15 @@ struct FittedProbe {
 inline constexpr int kFitPromptsMin = 20;
 Result<FittedProbe> FitProbe(const std::vector<ProbePrompt>& prompts,
                              const ProbeSaid& said);
+
+// What the text probe means by what it says. Prompts without text, or too few
+// of the others, tell nothing: it then means what it says.
+struct FittedText {
+  std::string fingerprint;  // of its model file
+  int prompts = 0;          // that it was fitted on
+  probe::MeaningFit fit;
+};
+FittedText FitText(const probe::TextProbe& text,
+                   const std::vector<ProbePrompt>& prompts);
 
 }  // namespace aio::cli

@@ -10,6 +10,8 @@ namespace {
 
 // Above any real answer.
 constexpr double kTokensMax = 1 << 24;
+// Above any number that was fitted.
+constexpr double kNumberMost = 1e3;
 
 double ReadLength(Section s) {
   double tokens = -1;
@@ -42,6 +44,38 @@ ProbeFit ReadProbeFit(Reading* reading, const YAML::Node& root) {
   return fit;
 }
 
+TextFit ReadTextFit(Reading* reading, const YAML::Node& root) {
+  TextFit fit;
+  Section s(reading, root, "");
+  int format = 0;
+  s.Count("format", 0, &format);
+  if (format != 1) s.Fail("format", "must be 1");
+  s.String("fingerprint", &fit.fingerprint);
+  if (fit.fingerprint.empty()) s.Fail("fingerprint", "is needed");
+  Section meant = s.Map("meant");
+  for (auto& [name, row] : s.Maps("meant")) {
+    const auto is = core::LabelNamed(name);
+    if (!is) {
+      meant.Fail(name, "is no label");
+      continue;
+    }
+    if (!fit.meant) fit.meant.emplace();
+    const auto at = static_cast<size_t>(*is);
+    fit.meant->known[at] = true;
+    row.Number("bias", -kNumberMost, kNumberMost, &fit.meant->bias[at]);
+    Section weights = row.Map("weights");
+    for (size_t said = 0; said < core::kLabels; ++said) {
+      weights.Number(core::kLabelNames[said], -kNumberMost, kNumberMost,
+                     &fit.meant->weight[at][said]);
+    }
+    weights.Finish();
+    row.Finish();
+  }
+  s.Map("measured");
+  s.Finish();
+  return fit;
+}
+
 }  // namespace
 
 Result<core::LengthTable> ParseLengths(
@@ -59,6 +93,10 @@ Result<ProbeFit> ParseProbeFit(std::string_view text,
   return ParseFile<ProbeFit>(text, source, "fit of a probe", ReadProbeFit);
 }
 
+Result<TextFit> ParseTextFit(std::string_view text, const std::string& source) {
+  return ParseFile<TextFit>(text, source, "fit of a text probe", ReadTextFit);
+}
+
 Result<core::LengthTable> LoadLengths(
     const std::string& file, const std::vector<std::string>& variants) {
   ASSIGN_OR_RETURN(const std::string text, ReadTextFile(file));
@@ -68,6 +106,11 @@ Result<core::LengthTable> LoadLengths(
 Result<ProbeFit> LoadProbeFit(const std::string& file) {
   ASSIGN_OR_RETURN(const std::string text, ReadTextFile(file));
   return ParseProbeFit(text, file);
+}
+
+Result<TextFit> LoadTextFit(const std::string& file) {
+  ASSIGN_OR_RETURN(const std::string text, ReadTextFile(file));
+  return ParseTextFit(text, file);
 }
 
 }  // namespace aio::config

@@ -112,6 +112,48 @@ TEST(ProbeFitTest, ErrorsNameTheKey) {
   EXPECT_EQ(WhyFit("{}"), "p.json:1: format: must be 1");
 }
 
+constexpr char kText[] =
+    "{\"format\": 1, \"fingerprint\": \"f00d\",\n"
+    " \"meant\": {\"qa\": {\"bias\": -0.5, \"weights\": {\"qa\": 0.75, "
+    "\"math\": 0.25}}},\n"
+    " \"measured\": {\"loss\": 0.5}}";
+
+TEST(TextFitTest, IsRead) {
+  const auto fit = ParseTextFit(kText, "t.json");
+  ASSERT_TRUE(fit) << fit.error().message;
+  EXPECT_EQ(fit->fingerprint, "f00d");
+  ASSERT_TRUE(fit->meant);
+  const auto qa = static_cast<size_t>(core::Label::kQa);
+  const auto math = static_cast<size_t>(core::Label::kMath);
+  EXPECT_TRUE(fit->meant->known[qa]);
+  EXPECT_FALSE(fit->meant->known[math]);
+  EXPECT_EQ(fit->meant->bias[qa], -0.5);
+  EXPECT_EQ(fit->meant->weight[qa][qa], 0.75);
+  EXPECT_EQ(fit->meant->weight[qa][math], 0.25);
+  const auto plain =
+      ParseTextFit("{\"format\": 1, \"fingerprint\": \"f00d\"}", "t.json");
+  ASSERT_TRUE(plain) << plain.error().message;
+  EXPECT_FALSE(plain->meant);
+}
+
+TEST(TextFitTest, ErrorsNameTheKey) {
+  const auto with = [](const std::string& from, const std::string& to) {
+    std::string text = kText;
+    const auto fit =
+        ParseTextFit(text.replace(text.find(from), from.size(), to), "t.json");
+    return fit ? "" : fit.error().message;
+  };
+  EXPECT_EQ(with("f00d", ""), "t.json:1: fingerprint: is needed");
+  EXPECT_EQ(with("0.75", "nan").rfind("t.json:2: meant.qa.weights.qa: ", 0), 0u)
+      << with("0.75", "nan");
+  EXPECT_EQ(with("-0.5", "1e9").rfind("t.json:2: meant.qa.bias: ", 0), 0u);
+  EXPECT_EQ(with("\"qa\": {", "\"trivia\": {"),
+            "t.json:2: meant.trivia: is no label");
+  EXPECT_EQ(with("\"math\"", "\"maths\"")
+                .rfind("t.json:2: meant.qa.weights.maths: ", 0),
+            0u);
+}
+
 // ---- In a config ------------------------------------------------------------
 
 class CalibrationTest : public testing::Test {
@@ -123,6 +165,7 @@ class CalibrationTest : public testing::Test {
     Write(kQualityFile, kQuality);
     Write(kLengthsFile, kLengths);
     Write(kProbeFile, kFit);
+    Write(kTextFile, kText);
   }
   ~CalibrationTest() override { fs::remove_all(folder_); }
 
@@ -154,6 +197,11 @@ TEST_F(CalibrationTest, AConfigTakesAllOfIt) {
   EXPECT_EQ(config->policy.lengths.at("small")[0], 41.5);
   EXPECT_EQ(config->probe.temperature, 2.25);
   EXPECT_FALSE(config->probe.prior);
+  EXPECT_FALSE(config->probe.text_meant) << "there is no text probe";
+  const auto text = Read("model: small, text: intent.ftz");
+  ASSERT_TRUE(text) << text.error().message;
+  EXPECT_TRUE(text->probe.text_meant);
+  EXPECT_EQ(text->probe.text_fingerprint, "f00d");
 }
 
 TEST_F(CalibrationTest, WhatTheConfigSaysWins) {
@@ -169,10 +217,10 @@ TEST_F(CalibrationTest, WhatTheConfigSaysWins) {
 }
 
 TEST_F(CalibrationTest, AnAbsentFileIsAnErrorThatNamesIt) {
-  for (const char* name : {kQualityFile, kLengthsFile, kProbeFile}) {
+  for (const char* name : {kQualityFile, kLengthsFile, kProbeFile, kTextFile}) {
     const fs::path file = folder_ / "cal" / name;
     fs::rename(file, folder_ / "away");
-    const std::string why = Why();
+    const std::string why = Why("model: small, text: intent.ftz");
     EXPECT_EQ(why.rfind("policy.calibration: ", 0), 0u) << why;
     EXPECT_NE(why.find(file.string()), std::string::npos) << why;
     fs::rename(folder_ / "away", file);

@@ -269,6 +269,14 @@ Result<void> ApplyProbeFit(const YAML::Node& root, const std::string& file,
   return {};
 }
 
+Result<void> ApplyTextFit(const std::string& file, Probe* probe) {
+  if (probe->text.empty()) return {};
+  ASSIGN_OR_RETURN(const TextFit fit, LoadTextFit(file));
+  probe->text_meant = fit.meant;
+  probe->text_fingerprint = fit.fingerprint;
+  return {};
+}
+
 Result<void> ReadTables(const YAML::Node& root, Config* config) {
   Policy& policy = config->policy;
   std::vector<std::string> variants;
@@ -288,6 +296,9 @@ Result<void> ReadTables(const YAML::Node& root, Config* config) {
     const auto applied =
         ApplyProbeFit(root, (folder / kProbeFile).string(), config);
     if (!applied) return About(kKey, applied.error());
+    const auto text =
+        ApplyTextFit((folder / kTextFile).string(), &config->probe);
+    if (!text) return About(kKey, text.error());
   }
   if (quality.empty()) return {};
   auto table = LoadQualityTable(quality, variants);

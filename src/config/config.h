@@ -112,7 +112,11 @@ struct Variant {
 };
 
 struct Probe {
-  std::string text;   // fastText model file; empty: none
+  std::string text;  // fastText model file; empty: none
+  // What it means when it says a label, as policy.calibration has it; absent:
+  // what it says. And the model file that this was measured of.
+  std::optional<core::Meaning> text_meant;
+  std::string text_fingerprint;
   std::string model;  // a variant's name; empty: none
   int tokens_max = 256;
   Duration deadline = 2s;  // of the model's answer

@@ -37,6 +37,17 @@ inline std::optional<Label> LabelNamed(std::string_view name) {
   return std::nullopt;
 }
 
+// What a probe means by what it says (probe/meaning.h); as it is made, that.
+struct Meaning {
+  std::array<std::array<double, kLabels>, kLabels> weight{};  // [is][said]
+  std::array<double, kLabels> bias{};                         // [is]
+  std::array<bool, kLabels> known{};  // [is]; of others nothing is known
+
+  Meaning() {
+    for (size_t i = 0; i < kLabels; ++i) weight[i][i] = 1;
+  }
+};
+
 // Who said it. kNone: nobody was asked; probabilities are then uniform.
 enum class IntentSource : uint8_t { kNone, kPinned, kText, kModel };
 

@@ -2,16 +2,19 @@
 #include "probe/text_probe.h"
 
 #include <fasttext/fasttext.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <exception>
 #include <fstream>
 #include <sstream>
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "probe/model_file.h"
 #include "probe/normalize.h"
 
@@ -48,6 +51,9 @@ Result<std::shared_ptr<const TextProbe>> TextProbe::Parse(
     return wrong(checked.error().message);
   }
   std::shared_ptr<TextProbe> probe(new TextProbe());
+  uint64_t hash = bytes.size();
+  for (const char c : bytes) hash = Mix(hash ^ static_cast<uint8_t>(c));
+  probe->fingerprint_ = fmt::format("{:016x}", hash);
   std::istringstream in(std::move(bytes));
   in.seekg(kModelHeaderBytes);  // loadModel(stream) expects to stand after it
   try {

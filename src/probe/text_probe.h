@@ -36,6 +36,8 @@ class TextProbe {
   // kNone and uniform where there is nothing to read.
   core::Intent Classify(const core::Request& request) const;
   core::Intent ClassifyText(std::string_view text) const;
+  // Of the model file: what was measured of another is not of this one.
+  const std::string& fingerprint() const { return fingerprint_; }
 
  private:
   TextProbe();
@@ -43,6 +45,7 @@ class TextProbe {
   core::Intent Predict(const Tokens& tokens) const;
 
   std::unique_ptr<fasttext::FastText> model_;
+  std::string fingerprint_;
 };
 
 }  // namespace aio::probe

@@ -22,7 +22,7 @@ LINES = [line for name in ("math", "qa", "summarize") for line in
 # kPriorOutputTokens (src/cost/learner.h).
 PRIORS = {"code": 300, "math": 250, "qa": 150, "chat": 150, "summarize": 150,
           "extract": 100, "translate": 120, "creative": 500}
-RESULTS = ("quality.json", "lengths.json", "probe.json")
+RESULTS = ("quality.json", "lengths.json", "probe.json", "text.json")
 
 
 class Calibrate(unittest.TestCase):
@@ -128,6 +128,18 @@ class Calibrate(unittest.TestCase):
                     file.touch()
             file.write_bytes(good)
         self.run_aio([*route, text])
+        # Of another text probe.
+        file = self.folder / "cal/text.json"
+        fit = json.loads(file.read_text())
+        file.write_text(json.dumps(fit | {"fingerprint": "0123"}))
+        done = self.run_aio([*route, text], code=1)
+        self.assertIn("another text probe", done.stderr)
+        # What it means is what is routed by, not what it says.
+        self.assertIn("meant", fit)
+        plain = json.loads(self.run_aio(
+            [*route, "--set", "policy.calibration=", text]).stdout)
+        self.assertNotEqual(plain["intent"]["probabilities"],
+                            said["intent"]["probabilities"])
 
     def test_kept_answers_of_the_probe_that_are_broken_are_asked_again(self):
         self.run_aio(self.command("cal"))
