@@ -155,8 +155,8 @@ Result<BenchReport> Decode(const std::string& benchmark,
 std::vector<int> Widths(std::vector<int> widths) {
   widths.push_back(1);
   std::ranges::sort(widths);
-  const auto twice = std::ranges::unique(widths);
-  widths.erase(twice.begin(), twice.end());
+  // Not std::ranges::unique: Clang 14 cannot read GCC 12's subranges.
+  widths.erase(std::unique(widths.begin(), widths.end()), widths.end());
   return widths;
 }
 
