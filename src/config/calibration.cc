@@ -25,12 +25,16 @@ double ReadLength(Section s) {
   return tokens;
 }
 
+void ReadFormat(Section* s) {
+  int format = 0;
+  s->Count("format", 0, &format);
+  if (format != 1) s->Fail("format", "must be 1");
+}
+
 ProbeFit ReadProbeFit(Reading* reading, const YAML::Node& root) {
   ProbeFit fit;
   Section s(reading, root, "");
-  int format = 0;
-  s.Count("format", 0, &format);
-  if (format != 1) s.Fail("format", "must be 1");
+  ReadFormat(&s);
   s.String("variant", &fit.variant);
   if (fit.variant.empty()) s.Fail("variant", "is needed");
   s.String("suffix", &fit.suffix);
@@ -47,9 +51,7 @@ ProbeFit ReadProbeFit(Reading* reading, const YAML::Node& root) {
 TextFit ReadTextFit(Reading* reading, const YAML::Node& root) {
   TextFit fit;
   Section s(reading, root, "");
-  int format = 0;
-  s.Count("format", 0, &format);
-  if (format != 1) s.Fail("format", "must be 1");
+  ReadFormat(&s);
   s.String("fingerprint", &fit.fingerprint);
   if (fit.fingerprint.empty()) s.Fail("fingerprint", "is needed");
   Section meant = s.Map("meant");
