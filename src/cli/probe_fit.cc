@@ -7,7 +7,6 @@
 #include <boost/json/array.hpp>
 #include <boost/json/value_from.hpp>
 #include <boost/json/value_to.hpp>
-#include <cmath>
 #include <exception>
 #include <iostream>
 #include <span>
@@ -150,9 +149,7 @@ FittedProbe Judge(const std::vector<ProbePrompt>& prompts,
   fit.error = probe::ReliabilityOf(judged, labels).error;
   for (size_t i = 0; i < labels.size(); ++i) {
     fit.accuracy += probe::Best(judged[i]) == labels[i] ? 1 : 0;
-    // As FitTemperature does: no prompt decides alone.
-    fit.loss -=
-        std::log(std::max(judged[i][static_cast<size_t>(labels[i])], 1e-9));
+    fit.loss += probe::LossOf(judged[i], labels[i]);
   }
   fit.accuracy /= std::max<double>(1, fit.prompts);
   fit.loss /= std::max<double>(1, fit.prompts);

@@ -16,9 +16,7 @@ double Loss(std::span<const Logits> logits, std::span<const core::Label> labels,
             double temperature) {
   double loss = 0;
   for (size_t i = 0; i < logits.size(); ++i) {
-    const auto p = Softmax(logits[i], temperature);
-    // One prompt that is surely wrong must not decide alone.
-    loss -= std::log(std::max(p[static_cast<size_t>(labels[i])], 1e-9));
+    loss += LossOf(Softmax(logits[i], temperature), labels[i]);
   }
   return loss;
 }
@@ -40,6 +38,10 @@ Distribution Softmax(const Logits& logits, double temperature) {
 core::Label Best(const Distribution& p) {
   return static_cast<core::Label>(std::max_element(p.begin(), p.end()) -
                                   p.begin());
+}
+
+double LossOf(const Distribution& p, core::Label label) {
+  return -std::log(std::max(p[static_cast<size_t>(label)], 1e-9));
 }
 
 double FitTemperature(std::span<const Logits> logits,

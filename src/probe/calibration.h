@@ -27,6 +27,10 @@ Distribution Softmax(const Logits& logits, double temperature);
 // The most probable label; the first of equals.
 core::Label Best(const Distribution& p);
 
+// Negative log likelihood of that label, in nats. One prompt that is surely
+// wrong must not decide alone: at most 20.7.
+double LossOf(const Distribution& p, core::Label label);
+
 // The temperature with the least negative log likelihood, within 2 % and
 // between 0.05 and 20; 1 for no logits at all.
 // REQUIRES: as many labels as logits.

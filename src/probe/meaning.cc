@@ -72,11 +72,6 @@ Numbers SlopeOf(const core::Meaning& m, const std::vector<Row>& logs,
   return slope;
 }
 
-double LossOf(const Distribution& p, core::Label label) {
-  // As FitTemperature does: no prompt decides alone.
-  return -std::log(std::max(p[static_cast<size_t>(label)], 1e-9));
-}
-
 }  // namespace
 
 core::Meaning FitMeaning(std::span<const Distribution> said,

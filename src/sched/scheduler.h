@@ -149,9 +149,8 @@ class Scheduler {
   bool Has(SequenceId id) const { return sequences_.count(id) > 0; }
   // In the order of their admission; the others wait.
   const std::vector<SequenceId>& running_ids() const { return running_; }
-  bool HasWork() const { return !running_.empty() || !queue_.empty(); }
   // That turns of the device are given for (sched/turns.h): no more than there
-  // are places.
+  // are places; 0: has no work.
   int RequestsAtWork() const {
     return std::min(running() + queued(), options_.sequences_max);
   }

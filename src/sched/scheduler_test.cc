@@ -101,7 +101,7 @@ TEST(SchedulerTest, RemovalFreesThePagesAtOnce) {
   EXPECT_EQ(s.pages_free(), 8 - 3);
   s.Remove(1);
   EXPECT_EQ(s.pages_free(), 8);
-  EXPECT_FALSE(s.HasWork());
+  EXPECT_EQ(s.RequestsAtWork(), 0);
 }
 
 TEST(SchedulerTest, OutOfPagesPausesTheNewestAndRecomputesItLater) {
@@ -438,7 +438,7 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
         memory.RunGuest(&s, guest, text, 1 + random(9),
                         static_cast<int>(known[guest]));
       }
-      const bool work = s.HasWork();
+      const bool work = s.RequestsAtWork() > 0;
       StepPlan plan = s.Plan();
       const int paused = plan.paused;
       for (const Slice& slice : std::vector(plan.slices)) {
