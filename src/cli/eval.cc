@@ -65,7 +65,7 @@ Result<config::Config> ConfigOfUrl(const Flags& flags) {
   config::Config config;
   for (const std::string& model : models) {
     config::Variant variant;
-    variant.upstream = flags.url;
+    variant.upstream = {flags.url};
     variant.model = core::PartsOfThinkingRow(model).variant;
     variant.api_key_env = flags.api_key_env;
     variant.thinking = core::ThinkingSwitch::kTemplate;

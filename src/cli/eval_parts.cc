@@ -47,7 +47,7 @@ std::map<std::string, std::string> VariantFingerprints(
   std::map<std::string, std::string> out = graph.fingerprints();
   for (const auto& [name, variant] : config.variants) {
     if (variant.upstream.empty()) continue;
-    out[name] = variant.upstream + " " +
+    out[name] = variant.upstream.front() + " " +
                 (variant.model.empty() ? "auto" : variant.model);
   }
   return out;

@@ -34,20 +34,21 @@ std::string_view FinishText(core::FinishReason reason) {
 json::object ToJson(const Answer& a) {
   const core::Usage& u = a.done.usage;
   const double decode = Seconds(a.total - a.to_first_token);
-  return {{"text", a.text},
-          {"finish_reason", FinishText(a.done.finish.at(0))},
-          {"seed", a.served.seed},
-          {"fingerprint", a.served.fingerprint},
-          {"usage",
-           {{"prompt_tokens", u.prompt_tokens},
-            {"completion_tokens", u.completion_tokens},
-            {"drafted_tokens", u.drafted_tokens},
-            {"accepted_tokens", u.accepted_tokens},
-            {"bytes_read", u.bytes_read}}},
-          {"seconds_to_first_token", Seconds(a.to_first_token)},
-          {"seconds", Seconds(a.total)},
-          {"decode_tokens_per_second",
-           decode > 0 ? (u.completion_tokens - 1) / decode : 0.0}};
+  return {
+      {"text", a.text},
+      {"finish_reason", FinishText(a.done.finish.at(0))},
+      {"seed", a.served.seed ? boost::json::value(*a.served.seed) : nullptr},
+      {"fingerprint", a.served.fingerprint},
+      {"usage",
+       {{"prompt_tokens", u.prompt_tokens},
+        {"completion_tokens", u.completion_tokens},
+        {"drafted_tokens", u.drafted_tokens},
+        {"accepted_tokens", u.accepted_tokens},
+        {"bytes_read", u.bytes_read}}},
+      {"seconds_to_first_token", Seconds(a.to_first_token)},
+      {"seconds", Seconds(a.total)},
+      {"decode_tokens_per_second",
+       decode > 0 ? (u.completion_tokens - 1) / decode : 0.0}};
 }
 
 int Fail(const Error& error) {

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "cli/decision_rule.h"
-#include "upstream/openai_backend.h"
+#include "cli/upstream_options.h"
 
 namespace aio::cli {
 namespace {
@@ -130,6 +130,7 @@ Graph::~Graph() {
   parts_ = {};
   model_probe_.reset();
   variants_.clear();
+  upstreams_.clear();
   workers_.join();
   io_.stop();
 }
@@ -195,38 +196,40 @@ void Graph::AddCosts(const LoadedDevice& loaded) {
 }
 
 Result<void> Graph::AddUpstreams(const config::Config& config) {
+  hashes_ = std::make_shared<upstream::PromptHashes>();
   for (const auto& [name, settings] : config.variants) {
     if (settings.upstream.empty()) continue;
-    upstream::OpenAiBackend::Options options;
-    options.url = settings.upstream;
-    options.thinking = settings.thinking;
-    options.variants[name] = settings.model.empty() ? "auto" : settings.model;
-    if (!settings.api_key_env.empty()) {
-      const char* key = std::getenv(settings.api_key_env.c_str());
-      if (key == nullptr) {
-        return Error{ErrorCode::kInvalidArgument,
-                     "variants." + name + ".api_key_env names '" +
-                         settings.api_key_env +
-                         "', which is not set in the environment",
-                     "variants." + name + ".api_key_env"};
-      }
-      options.api_key = key;
-    }
-    ASSIGN_OR_RETURN(auto backend,
-                     upstream::OpenAiBackend::Make(
-                         std::move(options), io_.get_executor(), &worker_));
-    core::Variant variant;
-    variant.name = name;
-    variant.backend = std::move(backend);
-    variant.context_tokens_max = settings.context_max;
-    variant.deterministic = false;
-    if (settings.thinking != core::ThinkingSwitch::kNone) {
-      variant.thinking.usual = core::Thinking::kOn;
-      variant.thinking.automatic =
-          settings.thinking == core::ThinkingSwitch::kWord;
-    }
-    variants_.push_back(std::move(variant));
+    RETURN_IF_ERROR(AddUpstream(name, settings));
   }
+  return {};
+}
+
+Result<void> Graph::AddUpstream(const std::string& name,
+                                const config::Variant& settings) {
+  ASSIGN_OR_RETURN(upstream::Upstream::Options options,
+                   UpstreamOptions(name, settings));
+  options.backend.hashes = hashes_;
+  options.backend.replica.metrics = &metrics_;
+  ASSIGN_OR_RETURN(auto made,
+                   upstream::Upstream::Make(std::move(options),
+                                            io_.get_executor(), &strand_));
+  core::Variant variant;
+  variant.name = name;
+  variant.context_tokens_max = settings.context_max;
+  variant.deterministic = false;
+  variant.passes = true;
+  variant.features = settings.remote.features;
+  if (settings.thinking != core::ThinkingSwitch::kNone) {
+    variant.thinking.usual = core::Thinking::kOn;
+    variant.thinking.automatic =
+        settings.thinking == core::ThinkingSwitch::kWord;
+  }
+  for (const upstream::Upstream::Place& place : made->places()) {
+    variant.replica = place.name;
+    variant.backend = place.backend;
+    variants_.push_back(variant);
+  }
+  upstreams_.push_back(std::move(made));
   return {};
 }
 
@@ -359,7 +362,11 @@ policy::Options PolicyOptions(const config::Policy& config,
                               const std::vector<core::Variant>& variants) {
   policy::Options options;
   for (const core::Variant& variant : variants) {
-    options.variants.push_back({variant.name, variant.bytes_per_token});
+    const bool seen = !options.variants.empty() &&
+                      options.variants.back().name == variant.name;
+    if (!seen) {
+      options.variants.push_back({variant.name, variant.bytes_per_token});
+    }
   }
   options.small = config.small;
   options.large = config.large;

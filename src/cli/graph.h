@@ -30,6 +30,7 @@
 #include "orchestrator/orchestrator.h"
 #include "policy/policies.h"
 #include "probe/model_probe.h"
+#include "upstream/upstream.h"
 
 namespace aio::cli {
 
@@ -91,6 +92,8 @@ class Graph {
                          const OnStep& on_step, const Say& say);
   void AddCosts(const LoadedDevice& loaded);
   Result<void> AddUpstreams(const config::Config& config);
+  Result<void> AddUpstream(const std::string& name,
+                           const config::Variant& settings);
   void OrderVariants(const config::Config& config);
   Result<void> AddOrchestrator(const config::Config& config, bool guarded);
   Result<void> AddProbes(const config::Config& config,
@@ -105,6 +108,8 @@ class Graph {
   AsioExecutor strand_;               // the orchestrator's, on io_
   AsioExecutor worker_;               // on workers_
   std::vector<std::unique_ptr<ThreadPool>> pools_;  // one per device
+  std::vector<std::unique_ptr<upstream::Upstream>> upstreams_;
+  std::shared_ptr<upstream::PromptHashes> hashes_;  // of all upstreams
   std::vector<core::Variant> variants_;
   std::shared_ptr<probe::ModelProbe> model_probe_;          // null: none
   std::unique_ptr<DecisionFile> decision_file_;             // null: none

@@ -110,13 +110,45 @@ void ReadThinking(Section* s, bool upstream, core::ThinkingSwitch* out) {
   }
 }
 
+void ReadFeatures(Section s, core::Features* out) {
+  const std::vector<std::string> names(core::kFeatureNames.begin(),
+                                       core::kFeatureNames.end());
+  for (const std::string& name : names) {
+    const core::Features bit = core::Bit(*core::FeatureNamed(name));
+    bool has = (*out & bit) != 0;
+    s.Bool(name, &has);
+    *out = has ? *out | bit : *out & ~bit;
+  }
+  s.Finish();
+}
+
+void ReadUpstream(Section* s, Upstream* out) {
+  s->String("profile", &out->profile);
+  s->String("shape", &out->shape);
+  ReadFeatures(s->Map("features"), &out->features);
+  s->Count("requests_max", 1, &out->requests_max);
+  s->Count("replicas_max", 1, &out->replicas_max);
+  s->String("health", &out->health);
+  if (out->health != "off" && !out->health.starts_with("/")) {
+    s->Fail("health", "'" + out->health + "' is neither off nor a path");
+  }
+  s->Time("health_every", &out->health_every);
+  s->Bool("prefix_cache", &out->prefix_cache);
+  s->Path("tls_ca", &out->tls_ca);
+  s->Time("connect_timeout", &out->connect_timeout);
+  s->Time("first_byte_timeout", &out->first_byte_timeout);
+  s->Time("idle_timeout", &out->idle_timeout);
+  s->Time("total_timeout", &out->total_timeout);
+}
+
 Variant ReadVariant(Section s) {
   Variant variant;
-  s.String("upstream", &variant.upstream);
+  s.StringOrStrings("upstream", &variant.upstream);
   if (variant.upstream.empty()) {
     s.Path("model", &variant.model);
   } else {
     s.String("model", &variant.model);  // a name, not a file
+    ReadUpstream(&s, &variant.remote);
   }
   s.String("device", &variant.device);
   s.String("api_key_env", &variant.api_key_env);

@@ -17,6 +17,7 @@
 
 #include "base/executor.h"
 #include "base/result.h"
+#include "core/features.h"
 #include "core/length.h"
 #include "core/quality.h"
 #include "core/thinking.h"
@@ -86,12 +87,40 @@ struct Device {
   std::string tile_cache = "off";
 };
 
+// What is known of an upstream, and how long it is waited for.
+struct Upstream {
+  // What its device is like and what model it serves, as `aio simulate` names
+  // them: where prices start from, until answers tell better. Empty: unknown.
+  std::string profile;
+  std::string shape;
+  // What it takes part in: chat and completions, or embeddings; and whether it
+  // does tools, structured answers, logprobs and media right. A server whose
+  // speculation spoils tool calls has no tools.
+  core::Features features = core::kUpstreamFeatures;
+  int requests_max = 256;  // in flight, of one replica
+  int replicas_max = 8;    // of one name
+  // A GET that costs the server nothing; "off": only requests tell how it is.
+  std::string health = "/health";
+  Duration health_every = 2s;
+  // Whether it keeps the KV of prompts, so that who goes on is cheaper there.
+  bool prefix_cache = true;
+  std::string
+      tls_ca;  // PEM file that https is checked against; empty: system's
+  Duration connect_timeout = 2s;
+  Duration first_byte_timeout = 120s;  // of a stream
+  Duration idle_timeout = 60s;
+  Duration total_timeout = 600s;
+};
+
 // Exactly one of `model` and `upstream` is set.
 struct Variant {
-  std::string model;     // a GGUF file on `device`, or its name at `upstream`
-  std::string device;    // a key of `devices`; may be empty if there is one
-  std::string upstream;  // http://host:port/v1
+  std::string model;   // a GGUF file on `device`, or its name at `upstream`
+  std::string device;  // a key of `devices`; may be empty if there is one
+  // http://host:port/v1, or https. Several: replicas that serve the same. One
+  // whose host is a name with several addresses: one replica each.
+  std::vector<std::string> upstream;
   std::string api_key_env;  // environment variable with the upstream's key
+  Upstream remote;          // of an upstream
   int context_max = 0;      // tokens; 0: the model's own
   // Whether requests that do not say may be answered with drafts, where the
   // step table shows that it pays. The answer is the same.

@@ -119,6 +119,24 @@ void Section::String(std::string_view key, std::string* out) {
   if (const auto text = Scalar(key)) *out = *text;
 }
 
+void Section::StringOrStrings(std::string_view key,
+                              std::vector<std::string>* out) {
+  const auto value = Get(key);
+  if (!value) return;
+  if (value->IsScalar()) {
+    if (!value->Scalar().empty()) *out = {value->Scalar()};
+    return;
+  }
+  if (!value->IsSequence() || value->size() == 0) {
+    return Fail(key, "must be one value or a list of them");
+  }
+  out->clear();
+  for (const YAML::Node& item : *value) {
+    if (!item.IsScalar()) return Fail(key, "must be a list of single values");
+    out->push_back(item.Scalar());
+  }
+}
+
 void Section::Path(std::string_view key, std::string* out) {
   const auto text = Scalar(key);
   if (!text) return;

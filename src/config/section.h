@@ -49,6 +49,8 @@ class Section {
   void String(std::string_view key, std::string* out);
   void Path(std::string_view key, std::string* out);
   void Bool(std::string_view key, bool* out);
+  // One, or a list of them.
+  void StringOrStrings(std::string_view key, std::vector<std::string>* out);
   void Count(std::string_view key, int min, int* out);
   // The same where "auto" stands for 0.
   void CountOrAuto(std::string_view key, int* out);

@@ -114,10 +114,14 @@ class Validator {
   }
 
   void CheckRemote(const std::string& name, const Variant& variant) {
-    const std::string& url = variant.upstream;
-    if (!url.starts_with("http://") && !url.starts_with("https://")) {
-      Fail({"variants", name, "upstream"},
-           "'" + url + "' is not http://HOST:PORT/v1");
+    for (const std::string& url : variant.upstream) {
+      if (!url.starts_with("http://") && !url.starts_with("https://")) {
+        Fail({"variants", name, "upstream"},
+             "'" + url + "' is not http://HOST:PORT/v1");
+      }
+      if (std::ranges::count(variant.upstream, url) > 1) {
+        Fail({"variants", name, "upstream"}, "'" + url + "' is there twice");
+      }
     }
     if (!variant.device.empty()) {
       Fail({"variants", name, "device"}, "an upstream has no device of ours");

@@ -15,6 +15,7 @@
 
 #include "base/executor.h"
 #include "base/result.h"
+#include "core/features.h"
 #include "core/outcome.h"
 #include "core/request.h"
 #include "core/thinking.h"
@@ -57,6 +58,10 @@ struct Snapshot {
   // Of the requests admitted, prompt tokens that no step has taken yet.
   int64_t prompt_tokens = 0;
   bool healthy = true;
+  bool present = true;  // false: there is nothing now; not worth a word
+  // It takes no more for now: as many are there as it may have, or it asked to
+  // be left alone for a while. Whoever waits gets in.
+  bool full = false;
 };
 
 // What the policy decided, for one backend to carry out.
@@ -84,7 +89,7 @@ struct Served {
   std::string fingerprint;  // system_fingerprint: build, file and target
   std::string intent;
   std::string reason;
-  uint64_t seed = 0;
+  std::optional<uint64_t> seed = 0;  // absent: whoever answers draws its own
   // What sensing the intent took: the text probe's work, and the wait for the
   // model probe where one was asked.
   Duration probe{};
@@ -117,6 +122,10 @@ struct Delta {
 struct Done {
   std::vector<FinishReason> finish;  // [choice]
   Usage usage;
+  // As an upstream sent it, or empty: the whole answer, where it was one body;
+  // and the usage object of a stream.
+  std::string raw_json = {};
+  std::string raw_usage = {};
 };
 
 // Where an answer goes. Calls come one after the other, from any one thread:
@@ -177,6 +186,8 @@ class Backend {
 // program runs.
 struct Variant {
   std::string name;
+  // Which of several backends that serve this variant; empty: the only one.
+  std::string replica = {};
   std::shared_ptr<Backend> backend;
   int context_tokens_max = 0;  // 0: unknown (an upstream)
   // Bytes read to decode one token at context 0, i.e. its weights; orders
@@ -187,6 +198,10 @@ struct Variant {
   // (design.md, section 7). An upstream promises nothing.
   bool deterministic = true;
   bool resumes = false;  // takes Plan::shown_text
+  // Requests reach it as they were written (Request::raw_json), so that it may
+  // know what we do not.
+  bool passes = false;
+  Features features = kOwnFeatures;
   ThinkingModes thinking = {};
   // What a second of its device is worth, in seconds that users wait.
   double device_price = 1;

@@ -11,12 +11,14 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+#include "core/features.h"
 #include "core/intent.h"
 #include "core/thinking.h"
 
 namespace aio::core {
 
-enum class Role : uint8_t { kSystem, kUser, kAssistant };
+enum class Role : uint8_t { kSystem, kUser, kAssistant, kTool };
 inline std::string_view Name(Role role) {
   switch (role) {
     case Role::kSystem:
@@ -25,6 +27,8 @@ inline std::string_view Name(Role role) {
       return "user";
     case Role::kAssistant:
       return "assistant";
+    case Role::kTool:
+      return "tool";
   }
   return "";
 }
@@ -102,11 +106,10 @@ struct Request {
   std::string model;  // "auto", or a variant's name
   bool chat = true;   // messages through the chat template, else `prompt` as is
   std::vector<Message> messages;
-  // The last message is what a tool said to the answer before it. No client can
-  // send one yet: openai/ refuses tools.
+  // The last message is what a tool said to the answer before it.
   bool tool_result = false;
-  std::string prompt;                  // completions only
-  std::vector<int32_t> prompt_tokens;  // completions only; wins over `prompt`
+  std::string prompt;                  // completions and embeddings only
+  std::vector<int32_t> prompt_tokens;  // of these; wins over `prompt`
   std::optional<int> max_tokens;       // absent: until the context is full
   int choices = 1;                     // `n`
   // Whether the reader sees text as it comes, not all of it at the end.
@@ -120,6 +123,11 @@ struct Request {
   bool thinking_in_text = false;
   // Whose request: a hash of the API key, 0 without keys. Salts what is cached.
   uint64_t tenant = 0;
+  // What whoever answers must be able to do.
+  Features needs = Bit(Feature::kChat);
+  // It asks for what only somebody else's server may know (Variant::passes):
+  // what all others answer to it.
+  std::optional<Error> foreign;
   // The JSON as received, so that an upstream sees fields we do not know.
   std::string raw_json;
 };

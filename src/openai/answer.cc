@@ -219,26 +219,40 @@ void KeepRaw(std::string_view message, json::object body, Answer* answer) {
   }
 }
 
-}  // namespace
-
-Result<Answer> ParseAnswer(std::string_view message, int choices) {
+// A JSON object that is no error.
+Result<json::value> ParseBody(std::string_view message) {
   auto parsed = ParseJson(message);
   if (!parsed) return Corrupt(parsed.error().message);
-  json::object* body = parsed->if_object();
+  const json::object* body = parsed->if_object();
   if (body == nullptr) return Corrupt("no JSON object");
-  if (const json::value* error = Find(*body, "error")) {
-    // Inside a stream the status is long sent; the error may name its own.
-    int status = 500;
-    if (const json::object* o = error->if_object()) {
-      const int code = CountAt(*o, "code");
-      if (code >= 400 && code < 600) status = code;
-    }
-    return ParseError(status, message);
+  const json::value* error = Find(*body, "error");
+  if (error == nullptr) return *std::move(parsed);
+  // Inside a stream the status is long sent; the error may name its own.
+  int status = 500;
+  if (const json::object* o = error->if_object()) {
+    const int code = CountAt(*o, "code");
+    if (code >= 400 && code < 600) status = code;
   }
+  return ParseError(status, message);
+}
+
+}  // namespace
+
+Result<core::Usage> ParseEmbeddings(std::string_view message) {
+  ASSIGN_OR_RETURN(const json::value parsed, ParseBody(message));
+  const json::object& body = parsed.get_object();
+  const json::value* data = Find(body, "data");
+  if (data == nullptr || !data->is_array()) return Corrupt("no embeddings");
+  return ReadUsage(body).value_or(core::Usage());
+}
+
+Result<Answer> ParseAnswer(std::string_view message, int choices) {
+  ASSIGN_OR_RETURN(json::value parsed, ParseBody(message));
+  json::object& body = parsed.get_object();
   Answer answer;
-  answer.usage = ReadUsage(*body);
-  answer.fingerprint = StringAt(*body, "system_fingerprint");
-  const json::value* list = Find(*body, "choices");
+  answer.usage = ReadUsage(body);
+  answer.fingerprint = StringAt(body, "system_fingerprint");
+  const json::value* list = Find(body, "choices");
   if (list == nullptr) {
     if (answer.usage) return answer;
     return Corrupt("neither choices nor usage");
@@ -247,7 +261,11 @@ Result<Answer> ParseAnswer(std::string_view message, int choices) {
   for (const json::value& choice : list->get_array()) {
     RETURN_IF_ERROR(ReadChoice(choice, choices, &answer));
   }
-  KeepRaw(message, std::move(*body), &answer);
+  if (list->get_array().empty() && !answer.usage) {
+    answer.deltas.emplace_back().raw_json = message;
+    return answer;
+  }
+  KeepRaw(message, std::move(body), &answer);
   return answer;
 }
 

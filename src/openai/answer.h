@@ -21,7 +21,8 @@ namespace aio::openai {
 struct Answer {
   // One per choice that occurs, in the order received. `raw_json` is the
   // message with that choice alone in it, so that fields we do not know
-  // survive; a choice that only carries its finish reason has a delta too.
+  // survive; a choice that only carries its finish reason has a delta too, and
+  // so has a message without choices that is not about usage.
   std::vector<core::Delta> deltas;
   struct Finish {
     int choice = 0;
@@ -31,6 +32,10 @@ struct Answer {
   std::optional<core::Usage> usage;
   std::string fingerprint;
 };
+
+// The usage in the answer to a request for embeddings, whose vectors nobody
+// here looks at. Errors are those of ParseAnswer.
+Result<core::Usage> ParseEmbeddings(std::string_view message);
 
 // `message` is the data of one server-sent event (not "[DONE]") or the body of
 // a plain answer. An {"error": …} object becomes that error; what does not

@@ -95,7 +95,14 @@ void Fields::Refuse(std::string_view key,
                     bool (*harmless)(const json::value& value)) {
   const json::value* value = Get(key);
   if (value == nullptr || harmless(*value)) return;
-  Fail(ErrorCode::kUnsupported, key, "is not supported yet");
+  const std::string param = prefix_ + std::string(key);
+  Pass(Error{ErrorCode::kUnsupported,
+             Quoted(param) + " is not supported by any variant here", param});
+}
+
+void Fields::Pass(Error error) {
+  if (error_ || (foreign_ != nullptr && *foreign_)) return;
+  (foreign_ == nullptr ? error_ : *foreign_) = std::move(error);
 }
 
 void Fields::Fail(ErrorCode code, std::string_view key, std::string message) {
@@ -111,10 +118,11 @@ Result<void> Fields::Finish() {
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
     const std::vector<std::string> known(known_.begin(), known_.end());
     const std::string param = prefix_ + std::string(name);
-    return Error{ErrorCode::kInvalidArgument,
-                 "unknown field " + Quoted(param) + DidYouMean(name, known),
-                 param};
+    Pass(Error{ErrorCode::kInvalidArgument,
+               "unknown field " + Quoted(param) + DidYouMean(name, known),
+               param});
   }
+  if (error_) return *error_;
   return {};
 }
 

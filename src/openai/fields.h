@@ -22,9 +22,11 @@ namespace aio::openai {
 class Fields {
  public:
   // `prefix` names the object in errors: "aio." or "". `object` must outlive
-  // this.
-  Fields(const boost::json::object& object, std::string prefix)
-      : object_(object), prefix_(std::move(prefix)) {}
+  // this. `foreign`, if there is one, keeps what would be wrong only here: the
+  // first refusal or unknown key, which then is no error.
+  Fields(const boost::json::object& object, std::string prefix,
+         std::optional<Error>* foreign = nullptr)
+      : object_(object), prefix_(std::move(prefix)), foreign_(foreign) {}
 
   // The value at `key`; null if absent, null, or something is wrong already.
   // Every key so asked for counts as known.
@@ -46,12 +48,15 @@ class Fields {
               bool (*harmless)(const boost::json::value& value));
 
   void Fail(ErrorCode code, std::string_view key, std::string message);
+  // What is wrong unless there is somebody to pass it on to.
+  void Pass(Error error);
   bool ok() const { return !error_.has_value(); }
   Result<void> Finish();
 
  private:
   const boost::json::object& object_;
   std::string prefix_;
+  std::optional<Error>* foreign_;
   std::vector<std::string_view> known_;
   std::optional<Error> error_;
 };

@@ -24,8 +24,15 @@ Error Invalid(std::string message, std::string param) {
                std::move(param)};
 }
 
-Error Unsupported(std::string message, std::string param) {
-  return Error{ErrorCode::kUnsupported, std::move(message), std::move(param)};
+// What an upstream may know all the same.
+void Pass(ErrorCode code, std::string message, std::string param,
+          Request* request) {
+  if (request->foreign) return;
+  request->foreign = Error{code, std::move(message), std::move(param)};
+}
+
+void Need(core::Feature feature, Request* request) {
+  request->needs |= core::Bit(feature);
 }
 
 // Values that ask for nothing, for fields we cannot carry out.
@@ -66,7 +73,7 @@ constexpr Refusal kCompletionRefusals[] = {
 
 // One part of a content array, appended to `content`.
 Result<void> ReadPart(const json::value& value, const std::string& where,
-                      bool first, std::string* content) {
+                      Request* request, std::string* content) {
   const json::object* part = value.if_object();
   if (part == nullptr)
     return Invalid("'" + where + "' must be an object", where);
@@ -75,12 +82,15 @@ Result<void> ReadPart(const json::value& value, const std::string& where,
     return Invalid("'" + where + ".type' must be a string", where + ".type");
   }
   if (type != "text") {
-    return Unsupported("'" + where + "': content of type '" +
-                           std::string(type.substr(0, 32)) +
-                           "' is not supported yet, only 'text'",
-                       where);
+    Need(core::Feature::kMedia, request);
+    Pass(ErrorCode::kUnsupported,
+         "'" + where + "': content of type '" +
+             std::string(type.substr(0, 32)) +
+             "' is not supported by any variant here, only 'text'",
+         where, request);
+    return {};
   }
-  Fields fields(*part, where + ".");
+  Fields fields(*part, where + ".", &request->foreign);
   fields.Accept({"type"});
   std::string text;
   if (fields.Get("text") == nullptr) {
@@ -88,13 +98,13 @@ Result<void> ReadPart(const json::value& value, const std::string& where,
   }
   fields.String("text", &text);
   RETURN_IF_ERROR(fields.Finish());
-  if (!first) *content += '\n';
+  if (!content->empty()) *content += '\n';
   *content += text;
   return {};
 }
 
 Result<std::string> ReadContent(const json::value* value,
-                                const std::string& where) {
+                                const std::string& where, Request* request) {
   if (value == nullptr) return Invalid("'" + where + "' is required", where);
   if (const auto text = AsString(*value)) return std::string(*text);
   const json::array* parts = value->if_array();
@@ -105,12 +115,13 @@ Result<std::string> ReadContent(const json::value* value,
   std::string content;
   for (size_t i = 0; i < parts->size(); ++i) {
     RETURN_IF_ERROR(ReadPart((*parts)[i], where + "[" + std::to_string(i) + "]",
-                             i == 0, &content));
+                             request, &content));
   }
   return content;
 }
 
-Result<Role> ReadRole(const json::object& message, const std::string& where) {
+Result<Role> ReadRole(const json::object& message, const std::string& where,
+                      Request* request) {
   const std::string_view role = StringAt(message, "role");
   // The developer role is what newer models call the system's.
   if (role == "system" || role == "developer") return Role::kSystem;
@@ -118,38 +129,56 @@ Result<Role> ReadRole(const json::object& message, const std::string& where) {
   if (role == "assistant") return Role::kAssistant;
   const std::string param = where + ".role";
   if (role == "tool" || role == "function") {
-    return Unsupported(
-        "'" + param + "': '" + std::string(role) + "' is not supported yet",
-        param);
+    Pass(ErrorCode::kUnsupported,
+         "'" + param + "': '" + std::string(role) +
+             "' is not supported by any variant here",
+         param, request);
+    return Role::kTool;
   }
   return Invalid(
-      "'" + param + "' must be one of system, developer, user, assistant",
+      "'" + param + "' must be one of system, developer, user, assistant, tool",
       param);
 }
 
-Result<Message> ReadMessage(const json::value& value,
-                            const std::string& where) {
+// What an assistant's message may hold besides its text. True: it needs none.
+bool ReadAnswer(const json::object& object, Fields* fields) {
+  // A client sends our own answer back with everything that was in it.
+  fields->Accept({"reasoning_content"});
+  fields->Refuse("tool_calls", IsEmpty);
+  fields->Refuse("function_call", Never);
+  fields->Refuse("refusal", IsEmpty);
+  fields->Refuse("annotations", IsEmpty);
+  fields->Refuse("audio", Never);
+  const auto called = [&](const char* key) {
+    const json::value* value = Find(object, key);
+    return value != nullptr && !IsEmpty(*value);
+  };
+  return called("tool_calls") || called("function_call") || called("audio") ||
+         called("refusal");
+}
+
+Result<Message> ReadMessage(const json::value& value, const std::string& where,
+                            Request* request) {
   const json::object* object = value.if_object();
   if (object == nullptr) {
     return Invalid("'" + where + "' must be an object", where);
   }
   Message message;
-  ASSIGN_OR_RETURN(message.role, ReadRole(*object, where));
-  Fields fields(*object, where + ".");
+  ASSIGN_OR_RETURN(message.role, ReadRole(*object, where, request));
+  Fields fields(*object, where + ".", &request->foreign);
   fields.Accept({"role"});
   const json::value* content = fields.Get("content");
   fields.Refuse("name", Never);
-  if (message.role == Role::kAssistant) {
-    // A client sends our own answer back with everything that was in it.
-    fields.Accept({"reasoning_content"});
-    fields.Refuse("tool_calls", IsEmpty);
-    fields.Refuse("function_call", Never);
-    fields.Refuse("refusal", IsEmpty);
-    fields.Refuse("annotations", IsEmpty);
-    fields.Refuse("audio", Never);
+  bool textless = false;
+  if (message.role == Role::kTool) {
+    fields.Accept({"tool_call_id"});
+  } else if (message.role == Role::kAssistant) {
+    textless = ReadAnswer(*object, &fields);
   }
   RETURN_IF_ERROR(fields.Finish());
-  ASSIGN_OR_RETURN(message.content, ReadContent(content, where + ".content"));
+  if (content == nullptr && textless) return message;
+  ASSIGN_OR_RETURN(message.content,
+                   ReadContent(content, where + ".content", request));
   return message;
 }
 
@@ -169,50 +198,63 @@ Result<void> ReadMessages(const json::value* value, const Limits& limits,
   for (size_t i = 0; i < list->size(); ++i) {
     ASSIGN_OR_RETURN(
         auto message,
-        ReadMessage((*list)[i], "messages[" + std::to_string(i) + "]"));
+        ReadMessage((*list)[i], "messages[" + std::to_string(i) + "]",
+                    request));
     request->messages.push_back(std::move(message));
   }
+  request->tool_result = request->messages.back().role == Role::kTool;
   return {};
 }
 
-Result<void> ReadTokens(const json::array& list, Request* request) {
-  request->prompt_tokens.reserve(list.size());
-  for (const json::value& value : list) {
-    const auto id = AsInteger(value);
+Result<void> ReadOnePrompt(std::string_view key, const json::value& value,
+                           Request* request) {
+  const auto wrong = [&] {
+    return Invalid(
+        "'" + std::string(key) + "' must be a string or an array of token ids",
+        std::string(key));
+  };
+  if (const auto text = AsString(value)) {
+    request->prompt += *text;
+    return {};
+  }
+  const json::array* list = value.if_array();
+  if (list == nullptr || list->empty()) return wrong();
+  request->prompt_tokens.reserve(list->size());
+  for (const json::value& item : *list) {
+    const auto id = AsInteger(item);
     if (!id || *id < 0 || *id > std::numeric_limits<int32_t>::max()) {
-      return Invalid("'prompt' must be a string or an array of token ids",
-                     "prompt");
+      return wrong();
     }
     request->prompt_tokens.push_back(static_cast<int32_t>(*id));
   }
   return {};
 }
 
-// A string or token ids, alone or as the only member of an array.
-Result<void> ReadPrompt(const json::value* value, Request* request) {
-  if (value == nullptr) return Invalid("'prompt' is required", "prompt");
+// A string or token ids, alone or as the only member of an array; several
+// prompts are foreign, and their size is that of all.
+Result<void> ReadPrompt(std::string_view key, const json::value* value,
+                        Request* request) {
+  const std::string quoted = "'" + std::string(key) + "'";
+  if (value == nullptr) {
+    return Invalid(quoted + " is required", std::string(key));
+  }
   const json::array* list = value->if_array();
   const bool nested =
       list != nullptr && !list->empty() && !list->front().is_number();
-  if (nested) {
-    if (list->size() > 1) {
-      return Unsupported(
-          "'prompt' with several prompts is not supported yet; send one "
-          "request each",
-          "prompt");
-    }
-    value = &list->front();
-    list = value->if_array();
+  if (!nested) {
+    return ReadOnePrompt(key, *value, request);
   }
-  if (const auto text = AsString(*value)) {
-    request->prompt = *text;
-    return {};
+  if (list->size() > 1) {
+    Pass(ErrorCode::kUnsupported,
+         quoted +
+             " with several prompts is not supported by any variant here; send "
+             "one request each",
+         std::string(key), request);
   }
-  if (list == nullptr || list->empty()) {
-    return Invalid("'prompt' must be a string or an array of token ids",
-                   "prompt");
+  for (const json::value& one : *list) {
+    RETURN_IF_ERROR(ReadOnePrompt(key, one, request));
   }
-  return ReadTokens(*list, request);
+  return {};
 }
 
 Result<void> ReadStop(const json::value* value, const Limits& limits,
@@ -312,7 +354,7 @@ Result<void> ReadStream(Fields* fields, Parsed* parsed) {
     return Invalid("'stream_options' needs 'stream' to be true",
                    "stream_options");
   }
-  Fields inner(*options, "stream_options.");
+  Fields inner(*options, "stream_options.", &parsed->request.foreign);
   inner.Bool("include_usage", &parsed->include_usage);
   inner.Accept({"include_obfuscation"});
   return inner.Finish();
@@ -334,7 +376,7 @@ Result<void> ReadThinking(Fields* fields, Request* request) {
   read(fields, "enable_thinking");
   const json::object* object = fields->Object("chat_template_kwargs");
   if (object == nullptr) return {};
-  Fields inner(*object, "chat_template_kwargs.");
+  Fields inner(*object, "chat_template_kwargs.", &request->foreign);
   read(&inner, "enable_thinking");
   return inner.Finish();
 }
@@ -413,11 +455,35 @@ void ReadModel(bool required, Fields* fields, Request* request) {
   }
 }
 
+// Keys that ask for an answer that follows a schema or a grammar, as vLLM,
+// SGLang and llama-server have them.
+constexpr std::string_view kStructuredKeys[] = {
+    "guided_json",    "guided_regex",       "guided_choice",
+    "guided_grammar", "structured_outputs", "regex",
+    "ebnf",           "json_schema",        "grammar"};
+
+void ReadNeeds(const json::object& body, Request* request) {
+  const auto asks = [&](std::string_view key,
+                        bool (*harmless)(const json::value& value)) {
+    const json::value* value = Find(body, key);
+    return value != nullptr && !harmless(*value);
+  };
+  if (asks("tools", IsEmpty) || asks("functions", IsEmpty)) {
+    Need(core::Feature::kTools, request);
+  }
+  bool structured = asks("response_format", IsText);
+  for (const std::string_view key : kStructuredKeys) {
+    structured = structured || asks(key, IsEmpty);
+  }
+  if (structured) Need(core::Feature::kStructured, request);
+  if (request->sampling.logprobs) Need(core::Feature::kLogprobs, request);
+}
+
 Result<void> ReadBody(const json::object& body, Kind kind, const Limits& limits,
                       Parsed* parsed) {
   Request& request = parsed->request;
   const bool chat = request.chat;
-  Fields fields(body, "");
+  Fields fields(body, "", &request.foreign);
   ReadModel(kind != Kind::kRoute, &fields, &request);
   const json::value* input = fields.Get(chat ? "messages" : "prompt");
   const json::value* stop = fields.Get("stop");
@@ -433,6 +499,7 @@ Result<void> ReadBody(const json::object& body, Kind kind, const Limits& limits,
       fields.Refuse(key, harmless);
     }
   }
+  ReadNeeds(body, &request);
   fields.Accept({"user", "metadata", "store", "service_tier",
                  "safety_identifier", "prompt_cache_key",
                  "prompt_cache_retention", "parallel_tool_calls"});
@@ -444,9 +511,21 @@ Result<void> ReadBody(const json::object& body, Kind kind, const Limits& limits,
   RETURN_IF_ERROR(thinking);
   RETURN_IF_ERROR(ReadHints(hints, &request.hints));
   RETURN_IF_ERROR(ReadStop(stop, limits, &request));
-  if (!chat) return ReadPrompt(input, &request);
+  if (!chat) return ReadPrompt("prompt", input, &request);
   RETURN_IF_ERROR(ReadMessages(input, limits, &request));
   return ReadThinkingInText(&request);
+}
+
+// Embeddings are always an upstream's: only what routes them is looked at.
+Result<void> ReadEmbeddings(const json::object& body, Request* request) {
+  request->streamed = false;
+  Fields fields(body, "", &request->foreign);
+  ReadModel(true, &fields, request);
+  const json::value* input = fields.Get("input");
+  const json::object* hints = fields.Object("aio");
+  RETURN_IF_ERROR(fields.Finish());
+  RETURN_IF_ERROR(ReadHints(hints, &request->hints));
+  return ReadPrompt("input", input, request);
 }
 
 }  // namespace
@@ -461,7 +540,14 @@ Result<Parsed> ParseRequest(Kind kind, std::string body, const Limits& limits) {
   parsed.request.chat =
       kind == Kind::kChat ||
       (kind == Kind::kRoute && Find(*object, "messages") != nullptr);
-  RETURN_IF_ERROR(ReadBody(*object, kind, limits, &parsed));
+  core::Request& request = parsed.request;
+  request.needs =
+      core::Bit(kind == Kind::kEmbeddings ? core::Feature::kEmbeddings
+                : request.chat            ? core::Feature::kChat
+                                          : core::Feature::kCompletions);
+  RETURN_IF_ERROR(kind == Kind::kEmbeddings
+                      ? ReadEmbeddings(*object, &request)
+                      : ReadBody(*object, kind, limits, &parsed));
   parsed.request.raw_json = std::move(body);
   return parsed;
 }

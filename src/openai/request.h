@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The body of a POST as a core::Request. Every field of the API is one of
-// three: carried out, accepted because it asks for nothing that changes the
-// answer, or an error that names it in `param`; none is ignored silently.
+// The body of a POST as a core::Request. Every field is one of three: carried
+// out, accepted because it asks for nothing that changes the answer, or
+// foreign: what only an upstream may know, and an error that names it in
+// `param` where none is there (core::Request::foreign). None is ignored
+// silently.
 //
 // Carried out: model, messages (roles system, developer, user, assistant;
 // content a string or text parts, joined by a line break), prompt (a string or
-// token ids), max_completion_tokens, max_tokens, n, stop, temperature, top_p,
-// top_k, min_p, repetition_penalty, presence_penalty, frequency_penalty, seed,
-// logprobs, top_logprobs, stream, stream_options.include_usage,
-// enable_thinking, chat_template_kwargs.enable_thinking, aio; and the words
-// /think, /no_think and /auto_think at the end of a user's last message.
+// token ids), input (of embeddings: only its size is looked at),
+// max_completion_tokens, max_tokens, n, stop, temperature, top_p, top_k, min_p,
+// repetition_penalty, presence_penalty, frequency_penalty, seed, logprobs,
+// top_logprobs, stream, stream_options.include_usage, enable_thinking,
+// chat_template_kwargs.enable_thinking, aio; and the words /think, /no_think
+// and /auto_think at the end of a user's last message.
+//
+// Foreign, among all keys that are not named here: tools and what belongs to
+// them, messages of role tool, parts that are no text, schemas and grammars.
 //
 // Accepted without effect: user, metadata, store, service_tier,
 // safety_identifier, prompt_cache_key, prompt_cache_retention,
@@ -38,7 +44,7 @@ struct Limits {
 };
 
 // kRoute takes either body, chat if it has `messages`, and needs no model.
-enum class Kind : uint8_t { kChat, kCompletion, kRoute };
+enum class Kind : uint8_t { kChat, kCompletion, kEmbeddings, kRoute };
 
 struct Parsed {
   core::Request request;  // id and tenant are left for the caller
@@ -47,8 +53,7 @@ struct Parsed {
   bool include_usage = false;
 };
 
-// kInvalidArgument for what the API does not allow, kUnsupported for what it
-// allows and we cannot do yet.
+// kInvalidArgument for what the API does not allow.
 Result<Parsed> ParseRequest(Kind kind, std::string body, const Limits& limits);
 
 }  // namespace aio::openai

@@ -23,10 +23,14 @@ std::string Completion(const std::string& fields) {
 Parsed Good(Kind kind, const std::string& body) {
   auto parsed = ParseRequest(kind, body, Limits());
   EXPECT_TRUE(parsed) << body << ": " << (parsed ? "" : parsed.error().message);
-  return parsed ? *std::move(parsed) : Parsed();
+  if (!parsed) return Parsed();
+  EXPECT_FALSE(parsed->request.foreign) << body;
+  return *std::move(parsed);
 }
+// What a variant of ours answers.
 Error Bad(Kind kind, const std::string& body) {
   auto parsed = ParseRequest(kind, body, Limits());
+  if (parsed && parsed->request.foreign) return *parsed->request.foreign;
   EXPECT_FALSE(parsed) << body;
   return parsed ? Error{ErrorCode::kInternal, "", "none"} : parsed.error();
 }
@@ -288,6 +292,78 @@ TEST(RequestTest, TakesUnsupportedFieldsThatAskForNothing) {
             R"("store":true,"parallel_tool_calls":true)"));
   Good(Kind::kCompletion,
        Completion(R"("best_of":1,"echo":false,"suffix":null)"));
+}
+
+// What an upstream may know is passed on to it, with what it must be able to
+// do.
+TEST(RequestTest, PassesOnWhatOnlyAnUpstreamMayKnow) {
+  using core::Feature;
+  const auto needs = [](const std::string& body) {
+    auto parsed = ParseRequest(Kind::kChat, body, Limits());
+    EXPECT_TRUE(parsed) << body;
+    if (!parsed) return core::Features{0};
+    EXPECT_TRUE(parsed->request.foreign) << body;
+    EXPECT_EQ(parsed->request.raw_json, body);
+    return parsed->request.needs & ~core::Bit(Feature::kChat);
+  };
+  EXPECT_EQ(needs(Chat(R"("tools":[{"type":"function"}])")),
+            core::Bit(Feature::kTools));
+  EXPECT_EQ(needs(Chat(R"("response_format":{"type":"json_object"})")),
+            core::Bit(Feature::kStructured));
+  EXPECT_EQ(needs(Chat(R"("guided_regex":"a+")")),
+            core::Bit(Feature::kStructured));
+  EXPECT_EQ(needs(Chat(R"("ignore_eos":true)")), 0u);
+  EXPECT_EQ(needs(R"({"model":"m","messages":[{"role":"user","content":[)"
+                  R"({"type":"image_url","image_url":{"url":"u"}}]}]})"),
+            core::Bit(Feature::kMedia));
+}
+
+TEST(RequestTest, ReadsAToolLoop) {
+  auto parsed = ParseRequest(
+      Kind::kChat,
+      R"({"model":"m","messages":[{"role":"user","content":"What time?"},)"
+      R"({"role":"assistant","content":null,"tool_calls":[{"id":"c1",)"
+      R"("type":"function","function":{"name":"now","arguments":"{}"}}]},)"
+      R"({"role":"tool","tool_call_id":"c1","content":"12:00"}]})",
+      Limits());
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_TRUE(parsed->request.tool_result);
+  ASSERT_EQ(parsed->request.messages.size(), 3u);
+  EXPECT_EQ(parsed->request.messages[1].content, "");
+  EXPECT_EQ(parsed->request.messages[2].role, core::Role::kTool);
+  EXPECT_EQ(parsed->request.messages[2].content, "12:00");
+  ASSERT_TRUE(parsed->request.foreign);
+  EXPECT_EQ(parsed->request.foreign->param, "messages[1].tool_calls");
+}
+
+// Wrong is wrong, whoever would answer.
+TEST(RequestTest, PassesOnNoFieldOfOursThatIsWrong) {
+  for (const char* fields :
+       {R"("unheard_of":1,"temperature":9)", R"("temperature":9,"tools":[{}])",
+        R"("unheard_of":1,"aio":{"qualty":1})"}) {
+    EXPECT_FALSE(ParseRequest(Kind::kChat, Chat(fields), Limits())) << fields;
+  }
+}
+
+TEST(RequestTest, ReadsOfEmbeddingsWhereTheyGoAndHowLongTheyAre) {
+  const auto read = [](const std::string& input) {
+    auto parsed = ParseRequest(
+        Kind::kEmbeddings,
+        R"({"model":"embed","dimensions":64,"input":)" + input + "}", Limits());
+    EXPECT_TRUE(parsed) << input;
+    return parsed ? parsed->request : core::Request();
+  };
+  EXPECT_EQ(read(R"("abc")").prompt, "abc");
+  EXPECT_EQ(read(R"(["abc","de"])").prompt, "abcde");
+  EXPECT_EQ(read("[1,2,3]").prompt_tokens.size(), 3u);
+  EXPECT_EQ(read("[[1,2],[3]]").prompt_tokens.size(), 3u);
+  EXPECT_EQ(read(R"("abc")").needs, core::Bit(core::Feature::kEmbeddings));
+  EXPECT_FALSE(read(R"("abc")").streamed);
+  EXPECT_EQ(Bad(Kind::kEmbeddings, R"({"model":"m"})").param, "input");
+  EXPECT_EQ(Bad(Kind::kEmbeddings, R"({"model":"m","input":[]})").param,
+            "input");
+  EXPECT_EQ(Bad(Kind::kEmbeddings, R"({"model":"m","input":[{}]})").param,
+            "input");
 }
 
 TEST(RequestTest, RefusesUnknownFieldsAndNamesTheNearest) {

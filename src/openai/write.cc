@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "openai/json.h"
 #include "openai/logprobs.h"
+#include "openai/splice.h"
 #include "openai/sse.h"
 
 namespace aio::openai {
@@ -168,7 +169,11 @@ void StreamWriter::Done(const core::Done& done, std::string* out) {
   }
   if (include_usage_) {
     *out += prefix_ + "],";
-    AppendUsage(done.usage, out);
+    if (done.raw_usage.empty()) {
+      AppendUsage(done.usage, out);
+    } else {
+      *out += "\"usage\":" + done.raw_usage;
+    }
     *out += "}\n\n";
   }
   *out += kSseDone;
@@ -203,35 +208,40 @@ void StreamWriter::End(std::string* out) const {
   *out += include_usage_ ? ",\"usage\":null}\n\n" : "}\n\n";
 }
 
+// Every member but ours as the upstream wrote it.
 bool StreamWriter::Raw(int choice, std::string_view raw, std::string* out) {
   auto parsed = ParseJson(raw);
   if (!parsed || !parsed->is_object()) return false;
   json::object& message = parsed->get_object();
   json::object* only = OnlyChoice(&message);
-  if (only == nullptr) return false;
-  if (only->contains("message")) {  // an upstream that does not stream
-    json::value inner = std::move((*only)["message"]);
-    only->erase("message");
-    (*only)["delta"] = std::move(inner);
+  std::string choices;
+  if (only != nullptr) {
+    choices_[choice].started = true;
+    if (!StringAt(*only, "finish_reason").empty()) {
+      choices_[choice].finished = true;
+    }
+    if (only->contains("message")) {  // an upstream that does not stream
+      json::value inner = std::move((*only)["message"]);
+      only->erase("message");
+      (*only)["delta"] = std::move(inner);
+      choices = json::serialize(message["choices"]);
+    }
   }
-  json::value* delta = only->if_contains("delta");
-  const bool first = !std::exchange(choices_[choice].started, true);
-  if (first && head_.chat && delta != nullptr && delta->is_object()) {
-    delta->get_object()["role"] = "assistant";
+  const std::string id =
+      JsonString((head_.chat ? "chatcmpl-" : "cmpl-") + head_.id);
+  const std::string object = JsonString(Object(head_.chat, true));
+  const std::string created = std::to_string(head_.created);
+  const std::string model = JsonString(head_.model);
+  std::vector<Splice> splices = {
+      {"id", id}, {"object", object}, {"created", created}, {"model", model}};
+  if (!choices.empty()) splices.push_back({"choices", choices});
+  // We have asked for it; it is the client's only if it has asked, too.
+  if (!include_usage_) {
+    splices.push_back({"usage", ""});
+  } else if (message.if_contains("usage") == nullptr) {
+    splices.push_back({"usage", "null"});
   }
-  if (!StringAt(*only, "finish_reason").empty()) {
-    choices_[choice].finished = true;
-  }
-  message["id"] = (head_.chat ? "chatcmpl-" : "cmpl-") + head_.id;
-  message["object"] = std::string(Object(head_.chat, true));
-  message["created"] = head_.created;
-  message["model"] = head_.model;
-  if (!head_.fingerprint.empty()) {
-    message["system_fingerprint"] = head_.fingerprint;
-  }
-  message.erase("usage");
-  if (include_usage_) message["usage"] = nullptr;
-  *out += SseData(json::serialize(message));
+  *out += SseData(Spliced(raw, splices));
   return true;
 }
 
@@ -261,8 +271,8 @@ void PlainWriter::Keep(std::string_view raw, Choice* choice) {
       &choice->extra);
   const std::string_view finish = StringAt(*only, "finish_reason");
   if (!finish.empty()) choice->finish = finish;
-  // Tool calls of a stream would have to be joined by index; a request that
-  // could cause them is refused (request.h), so only whole ones are kept.
+  // Who calls tools and wants no stream is answered in one body (Done), so only
+  // whole calls can be here.
   if (const json::value* whole = Find(*only, "message")) {
     if (!whole->is_object()) return;
     KeepUnknown(whole->get_object(),
@@ -278,6 +288,7 @@ void PlainWriter::Keep(std::string_view raw, Choice* choice) {
 }
 
 std::string PlainWriter::Write(const Head& head, const core::Done& done) const {
+  if (!done.raw_json.empty()) return Whole(head, done.raw_json);
   std::string out = Prefix(head, false) + ",\"choices\":[";
   for (size_t i = 0; i < choices_.size(); ++i) {
     if (i > 0) out.push_back(',');
@@ -291,6 +302,16 @@ std::string PlainWriter::Write(const Head& head, const core::Done& done) const {
   AppendMembers(extra_, &out);
   out.push_back('}');
   return out;
+}
+
+// Embeddings have no id of ours, and none if the upstream gave none.
+std::string PlainWriter::Whole(const Head& head, std::string_view raw) {
+  const std::string id =
+      JsonString((head.chat ? "chatcmpl-" : "cmpl-") + head.id);
+  const std::string model = JsonString(head.model);
+  std::vector<Splice> splices = {{"model", model}};
+  if (!head.embeddings) splices.push_back({"id", id});
+  return Spliced(raw, splices);
 }
 
 void PlainWriter::WriteChoice(const Head& head, size_t index,

@@ -27,6 +27,7 @@ struct Head {
   int64_t created = 0;      // seconds since 1970
   std::string model;        // the variant that answers
   std::string fingerprint;  // empty: null
+  bool embeddings = false;
 };
 
 // The text of a token that may be part of a character. Chat writes the bytes
@@ -79,6 +80,7 @@ class PlainWriter {
     boost::json::object extra;          // beside `message`
     boost::json::object message_extra;  // inside it
   };
+  static std::string Whole(const Head& head, std::string_view raw);
   void Keep(std::string_view raw, Choice* choice);
   void WriteChoice(const Head& head, size_t index, std::string_view finish,
                    std::string* out) const;

@@ -201,12 +201,63 @@ TEST(WriteTest, PassesAnUpstreamsUnknownFieldsThroughAStream) {
   EXPECT_EQ(chunk.at("id").as_string(), "chatcmpl-1");
   EXPECT_EQ(chunk.at("model").as_string(), "small");
   EXPECT_EQ(chunk.at("extra").at("a").as_int64(), 1);
-  EXPECT_TRUE(chunk.at("usage").is_null());
+  EXPECT_TRUE(chunk.at("usage").is_object()) << "as it was sent";
   const json::value& choice = chunk.at("choices").at(0);
   EXPECT_EQ(choice.at("delta").at("mood").as_string(), "good");
-  EXPECT_EQ(choice.at("delta").at("role").as_string(), "assistant");
   EXPECT_EQ(choice.at("finish_reason").as_string(), "content_filter");
   EXPECT_EQ(choice.at("stop_reason").as_int64(), 5);
+}
+
+// Digits, order, nulls and what has no choices: all but whose answer it is.
+TEST(WriteTest, ChangesNothingElseInAnUpstreamsChunk) {
+  const std::string_view raw =
+      R"({"id":"x","object":"chat.completion.chunk","created":5,"model":"m",)"
+      R"("choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":)"
+      R"({"arguments":"{\"a\":1.50}"}}]},"logprobs":{"content":[{"logprob":)"
+      R"(-1.0e-05}]},"finish_reason":null}],"z":[1e2,null],"usage":null})";
+  const auto answer = ParseAnswer(raw, 1);
+  ASSERT_TRUE(answer);
+  StreamWriter writer(ChatHead(), 1, true);
+  std::string out;
+  writer.Delta(answer->deltas[0], &out);
+  std::string expected = "data: " + std::string(raw) + "\n\n";
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    expected.replace(expected.find(from), from.size(), to);
+  };
+  replace(R"("id":"x")", R"("id":"chatcmpl-1")");
+  replace(R"("created":5)",
+          "\"created\":" + std::to_string(ChatHead().created));
+  replace(R"("model":"m")", R"("model":"small")");
+  EXPECT_EQ(out, expected);
+}
+
+TEST(WriteTest, PassesOnAChunkWithoutChoicesAndTheUsageAsItWasSent) {
+  const auto answer = ParseAnswer(R"({"choices":[],"filter":{"a":1}})", 1);
+  ASSERT_TRUE(answer);
+  ASSERT_EQ(answer->deltas.size(), 1u);
+  StreamWriter writer(ChatHead(), 1, true);
+  std::string out;
+  writer.Delta(answer->deltas[0], &out);
+  core::Done done = Finished({core::FinishReason::kStop});
+  done.raw_usage = R"({"prompt_tokens":1,"own":{"b":2}})";
+  writer.Done(done, &out);
+  const auto events = Events(out);
+  ASSERT_GE(events.size(), 3u);
+  EXPECT_EQ(Parse(events[0]).at("filter").at("a").as_int64(), 1);
+  const json::value last = Parse(events[events.size() - 2]);
+  EXPECT_EQ(last.at("usage").at("own").at("b").as_int64(), 2);
+}
+
+TEST(WriteTest, WritesAWholeAnswerAsTheUpstreamDid) {
+  core::Done done = Finished({core::FinishReason::kStop});
+  done.raw_json =
+      R"({"id":"x","choices":[{"index":0,"message":{"content":null,)"
+      R"("tool_calls":[{"id":"c"}]},"finish_reason":"tool_calls"}],)"
+      R"("model":"m","usage":{"prompt_tokens":3},"p":0.10})";
+  std::string expected = done.raw_json;
+  expected.replace(expected.find("\"x\""), 3, "\"chatcmpl-1\"");
+  expected.replace(expected.find("\"m\""), 3, "\"small\"");
+  EXPECT_EQ(PlainWriter(1).Write(ChatHead(), done), expected);
 }
 
 TEST(WriteTest, PassesAnUpstreamsUnknownFieldsThroughAPlainAnswer) {

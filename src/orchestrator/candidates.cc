@@ -41,6 +41,18 @@ Error NotDeterministic(const core::Variant& variant) {
           "aio.deterministic"};
 }
 
+// What the variant's backend cannot do at all for this request.
+std::optional<Error> Unable(const core::Variant& variant,
+                            const core::Request& request) {
+  if (request.foreign && !variant.passes) return request.foreign;
+  const auto lacking = core::Lacking(variant.features, request.needs);
+  if (!lacking) return std::nullopt;
+  return Error{ErrorCode::kUnsupported,
+               "'" + variant.name + "' does not take part in " +
+                   std::string(core::Name(*lacking)) + " (its features)",
+               "model"};
+}
+
 Error CannotBeTold(const core::Variant& variant, core::Thinking said) {
   return {ErrorCode::kInvalidArgument,
           "'" + variant.name + "' " +
@@ -51,7 +63,8 @@ Error CannotBeTold(const core::Variant& variant, core::Thinking said) {
 
 // Why `variant` cannot serve at all; nothing about the expected answer.
 std::optional<Error> Unfit(const core::Variant& variant, const Flight& flight,
-                           const Flight::Option& option, bool healthy) {
+                           const Flight::Option& option,
+                           const core::Snapshot& view) {
   if (flight.only >= 0 && &option != &flight.options[flight.only]) {
     return Error{ErrorCode::kUnavailable, flight.only_why, ""};
   }
@@ -60,6 +73,7 @@ std::optional<Error> Unfit(const core::Variant& variant, const Flight& flight,
     return Error{ErrorCode::kUnavailable,
                  "cannot go on behind text that was shown", ""};
   }
+  if (auto unable = Unable(variant, *flight.request)) return unable;
   if (flight.request->hints.deterministic && !variant.deterministic) {
     return NotDeterministic(variant);
   }
@@ -71,10 +85,14 @@ std::optional<Error> Unfit(const core::Variant& variant, const Flight& flight,
   if (!option.peeked) {
     return Error{ErrorCode::kDeadline, "did not answer the peek", ""};
   }
-  if (!healthy) return Error{ErrorCode::kUnavailable, "unhealthy", ""};
+  if (!view.healthy) return Error{ErrorCode::kUnavailable, "unhealthy", ""};
   const int prompt = option.size.tokens;
   if (variant.context_tokens_max > 0 && prompt >= variant.context_tokens_max) {
     return TooLong(variant, *flight.request, prompt);
+  }
+  if (view.full) {
+    return Error{ErrorCode::kOverloaded, "it has as many requests as it may",
+                 ""};
   }
   return std::nullopt;
 }
@@ -139,11 +157,11 @@ policy::Input Candidates(const std::vector<core::Variant>& variants,
     c.view =
         ledger->Correct(option.variant, variant.backend->View(variant.name));
     c.estimate = EstimateOf(variant, learner, *flight, option);
-    if (flight->pinned >= 0 &&
-        flight->pinned != static_cast<int>(option.variant)) {
+    c.replica = variant.replica;
+    if (flight->pinned >= 0 && variants[flight->pinned].name != variant.name) {
       c.unfit = "the request names " + variants[flight->pinned].name;
     } else {
-      option.unfit = Unfit(variant, *flight, option, c.view.healthy);
+      option.unfit = Unfit(variant, *flight, option, c.view);
       if (option.unfit) c.unfit = Printable(option.unfit->message);
     }
     input.candidates.push_back(std::move(c));

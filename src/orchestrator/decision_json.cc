@@ -203,7 +203,8 @@ bool In(const json::value& value, T* x) {
 // What earlier logs do not have: it was as it is by default.
 bool IsLater(std::string_view field) {
   return field == "step_in_seconds" || field == "run_seconds" ||
-         field == "prompt_tokens_waiting" || field == "stairs" || field == "turn_weight";
+         field == "prompt_tokens_waiting" || field == "stairs" ||
+         field == "turn_weight";
 }
 
 template <typename T>
@@ -269,6 +270,7 @@ json::object ToJson(const policy::Input& input) {
   json::array candidates;
   for (const policy::Candidate& c : input.candidates) {
     json::object one = {{"variant", Text(c.variant)}};
+    if (!c.replica.empty()) one["replica"] = Text(c.replica);
     if (c.thinking) one["thinking"] = Text(core::Name(*c.thinking));
     if (!c.usual) one["usual"] = false;
     if (c.asleep) one["asleep"] = true;
@@ -298,6 +300,7 @@ Result<std::unique_ptr<KeptInput>> InputOf(const json::object& object) {
   input.intent.source = static_cast<core::IntentSource>(*source);
   const json::array& candidates = list->get_array();
   kept->names.resize(candidates.size());
+  kept->replicas.resize(candidates.size());
   for (size_t i = 0; i < candidates.size(); ++i) {
     policy::Candidate c;
     if (!In(candidates[i], &c)) return Wrong("candidate");
@@ -306,6 +309,12 @@ Result<std::unique_ptr<KeptInput>> InputOf(const json::object& object) {
       return Wrong("candidate");
     }
     c.variant = kept->names[i];
+    const json::value* replica =
+        candidates[i].get_object().if_contains("replica");
+    if (replica != nullptr && !In(*replica, &kept->replicas[i])) {
+      return Wrong("candidate");
+    }
+    c.replica = kept->replicas[i];
     if (!MoreIn(candidates[i].get_object(), &c)) return Wrong("candidate");
     input.candidates.push_back(std::move(c));
   }

@@ -22,6 +22,7 @@ boost::json::object ToJson(const policy::Decision& decision);
 struct KeptInput {
   policy::Input input;
   std::vector<std::string> names;  // that its candidates point to
+  std::vector<std::string> replicas;
 };
 // kCorrupt names what is missing or of another kind.
 Result<std::unique_ptr<KeptInput>> InputOf(const boost::json::object& object);

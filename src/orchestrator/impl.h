@@ -24,6 +24,7 @@
 #include "orchestrator/ledger.h"
 #include "orchestrator/loads.h"
 #include "orchestrator/orchestrator.h"
+#include "orchestrator/retry_budget.h"
 #include "orchestrator/traffic.h"
 #include "orchestrator/turned_away.h"
 
@@ -91,6 +92,8 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void DropProbe(const Flight& flight);
 
   // Run and learn.
+  bool TimesTokens(const Flight& flight) const;
+  bool MayRetry(const FlightPtr& flight);
   void CountConversation(const Flight& flight, size_t variant) const;
   void Start(const FlightPtr& flight, const policy::Input& input,
              const policy::Decision& decision);
@@ -122,6 +125,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
 
   const Parts parts_;
   const Options options_;
+  const std::vector<std::string> names_;  // of variants, each once
   int probe_variant_ = -1;  // whose Prepared the model probe takes
   cost::Learner learner_;
   Ledger ledger_;
@@ -129,6 +133,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   Traffic traffic_;
   Conversations conversations_;
   TurnedAway turned_away_;
+  RetryBudget retries_;
   std::atomic<int> retry_seconds_ = 1;
   const std::shared_ptr<Guard> guard_;     // null: off
   uint64_t count_ = 0;                     // flights so far

@@ -13,9 +13,12 @@ namespace {
 
 constexpr const char* kAuto = "auto";
 
+// Each once, however many replicas it has.
 std::vector<std::string> Names(const std::vector<core::Variant>& variants) {
   std::vector<std::string> names;
-  for (const core::Variant& v : variants) names.push_back(v.name);
+  for (const core::Variant& v : variants) {
+    if (names.empty() || names.back() != v.name) names.push_back(v.name);
+  }
   return names;
 }
 
@@ -83,6 +86,9 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   if (decision.candidate < 0) {
     return Refuse(flight, WhyNone(parts_.variants, *flight));
   }
+  if (flight->attempts > 0 && !flight->escalation && !MayRetry(flight)) {
+    return Refuse(flight, WhyNone(parts_.variants, *flight));
+  }
   if (flight->attempts == 0) {
     CountExpected(input, decision.candidate);
     LearnTraffic(*flight, input, decision);
@@ -127,8 +133,7 @@ bool Orchestrator::Impl::Prices() const {
 }
 
 // Of those that may be chosen, if the policy looks at it.
-void Orchestrator::Impl::AddPrices(const Flight& flight,
-                                   policy::Input* input) {
+void Orchestrator::Impl::AddPrices(const Flight& flight, policy::Input* input) {
   if (!Prices()) return;
   const Time now = parts_.executor->Now();
   for (size_t i = 0; i < input->candidates.size(); ++i) {
@@ -193,15 +198,17 @@ Result<void> Orchestrator::Impl::Admit(const FlightPtr& flight) {
   return {};
 }
 
-// One of each variant; and, where nobody has said whether to think and the
-// quality table knows what the variant reaches when it is told to do what it
-// does not do by itself, one of that.
+// One of each variant, or of each of its replicas that is there; and, where
+// nobody has said whether to think and the quality table knows what the variant
+// reaches when it is told to do what it does not do by itself, one of that.
 void Orchestrator::Impl::AddOptions(Flight* flight) const {
   const core::Request& request = *flight->request;
   const bool open = request.chat && !request.thinking && flight->pinned < 0;
   for (size_t i = 0; i < parts_.variants.size(); ++i) {
     const core::Variant& variant = parts_.variants[i];
     const core::ThinkingModes& modes = variant.thinking;
+    const bool one_of_many = !variant.replica.empty();
+    if (one_of_many && !variant.backend->View(variant.name).present) continue;
     Flight::Option option;
     option.variant = i;
     if (request.chat) option.thinking = modes.For(request.thinking);
@@ -222,18 +229,19 @@ Result<int> Orchestrator::Impl::Pinned(const core::Request& request) const {
   const std::string& hint = request.hints.variant;
   const std::string& model = request.model;
   const bool routed = model.empty() || model == kAuto;
-  std::vector<std::string> names = Names(parts_.variants);
+  const std::vector<std::string>& names = names_;
   if (!hint.empty() && IndexOf(parts_.variants, hint) < 0) {
     return Error{ErrorCode::kNotFound,
                  "there is no variant '" + Printable(hint) + "'" +
                      DidYouMean(hint, names),
                  "aio.variant"};
   }
-  names.insert(names.begin(), kAuto);
   if (!routed && IndexOf(parts_.variants, model) < 0) {
+    std::vector<std::string> models = names;
+    models.insert(models.begin(), kAuto);
     return Error{ErrorCode::kNotFound,
                  "there is no model '" + Printable(model) + "'" +
-                     DidYouMean(model, names),
+                     DidYouMean(model, models),
                  "model"};
   }
   if (!routed && !hint.empty() && hint != model) {
@@ -296,13 +304,15 @@ void Orchestrator::Impl::Sense(Flight* flight) {
 Orchestrator::Impl::Impl(Parts parts, Options options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
+      names_(Names(parts_.variants)),
       probe_variant_(IndexOf(parts_.variants, parts_.model_probe_variant)),
-      learner_(Names(parts_.variants), {.lengths = LengthsOf(parts_)}),
+      learner_(names_, {.lengths = LengthsOf(parts_)}),
       ledger_(parts_.variants.size()),
       loads_(&parts_.costs),
       traffic_(&parts_.costs),
       conversations_(
           static_cast<size_t>(std::max(0, options_.conversations_max))),
+      retries_(options_.retry_share),
       guard_(Guard::Make(parts_, options_.guard)) {
   CHECK(parts_.executor != nullptr && parts_.metrics != nullptr);
   CHECK(parts_.policy != nullptr && !parts_.variants.empty());

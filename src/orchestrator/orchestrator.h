@@ -90,7 +90,8 @@ struct Costs {
 struct Parts {
   Executor* executor = nullptr;
   Metrics* metrics = nullptr;
-  std::vector<core::Variant> variants;  // config order; not empty
+  // Config order, replicas of a variant one after the other; not empty.
+  std::vector<core::Variant> variants;
   std::shared_ptr<const policy::Policy> policy;
   // Decides beside it, for aio_expected_*_total; null: none.
   std::shared_ptr<const policy::Policy> shadow;
@@ -139,6 +140,10 @@ struct Options {
   // Of all peeks of a request, 0: none. Later candidates are left out, so one
   // dead backend does not hold up what another could answer.
   Duration peek_deadline = std::chrono::seconds(5);
+  // Of the requests, the share that failed attempts may be added to; each
+  // request has at most attempts_max in all (orchestrator/retry_budget.h).
+  double retry_share = 0.1;
+  int attempts_max = 4;
   GuardOptions guard;
   EscalationOptions escalation;
   // Exchanges that the next message of their conversation may go on from; less

@@ -57,7 +57,12 @@ class OrchestratorTest : public testing::Test {
 
   void Host(const std::string& name, std::shared_ptr<core::Backend> backend,
             int context, int64_t bytes) {
-    parts_.variants.push_back({name, std::move(backend), context, bytes, 0});
+    core::Variant variant;
+    variant.name = name;
+    variant.backend = std::move(backend);
+    variant.context_tokens_max = context;
+    variant.bytes_per_token = bytes;
+    parts_.variants.push_back(std::move(variant));
   }
   void UseModelProbe() {
     parts_.model_probe_variant = "small";

@@ -91,6 +91,7 @@ class ScriptedBackend : public core::Backend {
     if (it != peek_errors.end()) return done(it->second);
     core::PromptSize size;
     size.tokens = prompt_tokens;
+    size.cached_tokens = cached_tokens;
     size.prepared = prepared;
     size.exact = exact;
     done(size);
@@ -112,6 +113,7 @@ class ScriptedBackend : public core::Backend {
 
   std::map<std::string, core::Snapshot> views;
   int prompt_tokens = 10;
+  int cached_tokens = 0;  // of these
   bool exact = true;
   std::shared_ptr<const core::Prepared> prepared;
   std::map<std::string, Error> peek_errors;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The steps that Handle and Choose (orchestrator.cc) are made of.
-#include <prometheus/histogram.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -32,6 +30,18 @@ std::string OutcomeName(std::optional<ErrorCode> error) {
   return name;
 }
 
+// An upstream is sent a seed only by a client.
+std::optional<uint64_t> SeedOf(const core::Variant& variant,
+                               const Flight& flight) {
+  if (variant.passes && !flight.request->sampling.seed) return std::nullopt;
+  return flight.seed;
+}
+
+// Before another attempt at somebody else's server: so long at most, twice as
+// long each time, and a random part of it, so that those that failed together
+// do not come together.
+constexpr Duration kBackoff = std::chrono::milliseconds(25);
+
 }  // namespace
 
 // ---- Peek -------------------------------------------------------------------
@@ -40,8 +50,11 @@ std::string OutcomeName(std::optional<ErrorCode> error) {
 void Orchestrator::Impl::Peek(const FlightPtr& flight) {
   std::vector<size_t> peeked;
   for (size_t i = 0; i < flight->options.size(); ++i) {
-    const auto variant = static_cast<int>(flight->options[i].variant);
-    if (flight->pinned < 0 || flight->pinned == variant) peeked.push_back(i);
+    const core::Variant& variant = parts_.variants[flight->options[i].variant];
+    if (flight->pinned < 0 ||
+        parts_.variants[flight->pinned].name == variant.name) {
+      peeked.push_back(i);
+    }
   }
   flight->peeks_missing = static_cast<int>(peeked.size());
   for (const size_t i : peeked) {
@@ -87,18 +100,23 @@ void Orchestrator::Impl::PeekedEnough(const FlightPtr& flight) {
 // ---- Decide -----------------------------------------------------------------
 
 // The fit candidate that a tool loop stays with: it does not change its variant
-// or its mode before the model has had the tool's result. -1: none is.
+// or its mode before the model has had the tool's result, nor its replica as
+// long as that is there. -1: none is.
 int Orchestrator::Impl::Held(const Flight& flight,
                              const policy::Input& input) const {
   if (!flight.request->tool_result || !flight.earlier) return -1;
+  const std::string& name = parts_.variants[flight.earlier->variant].name;
   int held = -1;
+  int best = -1;
   for (size_t i = 0; i < flight.options.size(); ++i) {
     const Flight::Option& option = flight.options[i];
-    if (option.variant != flight.earlier->variant) continue;
+    if (parts_.variants[option.variant].name != name) continue;
     if (!policy::Fit(input, static_cast<int>(i))) continue;
-    if (held < 0 || option.thinking == flight.earlier->thinking) {
-      held = static_cast<int>(i);
-    }
+    const int rank = 2 * (option.variant == flight.earlier->variant) +
+                     (option.thinking == flight.earlier->thinking);
+    if (rank <= best) continue;
+    held = static_cast<int>(i);
+    best = rank;
   }
   return held;
 }
@@ -116,7 +134,9 @@ policy::Decision Orchestrator::Impl::Decide(const Flight& flight,
     return decision;
   }
   decision.strategy = named.value_or(decision.strategy);
-  const int option = held >= 0 ? held : flight.OptionOf(flight.pinned);
+  const int option =
+      held >= 0 ? held
+                : policy::Find(input, parts_.variants[flight.pinned].name);
   const bool fit = policy::Fit(input, option);
   decision.candidate = fit ? option : -1;
   decision.reason =
@@ -197,7 +217,8 @@ void Orchestrator::Impl::Explain(const FlightPtr& flight,
 bool Orchestrator::Impl::CanAsk(const Flight& flight) const {
   return parts_.model_probe && !flight.asked && flight.attempts == 0 &&
          flight.probe != ProbeState::kPinned &&
-         flight.probe != ProbeState::kSticky;
+         flight.probe != ProbeState::kSticky &&
+         (probe_variant_ < 0 || flight.OptionOf(probe_variant_) >= 0);
 }
 
 // What may be lost to a probe that does not answer: a share of the time to the
@@ -328,6 +349,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
 void Orchestrator::Impl::CountAttempt(Flight* flight) {
   const std::string& name = parts_.variants[flight->variant].name;
   if (flight->attempts++ == 0) {
+    retries_.Requested();
     parts_.metrics->Observe("aio_decide_seconds",
                             "Sensing and deciding, without peeks and the model "
                             "probe",
@@ -354,7 +376,7 @@ void Orchestrator::Impl::Send(const FlightPtr& flight, core::Strategy strategy,
                     "",
                     std::string(flight->intent.BestName()),
                     flight->reason,
-                    flight->seed,
+                    SeedOf(variant, *flight),
                     flight->probing,
                     variant.deterministic,
                     flight->thinking};
@@ -405,73 +427,29 @@ void Orchestrator::Impl::Ended(const FlightPtr& flight, const End& end) {
       option.dropped = end.done.error();
     }
   }
-  Choose(flight);
+  if (!parts_.variants[flight->variant].passes) return Choose(flight);
+  flight->stage = Stage::kDeciding;
+  const double wait =
+      RandomUnit(parts_.random_seed, 2 + flight->attempts, flight->number) *
+      Seconds(kBackoff) * (1 << flight->attempts);
+  parts_.executor->PostAt(
+      parts_.executor->Now() + FromSeconds(wait),
+      Task([late = std::weak_ptr<Flight>(flight)](Impl* impl) {
+        const FlightPtr f = late.lock();
+        if (f && f->stage == Stage::kDeciding) impl->Choose(f);
+      }));
 }
 
-// ---- Learn ------------------------------------------------------------------
-
-core::Outcome Orchestrator::Impl::Learn(const Flight& flight, const End& end) {
-  const std::string& name = parts_.variants[flight.variant].name;
-  core::Outcome outcome;
-  outcome.variant = name;
-  outcome.intent = flight.intent.Best();
-  outcome.thinking = flight.thinking;
-  outcome.choices = flight.request->choices;
-  outcome.total = end.last - flight.started;
-  if (end.first) outcome.to_first_token = *end.first - flight.started;
-  if (end.done) {
-    outcome.usage = end.done->usage;
-    for (const core::FinishReason finish : end.done->finish) {
-      outcome.cut = outcome.cut || finish == core::FinishReason::kLength;
-    }
-  } else {
-    outcome.error = end.done.error().code;
-  }
-  if (end.shown) {
-    parts_.metrics->Observe(
-        "aio_ttft_seconds", "From arrival to the first token",
-        Seconds(*end.shown - flight.begun), {{"variant", name}});
-  }
-  loads_.Ended(flight.number, parts_.executor->Now());
-  if (!outcome.error && flight.said) LearnPrice(flight, outcome);
-  ledger_.Release(flight.variant, flight.number,
-                  backend(flight.variant).View(name));
-  learner_.Learn(outcome);
-  return outcome;
+bool Orchestrator::Impl::MayRetry(const FlightPtr& flight) {
+  if (flight->attempts < options_.attempts_max && retries_.Take()) return true;
+  parts_.metrics->Add("aio_retries_refused_total",
+                      "Failed attempts that were not made again elsewhere, as "
+                      "too many had been",
+                      1);
+  return false;
 }
 
-// What was said of its times against what they were, for all to see.
-void Orchestrator::Impl::LearnPrice(const Flight& flight,
-                                    const core::Outcome& outcome) {
-  const double ttft = Seconds(outcome.to_first_token);
-  const double tokens =
-      static_cast<double>(outcome.usage.completion_tokens) / outcome.choices;
-  const double token =
-      tokens > 1 ? (Seconds(outcome.total) - ttft) / (tokens - 1) : 0;
-  const auto variant = static_cast<size_t>(flight.variant);
-  const Labels labels = {{"variant", outcome.variant}};
-  const auto observe = [&](const char* name, const char* help, double said,
-                           double took) {
-    if (said <= 0 || took <= 0) return;
-    parts_.metrics->Ratio(name, help, labels)->Observe(took / said);
-  };
-  observe("aio_forecast_ttft_ratio",
-          "Time to the first token over what was said when it was decided",
-          flight.said->ttft, ttft);
-  observe("aio_forecast_tpot_ratio",
-          "Time per token over what was said when it was decided",
-          flight.said->token, token);
-  const bool before = loads_.drifted(variant);
-  loads_.Learn(variant, *flight.said, ttft, token);
-  const bool after = loads_.drifted(variant);
-  parts_.metrics->Set("aio_forecast_drifted",
-                      "1: times are off by more than is corrected", after,
-                      labels);
-  if (before || !after) return;
-  Log(LogLevel::kWarning,
-      "times are off by more than is corrected: measure anew",
-      {{"variant", outcome.variant}});
-}
+// ---- End --------------------------------------------------------------------
 
 // Ends a flight that no attempt has ended.
 void Orchestrator::Impl::Refuse(const FlightPtr& flight, Error error) {

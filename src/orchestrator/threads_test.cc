@@ -122,8 +122,8 @@ TEST_P(ThreadsTest, EveryRequestEndsOnceWhoeverCallsFromWhere) {
   Parts parts;
   parts.executor = &strand;
   parts.metrics = &metrics;
-  parts.variants = {{"small", backend, 4096, 1, 0},
-                    {"large", backend, 4096, 2, 0}};
+  parts.variants = {{"small", "", backend, 4096, 1, 0},
+                    {"large", "", backend, 4096, 2, 0}};
   policy::Options choices;
   choices.variants = {{"small", 1}, {"large", 2}};
   parts.policy = *policy::Make("random", choices);

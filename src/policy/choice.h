@@ -19,12 +19,21 @@ inline bool Fit(const Input& input, int candidate) {
 }
 
 // The index of that variant, as it answers unless told otherwise if it stands
-// there so (it comes first), or -1.
+// there so (it comes first), or -1. Of its replicas, BestReplica.
 int Find(const Input& input, std::string_view variant);
 
+// Of the fit candidates that are replicas of `candidate`, told the same: the
+// one with the fewest requests, where a prompt that it has not seen counts as
+// one; of equals, one by the request's random number. `candidate` if none is
+// fit.
+int BestReplica(const Input& input, int candidate);
+
+// One of `equals` by the request's random number. REQUIRES: not empty.
+int Drawn(const Input& input, const std::vector<int>& equals);
+
 // The fit candidate to use where the wanted one is not: the largest by bytes
-// per token, the first of equals; -1 if none is fit. An unknown size counts as
-// the smallest, and usual ones go before others.
+// per token, the first of equals (of its replicas, the best); -1 if none is
+// fit. An unknown size counts as the smallest, and usual ones go before others.
 int LargestFit(const Input& input);
 
 // A decision for `wanted` because of `reason`, or for LargestFit if `wanted` is

@@ -82,7 +82,16 @@ int MarginalPolicy::Cheapest(const Input& input,
     chosen = static_cast<int>(i);
     cost = mine;
   }
-  return chosen;
+  if (chosen < 0 || input.candidates[chosen].replica.empty()) return chosen;
+  std::vector<int> equals;
+  for (size_t i = 0; i < good.size(); ++i) {
+    const Candidate& c = input.candidates[i];
+    const bool equal = good[i] && !(options_.plan && awake && c.asleep) &&
+                       CostOf(c) <= cost &&
+                       c.variant == input.candidates[chosen].variant;
+    if (equal) equals.push_back(static_cast<int>(i));
+  }
+  return Drawn(input, equals);
 }
 
 // Of each label, weighted by its probability: what its own choice costs less,
@@ -108,10 +117,13 @@ double MarginalPolicy::ValueOfKnowing(const Input& input, int chosen) const {
 bool MarginalPolicy::WorthAsking(const Input& input, int chosen) const {
   if (!input.can_ask || !input.ask) return false;
   // What was computed for the probe is a part of that variant's answer.
-  const bool free =
-      input.ask->reused &&
-      input.ask->candidate ==
-          Find(input, input.candidates[static_cast<size_t>(chosen)].variant);
+  const auto same = [&](const Candidate& a, const Candidate& b) {
+    return a.variant == b.variant && a.replica == b.replica;
+  };
+  const auto asked = static_cast<size_t>(input.ask->candidate);
+  const bool free = input.ask->reused && asked < input.candidates.size() &&
+                    same(input.candidates[asked],
+                         input.candidates[static_cast<size_t>(chosen)]);
   return !free && ValueOfKnowing(input, chosen) > CostOf(input, *input.ask);
 }
 

@@ -24,6 +24,7 @@ namespace aio::policy {
 // chosen.
 struct Candidate {
   std::string_view variant;
+  std::string_view replica = {};  // of several that serve it; empty: the only
   cost::Estimate estimate;
   core::Snapshot view;
   // Empty if it can serve this request, else why not ("context 5120 > 512").

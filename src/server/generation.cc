@@ -94,9 +94,13 @@ net::awaitable<void> Generation::Run() {
 
 void Generation::AbsorbServed(const core::Served& served) {
   call_->served = served;
-  head_ = openai::Head{request_->id, request_->chat,
-                       static_cast<int64_t>(std::time(nullptr)), served.variant,
-                       served.fingerprint};
+  head_ = openai::Head{
+      request_->id,
+      request_->chat,
+      static_cast<int64_t>(std::time(nullptr)),
+      served.variant,
+      served.fingerprint,
+      (request_->needs & core::Bit(core::Feature::kEmbeddings)) != 0};
   events_.emplace(head_, request_->choices, include_usage_);
   if (!head_sent_) return;
   // A keep-alive comment was first, so the headers are gone already; people
@@ -213,7 +217,9 @@ void Generation::AddServed(Reply* reply) const {
   reply->fields.emplace_back("x-aio-strategy",
                              std::string(core::Name(served.strategy)));
   reply->fields.emplace_back("x-aio-reason", served.reason);
-  reply->fields.emplace_back("x-aio-seed", std::to_string(served.seed));
+  if (served.seed) {
+    reply->fields.emplace_back("x-aio-seed", std::to_string(*served.seed));
+  }
   if (served.thinking) {
     reply->fields.emplace_back("x-aio-thinking",
                                std::string(core::Name(*served.thinking)));

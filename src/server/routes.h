@@ -14,6 +14,7 @@ namespace aio::server {
 enum class Action : uint8_t {
   kChat,
   kCompletion,
+  kEmbeddings,
   kRoute,
   kModels,
   kModel,

@@ -2,7 +2,7 @@
 //
 // The HTTP server: sockets in, orchestrator behind, OpenAI's API in between.
 //
-//   POST /v1/chat/completions  /v1/completions  /v1/route
+//   POST /v1/chat/completions  /v1/completions  /v1/embeddings  /v1/route
 //   GET  /v1/models  /v1/models/{id}  /health  /ready  /metrics
 //
 // Each connection is a coroutine on a strand of `io`; nothing here starts a

@@ -176,8 +176,8 @@ void ServerTest::Start() {
   parts.executor = &*executor_;
   parts.metrics = &metrics_;
   parts.variants = {
-      {"echo", std::make_shared<core::EchoBackend>(&*executor_), 0, 1, 5},
-      {"hold", hold_, 0, 2, 7}};
+      {"echo", "", std::make_shared<core::EchoBackend>(&*executor_), 0, 1, 5},
+      {"hold", "", hold_, 0, 2, 7}};
   parts.policy = std::make_shared<First>();
   parts.text_probe = text_probe_;
   orchestrator_.emplace(std::move(parts), orchestrator_options_);

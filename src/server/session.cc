@@ -175,6 +175,9 @@ net::awaitable<void> Session::Answer(Call* call, const Route& route,
     case Action::kCompletion:
       co_await Generate(call, openai::Kind::kCompletion, std::move(body));
       break;
+    case Action::kEmbeddings:
+      co_await Generate(call, openai::Kind::kEmbeddings, std::move(body));
+      break;
     case Action::kRoute:
       co_await Explain(call, std::move(body));
       break;
@@ -274,6 +277,7 @@ Reply Session::Get(const Call& call) const {
   int64_t newest = 0;
   for (const core::Variant& variant :
        context_->parts.orchestrator->variants()) {
+    if (names.back() == variant.name) continue;  // another of its replicas
     models.push_back({variant.name, variant.created});
     names.push_back(variant.name);
     newest = std::max(newest, variant.created);

@@ -72,6 +72,7 @@ class OpenAiBackendTest : public testing::Test {
  protected:
   OpenAiBackendTest() : upstream_(&io_) {
     options_.url = upstream_.url();
+    options_.replica.breaker.failures_max = 1;
     options_.variants = {{"npu-7b", "openPangu-7B"}};
     options_.api_key = "s3cret";
   }
@@ -114,6 +115,7 @@ class OpenAiBackendTest : public testing::Test {
         std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (!condition() && std::chrono::steady_clock::now() < end) {
       clock_.Run();  // what is due now
+      if (io_.stopped()) io_.restart();
       io_.run_one_for(std::chrono::milliseconds(100));
     }
     EXPECT_TRUE(condition());

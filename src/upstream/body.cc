@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "upstream/body.h"
 
+#include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <utility>
+#include <vector>
 
 #include "openai/json.h"
+#include "openai/splice.h"
 
 namespace aio::upstream {
 namespace {
@@ -45,7 +48,8 @@ void WriteSampling(const core::Request& request, json::object* body) {
           usual.presence_penalty);
   unusual("frequency_penalty", sampling.frequency_penalty,
           usual.frequency_penalty);
-  if (sampling.seed) (*body)["seed"] = WireSeed(*sampling.seed);
+  // OpenAI's are signed 64-bit numbers.
+  if (sampling.seed) (*body)["seed"] = static_cast<int64_t>(*sampling.seed);
   if (!sampling.logprobs) return;
   if (request.chat) {
     (*body)["logprobs"] = true;
@@ -88,40 +92,62 @@ json::string* LastText(json::object* message) {
   return text != nullptr && text->is_string() ? &text->get_string() : nullptr;
 }
 
-void EndWithNoThink(json::object* body) {
-  json::value* list = body->if_contains("messages");
-  if (list == nullptr || !list->is_array()) return;
-  json::array& messages = list->get_array();
-  for (size_t i = messages.size(); i-- > 0;) {
-    json::object* message = messages[i].if_object();
-    if (message == nullptr) return;
+// False: there is no user's message whose end is free.
+bool EndWithNoThink(json::array* messages) {
+  for (size_t i = messages->size(); i-- > 0;) {
+    json::object* message = (*messages)[i].if_object();
+    if (message == nullptr) return false;
     if (openai::StringAt(*message, "role") != "user") continue;
     json::string* text = LastText(message);
-    if (text == nullptr) return;
-    if (core::ThinkingSaid({text->data(), text->size()})) return;
+    if (text == nullptr) return false;
+    if (core::ThinkingSaid({text->data(), text->size()})) return false;
     text->push_back(' ');
     text->append(core::kNoThinkWord);
-    return;
+    return true;
   }
+  return false;
 }
 
+// A member of the body as it is to be sent; an empty key: as it is.
+struct Changed {
+  std::string_view key;
+  std::string value;
+};
+
 // It thinks unless told, so it need not be told to but by who said so.
-void Tell(const Telling& telling, const core::Request& request,
-          json::object* body) {
+Changed Tell(const Telling& telling, const core::Request& request,
+             std::string_view body) {
   const bool off = telling.thinking == core::Thinking::kOff;
   const bool on = telling.thinking == core::Thinking::kOn && request.thinking;
-  if (telling.how == core::ThinkingSwitch::kWord && off) EndWithNoThink(body);
-  if (telling.how != core::ThinkingSwitch::kTemplate || (!on && !off)) return;
-  json::value& arguments = (*body)["chat_template_kwargs"];
-  if (!arguments.is_object()) arguments = json::object();
-  arguments.get_object()["enable_thinking"] = on;
+  if (telling.how == core::ThinkingSwitch::kWord && off) {
+    constexpr std::string_view kKey = "messages";
+    auto messages = openai::ParseJson(openai::ValueText(body, kKey));
+    if (!messages || !messages->is_array()) return {};
+    if (!EndWithNoThink(&messages->get_array())) return {};
+    return {kKey, json::serialize(*messages)};
+  }
+  if (telling.how == core::ThinkingSwitch::kTemplate && (on || off)) {
+    constexpr std::string_view kKey = "chat_template_kwargs";
+    std::string_view had = openai::ValueText(body, kKey);
+    if (!had.starts_with('{')) had = "{}";
+    const std::array<openai::Splice, 1> say = {
+        {{"enable_thinking", on ? "true" : "false"}}};
+    return {kKey, openai::Spliced(had, say)};
+  }
+  return {};
+}
+
+// What usage is told by, if the answer is a stream.
+std::string StreamOptions(std::string_view body) {
+  std::string_view had = openai::ValueText(body, "stream_options");
+  if (!had.starts_with('{')) had = "{}";
+  const std::array<openai::Splice, 1> usage = {{{"include_usage", "true"}}};
+  return openai::Spliced(had, usage);
 }
 
 void TurnStreamOn(json::object* body) {
   (*body)["stream"] = true;
-  json::value& options = (*body)["stream_options"];
-  if (!options.is_object()) options = json::object();
-  options.get_object()["include_usage"] = true;
+  (*body)["stream_options"] = {{"include_usage", true}};
 }
 
 // The first byte at or after `at` that begins a character.
@@ -171,7 +197,9 @@ void WriteChatQuestion(std::vector<core::Message> messages,
 
 }  // namespace
 
-uint64_t WireSeed(uint64_t seed) { return seed & ~(uint64_t{1} << 63); }
+std::string TargetOf(const core::Request& request) {
+  return request.chat ? "/chat/completions" : "/completions";
+}
 
 int64_t PromptBytes(const core::Request& request) {
   if (!request.chat) return static_cast<int64_t>(request.prompt.size());
@@ -182,26 +210,23 @@ int64_t PromptBytes(const core::Request& request) {
   return bytes;
 }
 
-Result<std::string> ServingBody(const core::Request& request,
-                                std::string_view model, uint64_t seed,
-                                const Telling& telling) {
-  json::object body;
-  if (request.raw_json.empty()) {
-    body = FromFields(request);
-  } else {
-    ASSIGN_OR_RETURN(json::value parsed, openai::ParseJson(request.raw_json));
-    if (!parsed.is_object()) {
-      return Error{ErrorCode::kInvalidArgument, "the body is no JSON object",
-                   ""};
-    }
-    body = std::move(parsed.get_object());
+std::string ServingBody(const core::Request& request, std::string_view model,
+                        const Telling& telling) {
+  std::string body = request.raw_json;
+  if (body.empty()) {
+    body = json::serialize(FromFields(request));
   }
-  if (request.chat) Tell(telling, request, &body);
-  body["model"] = model;
-  body.erase("aio");
-  if (openai::Find(body, "seed") == nullptr) body["seed"] = WireSeed(seed);
-  TurnStreamOn(&body);
-  return json::serialize(body);
+  const std::string quoted = openai::JsonString(model);
+  std::vector<openai::Splice> splices = {{"model", quoted}, {"aio", ""}};
+  std::string options;
+  if (request.streamed) {
+    options = StreamOptions(body);
+    splices.push_back({"stream", "true"});
+    splices.push_back({"stream_options", options});
+  }
+  const Changed told = request.chat ? Tell(telling, request, body) : Changed();
+  if (!told.key.empty()) splices.push_back({told.key, told.value});
+  return openai::Spliced(body, splices);
 }
 
 Result<std::string> ScoringBody(const core::Request& request,

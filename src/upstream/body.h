@@ -24,13 +24,16 @@ struct Telling {
   std::optional<core::Thinking> thinking = {};
 };
 
-// The client's own JSON, so that fields we do not know arrive, with `model`
-// replaced, `aio` removed, streaming with usage on, and `seed` filled if the
-// client gave none. A request without JSON (the command line's) is written from
-// its fields.
-Result<std::string> ServingBody(const core::Request& request,
-                                std::string_view model, uint64_t seed,
-                                const Telling& telling = {});
+// The client's own JSON, byte for byte, with `model` replaced, `aio` removed
+// and, if it asks for a stream, that stream's usage asked for. What the client
+// did not say is left to the upstream, the seed too. A request without JSON
+// (the command line's) is written from its fields.
+// REQUIRES: raw_json is the text of a JSON object, or empty.
+std::string ServingBody(const core::Request& request, std::string_view model,
+                        const Telling& telling = {});
+
+// Behind the endpoint's path.
+std::string TargetOf(const core::Request& request);
 
 // How the suffix of a ScoreRequest is put to an upstream whose template we
 // cannot reach.
@@ -54,8 +57,5 @@ Result<std::string> ScoringBody(const core::Request& request,
 // What a prompt is estimated from: the bytes of its text, and a constant per
 // message for its role and marks.
 int64_t PromptBytes(const core::Request& request);
-
-// The seed that is sent: OpenAI's are signed 64-bit numbers.
-uint64_t WireSeed(uint64_t seed);
 
 }  // namespace aio::upstream

@@ -33,7 +33,7 @@ TEST(ServingBodyTest, KeepsTheClientsFieldsAndReplacesOurs) {
       R"({"model":"auto","messages":[{"role":"user","content":"é"}],)"
       R"("aio":{"quality":0.5},"unheard_of":{"a":[1,2.5,null]},"stream":false,)"
       R"("stream_options":{"include_obfuscation":false}})";
-  const json::object body = Parsed(ServingBody(request, "Pangu-7B", 42));
+  const json::object body = Parsed(ServingBody(request, "Pangu-7B"));
   EXPECT_EQ(body.at("model"), "Pangu-7B");
   EXPECT_EQ(body.if_contains("aio"), nullptr);
   EXPECT_EQ(body.at("unheard_of"), json::parse(R"({"a":[1,2.5,null]})"));
@@ -43,7 +43,6 @@ TEST(ServingBodyTest, KeepsTheClientsFieldsAndReplacesOurs) {
   EXPECT_EQ(
       body.at("stream_options"),
       json::parse(R"({"include_obfuscation":false,"include_usage":true})"));
-  EXPECT_EQ(body.at("seed"), 42);
 }
 
 TEST(ServingBodyTest, TellsTheTemplateNotToThink) {
@@ -52,8 +51,8 @@ TEST(ServingBodyTest, TellsTheTemplateNotToThink) {
     core::Request request;
     request.thinking = thinking;
     request.raw_json = R"({"messages":[])" + std::string(fields) + "}";
-    const json::object body = Parsed(ServingBody(
-        request, "m", 1, {core::ThinkingSwitch::kTemplate, thinking}));
+    const json::object body = Parsed(
+        ServingBody(request, "m", {core::ThinkingSwitch::kTemplate, thinking}));
     return json::serialize(body.at("chat_template_kwargs"));
   };
   EXPECT_EQ(tell(""), R"({"enable_thinking":false})");
@@ -61,7 +60,7 @@ TEST(ServingBodyTest, TellsTheTemplateNotToThink) {
             R"({"enable_thinking":false})");
   EXPECT_EQ(tell("", Thinking::kOn), R"({"enable_thinking":true})");
   const Telling unsaid{core::ThinkingSwitch::kTemplate, Thinking::kOn};
-  EXPECT_FALSE(Parsed(ServingBody(ChatRequest(), "m", 1, unsaid))
+  EXPECT_FALSE(Parsed(ServingBody(ChatRequest(), "m", unsaid))
                    .contains("chat_template_kwargs"))
       << "it does so anyway";
 }
@@ -73,7 +72,7 @@ TEST(ServingBodyTest, TellsByTheLastWordOfTheUsersLastMessage) {
                        R"({"role":"user","content":)" +
                        content + R"(},{"role":"assistant","content":"So"}]})";
     const json::object body = Parsed(ServingBody(
-        request, "m", 1, {core::ThinkingSwitch::kWord, core::Thinking::kOff}));
+        request, "m", {core::ThinkingSwitch::kWord, core::Thinking::kOff}));
     const json::array& messages = body.at("messages").as_array();
     EXPECT_EQ(messages.at(0).at("content"), "first");
     EXPECT_EQ(messages.at(2).at("content"), "So");
@@ -87,18 +86,31 @@ TEST(ServingBodyTest, TellsByTheLastWordOfTheUsersLastMessage) {
   EXPECT_EQ(last("7"), "7");
 }
 
-TEST(ServingBodyTest, KeepsTheClientsSeed) {
+TEST(ServingBodyTest, LeavesEveryByteThatIsNotOurs) {
   core::Request request;
-  request.raw_json = R"({"messages":[],"seed":7})";
-  EXPECT_EQ(Parsed(ServingBody(request, "m", 42)).at("seed"), 7);
-  request.raw_json = R"({"messages":[],"seed":null})";
-  EXPECT_EQ(Parsed(ServingBody(request, "m", 42)).at("seed"), 42);
+  request.streamed = false;
+  request.raw_json =
+      R"({ "temperature":1.0e0, "model":"auto","seed":18446744073709551615,)"
+      R"("x":[1, 2],"messages":[{"role":"user","content":"\u00e9"}]})";
+  EXPECT_EQ(ServingBody(request, "m"),
+            R"({"temperature":1.0e0,"model":"m","seed":18446744073709551615,)"
+            R"("x":[1, 2],"messages":[{"role":"user","content":"\u00e9"}]})");
 }
 
-TEST(ServingBodyTest, SendsASeedThatASigned64BitNumberHolds) {
+TEST(ServingBodyTest, SendsNoSeedThatTheClientDidNot) {
   core::Request request = ChatRequest();
-  const json::object body = Parsed(ServingBody(request, "m", ~uint64_t{0}));
-  EXPECT_EQ(body.at("seed"), INT64_MAX);
+  EXPECT_FALSE(Parsed(ServingBody(request, "m")).contains("seed"));
+  request.sampling.seed = 7;
+  EXPECT_EQ(Parsed(ServingBody(request, "m")).at("seed"), 7);
+}
+
+TEST(ServingBodyTest, AsksForAStreamOnlyWhereTheClientDoes) {
+  core::Request request = ChatRequest();
+  EXPECT_EQ(Parsed(ServingBody(request, "m")).at("stream"), true);
+  request.streamed = false;
+  const json::object body = Parsed(ServingBody(request, "m"));
+  EXPECT_FALSE(body.contains("stream"));
+  EXPECT_FALSE(body.contains("stream_options"));
 }
 
 TEST(ServingBodyTest, IsWrittenFromFieldsWhereThereIsNoJson) {
@@ -110,7 +122,7 @@ TEST(ServingBodyTest, IsWrittenFromFieldsWhereThereIsNoJson) {
   request.sampling.min_p = 0.25;
   request.sampling.logprobs = true;
   request.sampling.top_logprobs = 3;
-  const json::object body = Parsed(ServingBody(request, "m", 1));
+  const json::object body = Parsed(ServingBody(request, "m"));
   EXPECT_EQ(body.at("messages"),
             json::parse(R"([{"role":"system","content":"Be brief."},)"
                         R"({"role":"user","content":"Hello"}])"));
@@ -128,18 +140,8 @@ TEST(ServingBodyTest, SendsPromptTokensOfACompletion) {
   core::Request request;
   request.chat = false;
   request.prompt_tokens = {1, 2, 3};
-  EXPECT_EQ(Parsed(ServingBody(request, "m", 1)).at("prompt"),
+  EXPECT_EQ(Parsed(ServingBody(request, "m")).at("prompt"),
             json::parse("[1,2,3]"));
-}
-
-TEST(ServingBodyTest, RefusesJsonThatIsNoObject) {
-  core::Request request;
-  for (const char* text : {"[1]", "{", "\"a\"", "{\"a\":\"\xFF\"}"}) {
-    request.raw_json = text;
-    const auto body = ServingBody(request, "m", 1);
-    ASSERT_FALSE(body) << text;
-    EXPECT_EQ(body.error().code, ErrorCode::kInvalidArgument);
-  }
 }
 
 TEST(ScoringBodyTest, ContinuesTheAssistantsMessage) {

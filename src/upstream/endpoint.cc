@@ -11,14 +11,10 @@
 namespace aio::upstream {
 namespace {
 
-Error About(std::string_view url, ErrorCode code, std::string_view why) {
+Error Invalid(std::string_view url, std::string_view why) {
   std::string message = "upstream URL ";
   message.append(url).append(": ").append(why);
-  return Error{code, std::move(message), "upstream"};
-}
-
-Error Invalid(std::string_view url, std::string_view why) {
-  return About(url, ErrorCode::kInvalidArgument, why);
+  return Error{ErrorCode::kInvalidArgument, std::move(message), "upstream"};
 }
 
 bool IsPort(std::string_view text) {
@@ -34,13 +30,10 @@ Result<Endpoint> ParseEndpoint(std::string_view url) {
   const auto parsed = boost::urls::parse_uri(url);
   if (!parsed) return Invalid(url, "no valid URL; http://host:port/v1 is one");
   const boost::urls::url_view& view = *parsed;
-  if (view.scheme() == "https") {
-    return About(url, ErrorCode::kUnsupported,
-                 "https is not supported yet; put a proxy that speaks TLS in "
-                 "between");
+  const bool tls = view.scheme() == "https";
+  if (!tls && view.scheme() != "http") {
+    return Invalid(url, "begins neither with http:// nor with https://");
   }
-  if (view.scheme() != "http")
-    return Invalid(url, "does not begin with http://");
   if (view.encoded_host().empty()) return Invalid(url, "names no host");
   if (view.has_userinfo()) {
     return Invalid(url, "holds a user name; keys have their own setting");
@@ -53,7 +46,11 @@ Result<Endpoint> ParseEndpoint(std::string_view url) {
   }
   Endpoint endpoint;
   endpoint.host = view.host_address();
-  endpoint.port = view.has_port() ? std::string(view.port()) : "80";
+  endpoint.tls = tls;
+  endpoint.literal = view.host_type() != boost::urls::host_type::name;
+  endpoint.port = view.has_port() ? std::string(view.port())
+                  : tls           ? "443"
+                                  : "80";
   endpoint.authority = std::string(view.encoded_host_and_port());
   endpoint.path = std::string(view.encoded_path());
   while (endpoint.path.ends_with('/')) endpoint.path.pop_back();

@@ -31,11 +31,17 @@ TEST(EndpointTest, GivesAnIpv6AddressWithoutItsBrackets) {
   EXPECT_EQ(endpoint->path, "");
 }
 
-TEST(EndpointTest, SaysThatHttpsIsNotSupported) {
-  const auto endpoint = ParseEndpoint("https://api.example.org/v1");
-  ASSERT_FALSE(endpoint);
-  EXPECT_EQ(endpoint.error().code, ErrorCode::kUnsupported);
-  EXPECT_NE(endpoint.error().message.find("https"), std::string::npos);
+TEST(EndpointTest, KnowsTlsAndAddressesFromNames) {
+  const auto tls = ParseEndpoint("https://api.example.org/v1");
+  ASSERT_TRUE(tls);
+  EXPECT_TRUE(tls->tls);
+  EXPECT_EQ(tls->port, "443");
+  EXPECT_FALSE(tls->literal);
+  const auto plain = ParseEndpoint("http://10.0.0.1:8000");
+  ASSERT_TRUE(plain);
+  EXPECT_FALSE(plain->tls);
+  EXPECT_TRUE(plain->literal);
+  EXPECT_TRUE(ParseEndpoint("http://[::1]:9000")->literal);
 }
 
 TEST(EndpointTest, RefusesWhatIsNoSuchUrl) {

@@ -3,37 +3,31 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/connect.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/string.hpp>
-#include <boost/beast/http/error.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/write.hpp>
+#include <charconv>
+#include <cstring>
 #include <exception>
 #include <utility>
 #include <vector>
 
 #include "openai/error.h"
-#include "openai/sse.h"
 
 namespace aio::upstream {
 namespace {
 
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
-using asio::ip::tcp;
 using boost::system::error_code;
 
 // Error texts are quoted in ours; a megabyte of HTML is not.
 constexpr size_t kErrorBodyBytesMax = 64 << 10;
-constexpr size_t kChunkBytes = 16 << 10;
-
-auto Into(error_code& error) {
-  return asio::redirect_error(asio::use_awaitable, error);
-}
+// Behind the last event: the end of the last chunk, if the server is one whose
+// connections can be used again.
+constexpr size_t kRestBytesMax = 4 << 10;
+constexpr Duration kRestTimeout = std::chrono::seconds(1);
+// A server may want to be left alone for long, but not for ever.
+constexpr int kRetryAfterSecondsMax = 60;
 
 Error Unavailable(std::string message) {
   return Error{ErrorCode::kUnavailable, std::move(message), ""};
@@ -41,19 +35,6 @@ Error Unavailable(std::string message) {
 
 Error Corrupt(std::string message) {
   return Error{ErrorCode::kCorrupt, std::move(message), ""};
-}
-
-// What an error while reading says: bytes that are no HTTP are kCorrupt, a
-// connection that ended is not.
-Error ReadError(const error_code& error) {
-  static const auto& category =
-      make_error_code(http::error::bad_version).category();
-  const bool ended = error == http::error::end_of_stream ||
-                     error == http::error::partial_message;
-  if (error.category() == category && !ended) {
-    return Corrupt("the upstream does not speak HTTP: " + error.message());
-  }
-  return Unavailable("the upstream cut its answer: " + error.message());
 }
 
 bool IsType(std::string_view header, std::string_view type) {
@@ -67,23 +48,36 @@ bool IsHeaderValue(std::string_view value) {
   });
 }
 
-http::request<http::string_body> MakeRequest(Call* call) {
-  http::request<http::string_body> request{
-      http::verb::post, call->endpoint.path + call->target, 11};
-  request.set(http::field::host, call->endpoint.authority);
-  request.set(http::field::user_agent, "aio/" AIO_VERSION);
-  request.set(http::field::content_type, "application/json");
-  request.set(http::field::accept, "text/event-stream, application/json");
-  request.set(http::field::connection, "close");
-  if (IsHeaderValue(call->authorization)) {
-    request.set(http::field::authorization, call->authorization);
+std::string HeadOf(const Call& call, const Endpoint& endpoint) {
+  std::string head;
+  head.reserve(512);
+  const auto line = [&](std::string_view name, std::string_view value) {
+    if (IsHeaderValue(value)) {
+      head.append(name).append(": ").append(value).append("\r\n");
+    }
+  };
+  head.append(call.method).append(" ").append(call.target);
+  head.append(" HTTP/1.1\r\n");
+  line("Host", endpoint.authority);
+  line("User-Agent", "aio/" AIO_VERSION);
+  line("Authorization", call.authorization);
+  line("X-Request-Id", call.request_id);
+  if (call.method == "POST") {
+    line("Accept", call.streamed ? "text/event-stream, application/json"
+                                 : "application/json");
+    line("Content-Type", "application/json");
+    line("Content-Length", std::to_string(call.body.size()));
   }
-  if (IsHeaderValue(call->request_id)) {
-    request.set("X-Request-Id", call->request_id);
-  }
-  request.body() = std::move(call->body);
-  request.prepare_payload();
-  return request;
+  return head.append("\r\n");
+}
+
+// Whole seconds; dates are left alone.
+std::optional<Duration> RetryAfter(const std::string& value) {
+  int seconds = 0;
+  const char* end = value.data() + value.size();
+  const auto [at, error] = std::from_chars(value.data(), end, seconds);
+  if (error != std::errc() || at != end || seconds < 0) return std::nullopt;
+  return std::chrono::seconds(std::min(seconds, kRetryAfterSecondsMax));
 }
 
 }  // namespace
@@ -109,13 +103,12 @@ Error ForClients(Error error) {
 }
 
 Exchange::Exchange(asio::any_io_executor io, Executor* clock, Limits limits,
-                   Call call)
+                   std::shared_ptr<Pool> pool, Call call)
     : strand_(asio::make_strand(std::move(io))),
       clock_(clock),
       limits_(limits),
-      call_(std::move(call)),
-      resolver_(strand_),
-      socket_(strand_) {}
+      pool_(std::move(pool)),
+      call_(std::move(call)) {}
 
 void Exchange::Listen(OnMessage on_message, OnEnd on_end) {
   on_message_ = std::move(on_message);
@@ -123,6 +116,8 @@ void Exchange::Listen(OnMessage on_message, OnEnd on_end) {
 }
 
 void Exchange::Start() {
+  end_ = std::min(call_.deadline, clock_->Now() + limits_.total_timeout);
+  phase_end_ = end_;
   auto self = shared_from_this();
   asio::co_spawn(
       strand_, [self]() -> asio::awaitable<void> { co_await self->Run(); },
@@ -139,15 +134,38 @@ void Exchange::Stop(Error error) {
   });
 }
 
+void Exchange::Check(Time now) {
+  if (now < phase_end_.load()) return;
+  asio::post(strand_, [self = shared_from_this()] { self->Expire(); });
+}
+
+void Exchange::Expire() {
+  const Time now = clock_->Now();
+  if (over_ || now < phase_end_.load()) return;
+  if (now >= end_) {
+    Finish(Error{ErrorCode::kDeadline,
+                 "the upstream took longer than the request may", ""});
+  } else {
+    Finish(on_timeout_);
+  }
+}
+
+// The connection is closed unless Release has given it back.
 void Exchange::Finish(Result<void> result) {
   if (std::exchange(over_, true)) return;
-  resolver_.cancel();
-  error_code ignored;
-  socket_.close(ignored);
+  if (connection_) connection_->Close();
+  ended_.result = std::move(result);
   // on_message_ stays: this may be called from inside it, and it is destroyed
   // with this object, which nothing but the coroutine then holds.
   const OnEnd on_end = std::exchange(on_end_, nullptr);
-  on_end(std::move(result));
+  on_end(ended_);
+}
+
+void Exchange::Release() {
+  const bool whole = reader_->is_done() && reader_->keep_alive();
+  if (connection_ && whole && filled_ == 0) {
+    pool_->Put(std::move(connection_), clock_->Now());
+  }
 }
 
 void Exchange::Enter(Duration timeout, Error on_timeout) {
@@ -157,171 +175,225 @@ void Exchange::Enter(Duration timeout, Error on_timeout) {
 
 void Exchange::Extend(Duration timeout) {
   phase_end_ = std::min(end_, clock_->Now() + timeout);
-  if (phase_end_ < watched_) Watch();
-}
-
-// One pending task for many phases: it looks again when its time has come.
-void Exchange::Watch() {
-  watched_ = phase_end_;
-  clock_->PostAt(watched_, [weak = weak_from_this()] {
-    const auto self = weak.lock();
-    if (self) asio::post(self->strand_, [self] { self->Check(); });
-  });
-}
-
-void Exchange::Check() {
-  if (over_) return;
-  const Time now = clock_->Now();
-  if (now >= end_) {
-    Finish(Error{ErrorCode::kDeadline,
-                 "the upstream took longer than the request may", ""});
-  } else if (now >= phase_end_) {
-    Finish(on_timeout_);
-  } else if (now >= watched_) {
-    Watch();
-  }
 }
 
 asio::awaitable<void> Exchange::Run() {
-  end_ = std::min(call_.deadline, clock_->Now() + limits_.total_timeout);
-  watched_ = Time::max();
-  Enter(limits_.connect_timeout,
-        Unavailable("connecting to the upstream took too long"));
   if (over_) co_return;
-  const bool connected = co_await Connect();
-  if (!connected) co_return;
-  Enter(limits_.response_timeout,
-        Error{ErrorCode::kDeadline,
-              "the upstream did not begin to answer in time", ""});
-  const bool sent = co_await Send();
-  if (sent) co_await Receive();
+  connection_ = pool_->Take(clock_->Now());
+  while (!over_) {
+    if (!connection_) {
+      const bool connected = co_await Connect();
+      if (!connected) co_return;
+    }
+    ended_.connected = true;
+    Enter(call_.streamed ? limits_.first_byte_timeout : limits_.total_timeout,
+          Error{ErrorCode::kDeadline,
+                "the upstream did not begin to answer in time", ""});
+    co_await Send();
+    const Heard heard = co_await Receive();
+    if (heard == Heard::kAll) co_return;
+    connection_.reset();
+  }
 }
 
 asio::awaitable<bool> Exchange::Connect() {
-  error_code error;
-  const auto found = co_await resolver_.async_resolve(
-      call_.endpoint.host, call_.endpoint.port, Into(error));
-  if (over_) co_return false;
-  if (!error) co_await asio::async_connect(socket_, found, Into(error));
+  std::vector<Connection::Address> addresses = pool_->addresses();
+  if (addresses.empty()) {
+    Finish(Unavailable("the upstream's name has no address"));
+    co_return false;
+  }
+  Enter(limits_.connect_timeout,
+        Unavailable("connecting to the upstream took too long"));
+  connection_ = pool_->New();
+  const error_code error = co_await connection_->Connect(
+      std::move(addresses), pool_->endpoint().host);
   if (over_) {
     // A connection may be made in the moment it is no longer wanted.
-    error_code ignored;
-    socket_.close(ignored);
+    connection_->Close();
     co_return false;
   }
-  if (error) {
-    Finish(Unavailable("cannot connect to the upstream: " + error.message()));
-    co_return false;
-  }
-  error_code ignored;
-  socket_.set_option(tcp::no_delay(true), ignored);
-  co_return true;
+  if (!error) co_return true;
+  Finish(Unavailable("cannot connect to the upstream: " + error.message()));
+  co_return false;
 }
 
-asio::awaitable<bool> Exchange::Send() {
-  error_code error;
-  const auto request = MakeRequest(&call_);
-  co_await http::async_write(socket_, request, Into(error));
-  // A server may refuse a long body by answering before it has read it all, so
-  // a failed write is no verdict yet: what can be read decides.
-  co_return !over_;
-}
-
-asio::awaitable<void> Exchange::Receive() {
-  error_code error;
-  Parser parser;
-  parser.header_limit(static_cast<std::uint32_t>(limits_.header_bytes_max));
-  parser.body_limit(boost::none);  // counted below
-  co_await http::async_read_header(socket_, buffer_, parser, Into(error));
+// A server may refuse a long body by answering before it has read it all, so a
+// failed write is no verdict yet: what can be read decides.
+asio::awaitable<void> Exchange::Send() {
   if (over_) co_return;
-  if (error) {
-    Finish(ReadError(error));
-    co_return;
-  }
-  chunk_.resize(kChunkBytes);
+  co_await connection_->Write(HeadOf(call_, pool_->endpoint()), call_.body);
+}
+
+asio::awaitable<Exchange::Heard> Exchange::Receive() {
+  const Heard heard = co_await ReceiveHeader();
+  if (over_ || heard == Heard::kNothing) co_return heard;
+  ended_.status = reader_->status();
+  ended_.retry_after = RetryAfter(reader_->retry_after());
   Enter(limits_.idle_timeout,
         Error{ErrorCode::kDeadline,
               "the upstream stopped in the middle of its answer", ""});
-  const std::string type(parser.get()[http::field::content_type]);
-  if (parser.get().result_int() != 200 || IsType(type, "application/json")) {
-    co_await ReceiveBody(&parser);
-  } else if (IsType(type, "text/event-stream")) {
-    co_await ReceiveStream(&parser);
+  const std::string& type = reader_->type();
+  if (call_.any_type || reader_->status() != 200 ||
+      IsType(type, "application/json")) {
+    co_await ReceiveBody();
+  } else if (call_.streamed && IsType(type, "text/event-stream")) {
+    co_await ReceiveStream();
   } else {
     Finish(Corrupt("the upstream answers with content type \"" +
-                   type.substr(0, 100) + "\", which is no event stream"));
+                   type.substr(0, 100) + "\", which is " +
+                   (call_.streamed ? "no event stream" : "no JSON")));
   }
+  co_return heard;
 }
 
-asio::awaitable<std::string_view> Exchange::Read(Parser* parser) {
-  while (!parser->is_done()) {
-    auto& body = parser->get().body();
-    body.data = chunk_.data();
-    body.size = chunk_.size();
+asio::awaitable<Exchange::Heard> Exchange::ReceiveHeader() {
+  reader_.emplace(limits_.header_bytes_max);
+  chunk_.resize(limits_.header_bytes_max + (4 << 10));
+  filled_ = 0;
+  while (!over_ && !reader_->has_header()) {
     error_code error;
-    co_await http::async_read_some(socket_, buffer_, *parser, Into(error));
-    if (over_) co_return std::string_view();
-    if (error && error != http::error::need_buffer) {
-      Finish(ReadError(error));
-      co_return std::string_view();
+    const size_t count = co_await connection_->Read(
+        asio::buffer(chunk_.data() + filled_, chunk_.size() - filled_), &error);
+    if (over_) break;
+    if (error) {
+      if (connection_->reused && !answered_) co_return Heard::kNothing;
+      Finish(reader_->End() ? Unavailable("the upstream did not answer")
+                            : Unavailable("the upstream cut its answer: " +
+                                          error.message()));
+      break;
     }
-    const size_t count = chunk_.size() - body.size;
-    if (count > 0) {
-      Extend(limits_.idle_timeout);
-      co_return std::string_view(chunk_.data(), count);
-    }
+    answered_ = true;
+    filled_ += count;
+    const Result<bool> taken = Take();
+    if (!taken) Finish(taken.error());
   }
-  co_return std::string_view();
+  co_return Heard::kAll;
 }
 
-asio::awaitable<void> Exchange::ReceiveStream(Parser* parser) {
+// What was read goes to the reader; what it leaves, to the front.
+Result<bool> Exchange::Take() {
+  ASSIGN_OR_RETURN(const size_t taken,
+                   reader_->Feed(std::string_view(chunk_.data(), filled_)));
+  std::memmove(chunk_.data(), chunk_.data() + taken, filled_ - taken);
+  filled_ -= taken;
+  if (filled_ == chunk_.size()) {
+    return Corrupt("the upstream does not speak HTTP: a line is too long");
+  }
+  return true;
+}
+
+asio::awaitable<bool> Exchange::Read() {
+  if (over_ || reader_->is_done()) co_return false;
+  error_code error;
+  const size_t count = co_await connection_->Read(
+      asio::buffer(chunk_.data() + filled_, chunk_.size() - filled_), &error);
+  if (over_) co_return false;
+  if (error == asio::error::eof) {
+    const Result<void> ended = reader_->End();
+    if (!ended) Finish(ended.error());
+    co_return false;
+  }
+  if (error) {
+    Finish(Unavailable("the upstream cut its answer: " + error.message()));
+    co_return false;
+  }
+  Extend(limits_.idle_timeout);
+  filled_ += count;
+  const Result<bool> taken = Take();
+  if (!taken) Finish(taken.error());
+  co_return !over_;
+}
+
+asio::awaitable<void> Exchange::ReceiveStream() {
   openai::SseDecoder decoder(limits_.event_bytes_max);
-  std::vector<openai::SseEvent> events;
   size_t total = 0;
-  while (!over_) {
-    const std::string_view bytes = co_await Read(parser);
-    if (over_) co_return;
-    if (bytes.empty()) {
-      Finish({});
-      co_return;
-    }
+  bool more = true;
+  while (more && !over_) {
+    const std::string bytes = reader_->TakeBody();
     total += bytes.size();
     if (total > limits_.answer_bytes_max) {
       Finish(Corrupt("the upstream's answer is larger than " +
                      std::to_string(limits_.answer_bytes_max) + " bytes"));
       co_return;
     }
-    events.clear();
-    const Result<void> fed = decoder.Feed(bytes, &events);
-    for (const openai::SseEvent& event : events) {
-      const Result<bool> last = on_message_(event.data);
-      if (last && !*last) continue;
-      Finish(last ? Result<void>() : Result<void>(last.error()));
-      co_return;
+    const Result<bool> last = Hear(bytes, &decoder);
+    if (!last) {
+      Finish(last.error());
+    } else if (*last) {
+      co_await ReceiveRest();
+    } else {
+      more = co_await Read();
     }
-    if (!fed) Finish(fed.error());
   }
+  if (over_) co_return;
+  Release();
+  Finish({});
 }
 
-asio::awaitable<void> Exchange::ReceiveBody(Parser* parser) {
-  const int status = static_cast<int>(parser->get().result_int());
+Result<bool> Exchange::Hear(std::string_view bytes,
+                            openai::SseDecoder* decoder) {
+  std::vector<openai::SseEvent> events;
+  const Result<void> fed = decoder->Feed(bytes, &events);
+  for (const openai::SseEvent& event : events) {
+    ASSIGN_OR_RETURN(const bool last, on_message_(event.data));
+    if (last) return true;
+  }
+  if (!fed) return fed.error();
+  return false;
+}
+
+// All is said: nobody waits for what is left, but a connection without it can
+// be used again.
+asio::awaitable<void> Exchange::ReceiveRest() {
+  std::unique_ptr<Connection> connection;
+  if (!reader_->is_done()) connection = std::move(connection_);
+  Release();
+  Finish({});
+  if (!connection) co_return;
+  const auto resting = std::make_shared<Connection*>(connection.get());
+  clock_->PostAt(clock_->Now() + kRestTimeout,
+                 [strand = strand_, weak = std::weak_ptr(resting)] {
+                   const auto late = weak.lock();
+                   if (!late) return;
+                   asio::post(strand, [late] {
+                     if (*late != nullptr) (*late)->Close();
+                   });
+                 });
+  size_t rest = 0;
+  error_code error;
+  while (!error && !reader_->is_done() && rest < kRestBytesMax) {
+    const size_t count = co_await connection->Read(
+        asio::buffer(chunk_.data() + filled_, chunk_.size() - filled_), &error);
+    rest += count;
+    filled_ += count;
+    if (!Take()) break;
+  }
+  *resting = nullptr;
+  connection_ = std::move(connection);
+  Release();
+}
+
+asio::awaitable<void> Exchange::ReceiveBody() {
+  const int status = reader_->status();
   const size_t bytes_max =
       status == 200 ? limits_.body_bytes_max : kErrorBodyBytesMax;
-  std::string body;
-  while (body.size() <= bytes_max) {
-    const std::string_view bytes = co_await Read(parser);
+  std::string body = reader_->TakeBody();
+  bool more = true;
+  while (more && body.size() <= bytes_max) {
+    more = co_await Read();
     if (over_) co_return;
-    if (bytes.empty()) break;
-    body += bytes;
+    body += reader_->TakeBody();
   }
   if (status != 200) {
     body.resize(std::min(body.size(), bytes_max));
+    Release();
     Finish(ForClients(openai::ParseError(status, body)));
   } else if (body.size() > bytes_max) {
     Finish(Corrupt("the upstream's answer is larger than " +
                    std::to_string(bytes_max) + " bytes"));
   } else {
     const Result<bool> read = on_message_(body);
+    if (read) Release();
     Finish(read ? Result<void>() : Result<void>(read.error()));
   }
 }

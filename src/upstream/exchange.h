@@ -1,64 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One POST to an upstream over a connection of its own, and its answer read as
-// it comes: server-sent events, or one JSON body from a server that ignores
-// `stream`. Transport only; what the messages mean is the caller's business.
+// One request to an upstream and its answer read as it comes: server-sent
+// events, or one body. Transport only; what the messages mean is the caller's
+// business.
+//
+// Goes over an idle connection of the pool, or over a new one, which it leaves
+// there if the answer ends where HTTP says it ends. An idle connection that
+// turns out to be closed before a byte of an answer costs another connection,
+// not the request.
 //
 // Every wait is bounded: connecting, the response's header, each read, and the
-// whole. So is every size. However it ends, `on_end` runs exactly once, and no
-// `on_message` after it. Errors never name the upstream's address: they reach
-// clients, who need not know it.
+// whole; Check, which its owner calls now and then, sees to it. So is every
+// size. However it ends, `on_end` runs exactly once, and no `on_message` after
+// it. Errors never name the upstream's address: they reach clients, who need
+// not know it.
 //
-// Thread safety: Stop from any thread; the callbacks run on the exchange's own
-// strand, one after the other.
+// Thread safety: Stop and Check from any thread; the callbacks run on the
+// exchange's own strand, one after the other.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/buffer_body.hpp>
-#include <boost/beast/http/parser.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/executor.h"
 #include "base/result.h"
-#include "upstream/endpoint.h"
+#include "openai/sse.h"
+#include "upstream/connection.h"
+#include "upstream/pool.h"
+#include "upstream/response_reader.h"
 
 namespace aio::upstream {
 
 struct Limits {
-  // Looking the name up and connecting; past it kUnavailable. Short, so that a
-  // dead machine is noticed before its users leave.
-  Duration connect_timeout = std::chrono::seconds(5);
-  // From there to the response's header. Some servers send it only when the
+  // Connecting, TLS included; past it kUnavailable. Short, so that a dead
+  // machine is noticed before its users leave, and longer than the second after
+  // which a lost first packet is sent again.
+  Duration connect_timeout = std::chrono::seconds(2);
+  // From there to the header of a stream. Some servers send it only when the
   // first token exists, so it must cover a long queue and a long prompt.
-  Duration response_timeout = std::chrono::seconds(120);
+  Duration first_byte_timeout = std::chrono::seconds(120);
   // Between two reads of the answer; keep-alive comments count as life.
   Duration idle_timeout = std::chrono::seconds(60);
-  // The whole exchange, however lively.
+  // The whole exchange, however lively; and until the header of an answer that
+  // is no stream, as that comes when all is said.
   Duration total_timeout = std::chrono::seconds(600);
 
   size_t header_bytes_max = 16 << 10;
-  size_t body_bytes_max = 8 << 20;     // of an answer that is no stream
+  size_t body_bytes_max = 64 << 20;    // of an answer that is no stream
   size_t event_bytes_max = 1 << 20;    // of one event of a stream
   size_t answer_bytes_max = 64 << 20;  // of a stream, in all
 };
 
-// What to send, and where to.
+// What to send.
 struct Call {
-  Endpoint endpoint;
-  std::string target;         // "/chat/completions", after the endpoint's path
+  std::string_view method = "POST";
+  std::string target;         // the whole path
   std::string authorization;  // header value, or empty
   std::string request_id;     // header value, or empty
   std::string body;           // JSON
+  bool streamed = true;       // the answer is to begin long before its end
+  bool any_type = false;      // one body, whatever the server calls it
   Time deadline = Time::max();
+};
+
+// How an exchange went.
+struct Ended {
+  // Without an error: the answer ended where HTTP says it ends, or on_message
+  // said so.
+  Result<void> result;
+  bool connected = false;  // false: the upstream has never heard of it
+  int status = 0;          // 0: no header came
+  std::optional<Duration> retry_after = {};
 };
 
 // An upstream's error as our own client should see it: our key and our
@@ -68,16 +89,13 @@ Error ForClients(Error error);
 
 class Exchange : public std::enable_shared_from_this<Exchange> {
  public:
-  // One event's data, or the whole plain body. True: it was the last, the rest
-  // is not waited for.
+  // One event's data, or the whole plain body. True: it was the last.
   using OnMessage = std::function<Result<bool>(std::string_view data)>;
-  // Without an error: the answer ended where HTTP says it ends, or on_message
-  // said so.
-  using OnEnd = std::function<void(Result<void>)>;
+  using OnEnd = std::function<void(Ended)>;
 
   // `clock` must outlive the exchange and the tasks it posts there.
   Exchange(boost::asio::any_io_executor io, Executor* clock, Limits limits,
-           Call call);
+           std::shared_ptr<Pool> pool, Call call);
 
   // Both callbacks are set before another thread may Stop it.
   void Listen(OnMessage on_message, OnEnd on_end);
@@ -85,45 +103,55 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void Start();
   // Ends it with `error` and closes the connection, unless it is over.
   void Stop(Error error);
+  // Ends it if it is late.
+  void Check(Time now);
+  // Whether a byte of the answer has come.
+  bool answered() const { return answered_; }
 
  private:
-  using Parser =
-      boost::beast::http::response_parser<boost::beast::http::buffer_body>;
+  // Whose error it is, or whether another connection is to be tried.
+  enum class Heard : uint8_t { kAll, kNothing };
 
   boost::asio::awaitable<void> Run();
   boost::asio::awaitable<bool> Connect();
-  boost::asio::awaitable<bool> Send();
-  boost::asio::awaitable<void> Receive();
-  boost::asio::awaitable<void> ReceiveStream(Parser* parser);
-  boost::asio::awaitable<void> ReceiveBody(Parser* parser);
-  // The next bytes of the body, a view into chunk_; empty at its end or once
-  // the exchange is over.
-  boost::asio::awaitable<std::string_view> Read(Parser* parser);
+  boost::asio::awaitable<void> Send();
+  boost::asio::awaitable<Heard> Receive();
+  boost::asio::awaitable<Heard> ReceiveHeader();
+  boost::asio::awaitable<void> ReceiveStream();
+  boost::asio::awaitable<void> ReceiveBody();
+  boost::asio::awaitable<void> ReceiveRest();
+  // Reads more into the reader. False at the end of the response, and once the
+  // exchange is over.
+  boost::asio::awaitable<bool> Read();
+  Result<bool> Take();
+  // True: it was the last event.
+  Result<bool> Hear(std::string_view bytes, openai::SseDecoder* decoder);
 
   // Enters a phase that may last `timeout` and fails with `on_timeout`.
   void Enter(Duration timeout, Error on_timeout);
-  // Allows the phase `timeout` more, from now.
   void Extend(Duration timeout);
-  void Watch();
-  void Check();
+  void Expire();
   void Finish(Result<void> result);
+  void Release();
 
   boost::asio::strand<boost::asio::any_io_executor> strand_;
   Executor* const clock_;
   const Limits limits_;
+  const std::shared_ptr<Pool> pool_;
   Call call_;
   OnMessage on_message_;
   OnEnd on_end_;
 
-  boost::asio::ip::tcp::resolver resolver_;
-  boost::asio::ip::tcp::socket socket_;
-  boost::beast::flat_buffer buffer_;
-  std::string chunk_;
+  std::unique_ptr<Connection> connection_;
+  std::optional<ResponseReader> reader_;
+  std::string chunk_;  // what was read, and is not taken yet, up to `filled_`
+  size_t filled_ = 0;
+  Ended ended_;
   bool over_ = false;
+  std::atomic<bool> answered_{false};
 
-  Time end_{};        // of the whole exchange
-  Time phase_end_{};  // of this phase, never after end_
-  Time watched_{};    // when the next Check is due; max: none is
+  Time end_{};                                // of the whole exchange
+  std::atomic<Time> phase_end_{Time::max()};  // of this phase
   Error on_timeout_{ErrorCode::kDeadline, "", ""};
 };
 

@@ -2,426 +2,38 @@
 #include "upstream/openai_backend.h"
 
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
-#include <cmath>
+#include <charconv>
 #include <optional>
 #include <utility>
-#include <vector>
 
-#include "base/mutex.h"
-#include "openai/answer.h"
-#include "upstream/body.h"
-#include "upstream/labels.h"
+#include "upstream/scoring.h"
+#include "upstream/serving.h"
+#include "upstream/shared.h"
 
 namespace aio::upstream {
 namespace {
 
 namespace asio = boost::asio;
 
-constexpr std::string_view kDone = "[DONE]";
-
 bool IsHeaderSafe(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return c > ' ' && c <= '~'; });
 }
 
-std::string TargetOf(const core::Request& request) {
-  return request.chat ? "/chat/completions" : "/completions";
-}
-
-// Whether an error says that the upstream is not well, as opposed to our
-// request or its being busy.
-bool IsFailure(ErrorCode code) {
-  return code == ErrorCode::kUnavailable || code == ErrorCode::kDeadline ||
-         code == ErrorCode::kCorrupt;
+// Of an endpoint that names no name.
+std::vector<Connection::Address> Literal(const Endpoint& endpoint) {
+  boost::system::error_code error;
+  const auto address = asio::ip::make_address(endpoint.host, error);
+  uint16_t port = 0;
+  std::from_chars(endpoint.port.data(),
+                  endpoint.port.data() + endpoint.port.size(), port);
+  if (error) return {};
+  return {{address, port}};
 }
 
 }  // namespace
-
-// What the backend's calls have in common. Outlives the backend while an
-// exchange runs.
-struct OpenAiBackend::Shared
-    : public std::enable_shared_from_this<OpenAiBackend::Shared> {
-  struct VariantState {
-    std::string model;
-    int running = 0;
-    uint64_t admissions = 0;
-    double bytes_per_token = 4;
-  };
-  struct Running {
-    std::string request_id;
-    std::string variant;
-    // The exchange's coroutine owns it; so does nothing when `io` goes away.
-    std::weak_ptr<Exchange> exchange;
-  };
-  struct Job {
-    std::string request_id;
-    std::string variant;
-    std::string target;
-    std::string body;
-    Time deadline = Time::max();
-  };
-
-  Shared(Options options_in, Endpoint endpoint_in, asio::any_io_executor io_in,
-         Executor* clock_in)
-      : options(std::move(options_in)),
-        endpoint(std::move(endpoint_in)),
-        io(std::move(io_in)),
-        clock(clock_in) {
-    for (const auto& [name, model] : options.variants) {
-      variants[name] = {model, 0, 0, options.bytes_per_token};
-    }
-  }
-
-  Result<std::string> ModelOf(std::string_view variant) {
-    const MutexLock lock(mutex);
-    const auto it = variants.find(variant);
-    if (it != variants.end()) return it->second.model;
-    return Error{
-        ErrorCode::kNotFound,
-        "this upstream serves no variant \"" + std::string(variant) + "\"",
-        "model"};
-  }
-
-  double BytesPerToken(std::string_view variant) {
-    const MutexLock lock(mutex);
-    const auto it = variants.find(variant);
-    return it == variants.end() ? options.bytes_per_token
-                                : it->second.bytes_per_token;
-  }
-
-  int EstimatedTokens(const core::Request& request, std::string_view variant) {
-    if (!request.chat && !request.prompt_tokens.empty()) {
-      return static_cast<int>(request.prompt_tokens.size());
-    }
-    return static_cast<int>(std::ceil(
-        static_cast<double>(PromptBytes(request)) / BytesPerToken(variant)));
-  }
-
-  // Follows the upstream's tokenizer and its users' language, slowly.
-  void LearnBytesPerToken(const std::string& variant, int64_t bytes,
-                          int tokens) {
-    constexpr int64_t kBytesMin = 64;  // less is mostly the template
-    constexpr double kWeight = 0.1;
-    if (bytes < kBytesMin || tokens <= 0) return;
-    const double seen =
-        std::clamp(static_cast<double>(bytes) / tokens, 0.5, 16.0);
-    const MutexLock lock(mutex);
-    double& mean = variants[variant].bytes_per_token;
-    mean += kWeight * (seen - mean);
-  }
-
-  void Report(const std::optional<ErrorCode>& error) {
-    if (error && !IsFailure(*error)) return;
-    const MutexLock lock(mutex);
-    if (error) {
-      failed_at = clock->Now();
-    } else {
-      failed_at.reset();
-    }
-  }
-
-  Result<void> Admit(Job* job, const std::shared_ptr<Exchange>& exchange) {
-    const MutexLock lock(mutex);
-    if (closed) {
-      return Error{ErrorCode::kCancelled, "the backend is closing", ""};
-    }
-    if (static_cast<int>(running.size()) >= options.requests_max) {
-      return Error{ErrorCode::kOverloaded,
-                   std::to_string(options.requests_max) +
-                       " requests are at this upstream already",
-                   ""};
-    }
-    VariantState& state = variants[job->variant];
-    ++state.running;
-    ++state.admissions;
-    running[exchange.get()] = {job->request_id, job->variant, exchange};
-    return {};
-  }
-
-  void Leave(const Exchange* exchange) {
-    const MutexLock lock(mutex);
-    const auto it = running.find(exchange);
-    if (it == running.end()) return;
-    --variants[it->second.variant].running;
-    running.erase(it);
-  }
-
-  // An error is returned, and then neither callback runs.
-  Result<void> Run(Job job, Exchange::OnMessage on_message,
-                   Exchange::OnEnd on_end) {
-    Call call;
-    call.endpoint = endpoint;
-    call.target = job.target;
-    if (!options.api_key.empty()) {
-      call.authorization = "Bearer " + options.api_key;
-    }
-    call.request_id = job.request_id;
-    call.body = std::move(job.body);
-    call.deadline = job.deadline;
-    const auto exchange =
-        std::make_shared<Exchange>(io, clock, options.limits, std::move(call));
-    exchange->Listen(std::move(on_message),
-                     [self = shared_from_this(), key = exchange.get(),
-                      on_end = std::move(on_end)](Result<void> result) {
-                       self->Leave(key);
-                       on_end(std::move(result));
-                     });
-    RETURN_IF_ERROR(Admit(&job, exchange));
-    exchange->Start();
-    return {};
-  }
-
-  // Stops every exchange of `request_id`, or all of them.
-  void Stop(const std::string_view* request_id, const char* why) {
-    std::vector<std::shared_ptr<Exchange>> stopped;
-    {
-      const MutexLock lock(mutex);
-      if (request_id == nullptr) closed = true;
-      for (const auto& [key, entry] : running) {
-        if (request_id != nullptr && entry.request_id != *request_id) continue;
-        if (auto exchange = entry.exchange.lock()) {
-          stopped.push_back(std::move(exchange));
-        }
-      }
-    }
-    for (const auto& exchange : stopped) {
-      exchange->Stop(Error{ErrorCode::kCancelled, why, ""});
-    }
-  }
-
-  const Options options;
-  const Endpoint endpoint;
-  const asio::any_io_executor io;
-  Executor* const clock;
-
-  Mutex mutex;
-  std::map<std::string, VariantState, std::less<>> variants GUARDED_BY(mutex);
-  std::map<const Exchange*, Running> running GUARDED_BY(mutex);
-  std::optional<Time> failed_at GUARDED_BY(mutex);
-  bool closed GUARDED_BY(mutex) = false;
-  // Whether the upstream may know how to continue a message.
-  bool continues GUARDED_BY(mutex) = true;
-};
-
-// One request being answered: messages of the wire into calls of its sink.
-// Runs on its exchange's strand.
-class OpenAiBackend::Serving
-    : public std::enable_shared_from_this<OpenAiBackend::Serving> {
- public:
-  Serving(std::shared_ptr<Shared> shared,
-          std::shared_ptr<const core::Request> request, core::Plan plan,
-          std::shared_ptr<core::Sink> sink)
-      : shared_(std::move(shared)),
-        request_(std::move(request)),
-        plan_(std::move(plan)),
-        sink_(std::move(sink)),
-        finished_(static_cast<size_t>(std::max(request_->choices, 1))) {}
-
-  Result<void> Begin() {
-    ASSIGN_OR_RETURN(const std::string model, shared_->ModelOf(plan_.variant));
-    if (plan_.strategy == core::Strategy::kLookup ||
-        plan_.strategy == core::Strategy::kDraft) {
-      return Error{ErrorCode::kInvalidArgument,
-                   "the variant '" + plan_.variant +
-                       "' is an upstream, which nobody can ask for drafts; "
-                       "aio.speculation may be auto or off",
-                   "aio.speculation"};
-    }
-    Shared::Job job;
-    job.request_id = request_->id;
-    job.variant = plan_.variant;
-    job.target = TargetOf(*request_);
-    ASSIGN_OR_RETURN(job.body,
-                     ServingBody(*request_, model, plan_.seed,
-                                 {shared_->options.thinking, plan_.thinking}));
-    return shared_->Run(
-        std::move(job),
-        [self = shared_from_this()](std::string_view message) {
-          return self->OnMessage(message);
-        },
-        [self = shared_from_this()](Result<void> result) {
-          self->OnEnd(std::move(result));
-        });
-  }
-
- private:
-  Result<bool> OnMessage(std::string_view message) {
-    if (message == kDone) return done_ = true;
-    auto answer =
-        openai::ParseAnswer(message, static_cast<int>(finished_.size()));
-    if (!answer) return ForClients(std::move(answer).error());
-    if (!std::exchange(started_, true)) OnFirst(*answer);
-    for (core::Delta& delta : answer->deltas) {
-      if (!delta.text.empty() || !delta.reasoning.empty()) ++pieces_;
-      sink_->OnDelta(std::move(delta));
-    }
-    for (const auto& finish : answer->finished) {
-      finished_[static_cast<size_t>(finish.choice)] = finish.reason;
-    }
-    if (answer->usage) usage_ = answer->usage;
-    return false;
-  }
-
-  void OnFirst(const openai::Answer& answer) {
-    core::Served served;
-    served.variant = plan_.variant;
-    served.strategy = core::Strategy::kPlain;  // as far as we know
-    served.fingerprint = answer.fingerprint;
-    served.seed = request_->sampling.seed ? plan_.seed : WireSeed(plan_.seed);
-    sink_->OnStart(served);
-  }
-
-  void OnEnd(Result<void> result) {
-    Result<core::Done> done =
-        result ? Completed() : Result<core::Done>(std::move(result).error());
-    shared_->Report(done ? std::nullopt
-                         : std::optional<ErrorCode>(done.error().code));
-    // The sink goes first: its owner may destroy the backend from OnDone.
-    const std::shared_ptr<core::Sink> sink = std::exchange(sink_, nullptr);
-    sink->OnDone(std::move(done));
-  }
-
-  Result<core::Done> Completed() const {
-    core::Done done;
-    for (const auto& reason : finished_) {
-      if (!reason && done_) {
-        return Error{ErrorCode::kCorrupt,
-                     "the upstream ended its answer without a finish reason",
-                     ""};
-      }
-      if (!reason) {
-        return Error{ErrorCode::kUnavailable,
-                     "the upstream ended in the middle of its answer", ""};
-      }
-      done.finish.push_back(*reason);
-    }
-    if (usage_) {
-      done.usage = *usage_;
-      shared_->LearnBytesPerToken(plan_.variant, PromptBytes(*request_),
-                                  usage_->prompt_tokens);
-    } else {
-      // A server that does not count: nearly all send a token at a time.
-      done.usage.prompt_tokens =
-          shared_->EstimatedTokens(*request_, plan_.variant);
-      done.usage.completion_tokens = pieces_;
-    }
-    return done;
-  }
-
-  const std::shared_ptr<Shared> shared_;
-  const std::shared_ptr<const core::Request> request_;
-  const core::Plan plan_;
-  std::shared_ptr<core::Sink> sink_;
-  std::vector<std::optional<core::FinishReason>> finished_;  // [choice]
-  std::optional<core::Usage> usage_;
-  int pieces_ = 0;
-  bool started_ = false;
-  bool done_ = false;
-};
-
-// One question of one token; two exchanges if the upstream refuses the first
-// form. Runs on its exchange's strand.
-class OpenAiBackend::Scoring
-    : public std::enable_shared_from_this<OpenAiBackend::Scoring> {
- public:
-  Scoring(std::shared_ptr<Shared> shared, core::ScoreRequest request,
-          Time deadline, ScoreDone done)
-      : shared_(std::move(shared)),
-        request_(std::move(request)),
-        deadline_(deadline),
-        done_(std::move(done)) {}
-
-  Result<void> Begin() {
-    {
-      const MutexLock lock(shared_->mutex);
-      const bool exact = shared_->continues && request_.request->chat;
-      form_ = exact ? SuffixForm::kContinued : SuffixForm::kInUserTurn;
-    }
-    return Ask();
-  }
-
- private:
-  Result<void> Ask() {
-    ASSIGN_OR_RETURN(const std::string model,
-                     shared_->ModelOf(request_.variant));
-    const double bytes_max =
-        shared_->BytesPerToken(request_.variant) * request_.tokens_max;
-    Shared::Job job;
-    job.request_id = request_.request->id;
-    job.variant = request_.variant;
-    job.target = TargetOf(*request_.request);
-    job.deadline = deadline_;
-    ASSIGN_OR_RETURN(
-        job.body, ScoringBody(*request_.request, model, request_.suffix, form_,
-                              static_cast<size_t>(std::max(bytes_max, 0.0))));
-    return shared_->Run(
-        std::move(job),
-        [self = shared_from_this()](std::string_view message) {
-          return self->OnMessage(message);
-        },
-        [self = shared_from_this()](Result<void> result) {
-          self->OnEnd(std::move(result));
-        });
-  }
-
-  Result<bool> OnMessage(std::string_view message) {
-    if (message == kDone) return true;
-    auto answer = openai::ParseAnswer(message, 1);
-    if (!answer) return ForClients(std::move(answer).error());
-    for (core::Delta& delta : answer->deltas) {
-      if (!token_ && !delta.logprobs.empty()) {
-        token_ = std::move(delta.logprobs.front());
-      }
-    }
-    if (answer->usage) tokens_ = answer->usage->prompt_tokens;
-    return false;
-  }
-
-  void OnEnd(Result<void> result) {
-    const bool refused =
-        !result && result.error().code == ErrorCode::kInvalidArgument;
-    if (refused && form_ == SuffixForm::kContinued) {
-      form_ = SuffixForm::kInUserTurn;
-      fell_back_ = true;
-      const Result<void> asked = Ask();
-      if (!asked) done_(asked.error());
-      return;
-    }
-    // A missed deadline is the prober's impatience, not a sick upstream.
-    if (result || result.error().code != ErrorCode::kDeadline) {
-      shared_->Report(result ? std::nullopt
-                             : std::optional<ErrorCode>(result.error().code));
-    }
-    if (result && fell_back_) {
-      const MutexLock lock(shared_->mutex);
-      shared_->continues = false;
-    }
-    done_(result ? Scored() : Result<core::Scores>(result.error()));
-  }
-
-  Result<core::Scores> Scored() const {
-    if (!token_ || token_->top.empty()) {
-      return Error{ErrorCode::kUnsupported,
-                   "the upstream sends no logprobs, so it cannot score", ""};
-    }
-    core::Scores scores;
-    ASSIGN_OR_RETURN(scores.logits, LabelLogits(*token_, request_.labels));
-    scores.tokens = tokens_ > 0 ? tokens_
-                                : shared_->EstimatedTokens(*request_.request,
-                                                           request_.variant);
-    return scores;
-  }
-
-  const std::shared_ptr<Shared> shared_;
-  const core::ScoreRequest request_;
-  const Time deadline_;
-  const ScoreDone done_;
-  SuffixForm form_ = SuffixForm::kContinued;
-  bool fell_back_ = false;
-  std::optional<core::TokenLogprob> token_;
-  int tokens_ = 0;
-};
 
 Result<std::shared_ptr<OpenAiBackend>> OpenAiBackend::Make(
     Options options, asio::any_io_executor io, Executor* clock) {
@@ -431,29 +43,37 @@ Result<std::shared_ptr<OpenAiBackend>> OpenAiBackend::Make(
                  "the upstream's key has spaces or control characters in it",
                  "api_key_env"};
   }
-  auto shared = std::make_shared<Shared>(
-      std::move(options), std::move(endpoint), std::move(io), clock);
-  return std::shared_ptr<OpenAiBackend>(new OpenAiBackend(std::move(shared)));
+  if (endpoint.tls && !options.tls) {
+    ASSIGN_OR_RETURN(options.tls, MakeTls(""));
+  }
+  options.replica.tls = endpoint.tls ? options.tls : nullptr;
+  options.replica.api_key = options.api_key;
+  options.replica.endpoint = endpoint;
+  const auto shared = std::make_shared<Shared>(std::move(options), io, clock);
+  shared->Begin(Literal(endpoint));
+  return std::shared_ptr<OpenAiBackend>(new OpenAiBackend(shared));
 }
 
 OpenAiBackend::OpenAiBackend(std::shared_ptr<Shared> shared)
     : shared_(std::move(shared)) {}
 
 OpenAiBackend::~OpenAiBackend() {
-  shared_->Stop(nullptr, "the backend is closing");
+  shared_->replica->Close(
+      Error{ErrorCode::kCancelled, "the backend is closing", ""});
 }
 
-core::Snapshot OpenAiBackend::View(std::string_view variant) const {
+void OpenAiBackend::SetAddresses(std::vector<Connection::Address> addresses) {
+  shared_->SetAddresses(std::move(addresses));
+}
+
+core::Snapshot OpenAiBackend::View(std::string_view) const {
+  const Replica::Snapshot now = shared_->replica->View();
   core::Snapshot snapshot;
-  const Time now = shared_->clock->Now();
-  const MutexLock lock(shared_->mutex);
-  const auto it = shared_->variants.find(variant);
-  if (it != shared_->variants.end()) {
-    snapshot.running = it->second.running;
-    snapshot.admissions = it->second.admissions;
-  }
-  snapshot.healthy = !shared_->failed_at || now - *shared_->failed_at >=
-                                                shared_->options.unhealthy_for;
+  snapshot.running = now.running;
+  snapshot.admissions = now.admissions;
+  snapshot.healthy = now.healthy;
+  snapshot.present = now.present;
+  snapshot.full = now.full;
   return snapshot;
 }
 
@@ -464,6 +84,7 @@ void OpenAiBackend::Peek(std::shared_ptr<const core::Request> request,
   if (!model) return done(model.error());
   core::PromptSize size;
   size.tokens = shared_->EstimatedTokens(*request, variant);
+  size.cached_tokens = shared_->CachedTokens(request, variant, size.tokens);
   size.exact = false;
   done(std::move(size));
 }
@@ -480,7 +101,8 @@ void OpenAiBackend::Start(std::shared_ptr<const core::Request> request,
 }
 
 void OpenAiBackend::Cancel(std::string_view request_id) {
-  shared_->Stop(&request_id, "cancelled");
+  shared_->replica->Stop(request_id,
+                         Error{ErrorCode::kCancelled, "cancelled", ""});
 }
 
 void OpenAiBackend::Score(core::ScoreRequest request, Time deadline,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A remote OpenAI-compatible server (vLLM, SGLang, llama-server, another A-IO)
-// as a core::Backend. Requests go out as the client wrote them and come back
-// with unknown fields kept (Delta.raw_json). Upstream every answer is a stream,
-// whatever the client asked for, so that a stall is seen and usage survives.
+// as a core::Backend. Requests go out as the client wrote them and come back as
+// the server wrote them (Delta::raw_json, Done::raw_json): a stream where the
+// client wants one, and else one body, as servers call tools less well in
+// streams.
 //
-// Thin on purpose: one URL, one connection per request, no retry; View reports
-// the last failure and leaves it to the caller to go elsewhere.
+// Of one server (replica.h): no retry, View says how it is, and leaves it to
+// the caller to go elsewhere.
 //
 // Thread safety: any thread. Callbacks run on the threads of `io`. Destroying
 // it ends what runs with kCancelled.
@@ -17,11 +18,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/executor.h"
 #include "base/result.h"
 #include "core/backend.h"
-#include "upstream/exchange.h"
+#include "upstream/names.h"
+#include "upstream/prompt_hashes.h"
+#include "upstream/replica.h"
 
 namespace aio::upstream {
 
@@ -33,12 +37,19 @@ class OpenAiBackend : public core::Backend {
     std::map<std::string, std::string> variants;
     // How it is told not to think, where it otherwise does.
     core::ThinkingSwitch thinking = core::ThinkingSwitch::kNone;
+    // Endpoint, TLS and key are filled from here.
+    Replica::Options replica;
     std::string api_key;  // sent as a bearer token; empty: none is sent
-    Limits limits;
-    int requests_max = 256;  // in flight; past it kOverloaded
-    // After a failure View says unhealthy for this long, unless an answer
-    // arrives earlier; then the next request finds out.
-    Duration unhealthy_for = std::chrono::seconds(5);
+    TlsContext tls;       // of an https url; null: what the system trusts
+    // Who looks its name up; empty: the system. `given`: nobody does, and
+    // SetAddresses says where it is.
+    Lookup lookup;
+    Duration lookup_every = std::chrono::seconds(30);
+    bool given = false;
+    // Whether the server keeps the KV of prompts; and who hashes them for all
+    // backends, null: nobody does.
+    bool prefix_cache = true;
+    std::shared_ptr<PromptHashes> hashes;
     // Prompt sizes are estimated with it until answers tell better.
     double bytes_per_token = 4;
   };
@@ -52,9 +63,13 @@ class OpenAiBackend : public core::Backend {
   OpenAiBackend(const OpenAiBackend&) = delete;
   OpenAiBackend& operator=(const OpenAiBackend&) = delete;
 
+  // Where it is, for who was made with `given`; none: it is nowhere.
+  void SetAddresses(std::vector<Connection::Address> addresses);
+
   // `running` counts our own requests; what others send there is not known.
   core::Snapshot View(std::string_view variant) const override;
-  // Estimated from bytes; never exact, and nothing counts as cached.
+  // Estimated from bytes; never exact. What it has answered before and begins
+  // alike counts as cached.
   void Peek(std::shared_ptr<const core::Request> request,
             std::string_view variant, std::optional<core::Thinking> thinking,
             PeekDone done) override;

@@ -67,6 +67,7 @@ export async function serve(aio, config, sets = []) {
   const server = {
     host,
     port,
+    pid: child.pid,
     url: `http://${host}:${port}`,
     get: (path) => get(host, port, path),
 

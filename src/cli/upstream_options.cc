@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/upstream_options.h"
+
+#include <cstdlib>
+
+namespace aio::cli {
+
+Result<upstream::Upstream::Options> UpstreamOptions(
+    const std::string& name, const config::Variant& settings) {
+  const config::Upstream& remote = settings.remote;
+  upstream::Upstream::Options options;
+  options.urls = settings.upstream;
+  options.places = remote.replicas_max;
+  options.variant = name;
+  upstream::OpenAiBackend::Options& backend = options.backend;
+  backend.thinking = settings.thinking;
+  backend.variants[name] = settings.model.empty() ? "auto" : settings.model;
+  backend.prefix_cache = remote.prefix_cache;
+  if (!settings.api_key_env.empty()) {
+    const char* key = std::getenv(settings.api_key_env.c_str());
+    const std::string at = "variants." + name + ".api_key_env";
+    if (key == nullptr) {
+      return Error{ErrorCode::kInvalidArgument,
+                   at + " names '" + settings.api_key_env +
+                       "', which is not set in the environment",
+                   at};
+    }
+    backend.api_key = key;
+  }
+  if (!remote.tls_ca.empty()) {
+    ASSIGN_OR_RETURN(backend.tls, upstream::MakeTls(remote.tls_ca));
+  }
+  upstream::Replica::Options& replica = backend.replica;
+  replica.requests_max = remote.requests_max;
+  if (remote.health != "off") replica.health_path = remote.health;
+  replica.health_every = replica.health_timeout = remote.health_every;
+  replica.limits.connect_timeout = remote.connect_timeout;
+  replica.limits.first_byte_timeout = remote.first_byte_timeout;
+  replica.limits.idle_timeout = remote.idle_timeout;
+  replica.limits.total_timeout = remote.total_timeout;
+  return options;
+}
+
+}  // namespace aio::cli
