@@ -187,8 +187,8 @@ void Graph::AddCosts(const LoadedDevice& loaded) {
     auto steps = StepCostOf(model);
     if (!steps) continue;
     for (const engine::ModelView& view : model.views) {
-      costs_[view.variant] = {device, models.size(),
-                              view.view != core::View::k8};
+      costs_[{view.variant, ""}] = {device, models.size(),
+                                    view.view != core::View::k8};
     }
     models.push_back({*std::move(steps), model.sched.sequences_max,
                       model.forward->columns_max(), model.sched.slowdown_max});
@@ -224,13 +224,28 @@ Result<void> Graph::AddUpstream(const std::string& name,
     variant.thinking.automatic =
         settings.thinking == core::ThinkingSwitch::kWord;
   }
+  ASSIGN_OR_RETURN(const UpstreamGuess guess, GuessOf(name, settings));
+  variant.bytes_per_token = guess.bytes_per_token;
   for (const upstream::Upstream::Place& place : made->places()) {
     variant.replica = place.name;
     variant.backend = place.backend;
+    AddLearnedCost(variant, settings.remote.requests_max, guess.steps);
     variants_.push_back(variant);
   }
   upstreams_.push_back(std::move(made));
   return {};
+}
+
+// A device of its own, of which one model is known.
+void Graph::AddLearnedCost(const core::Variant& variant, int sequences_max,
+                           const cost::StepCost& guess) {
+  orchestrator::ModelCost model;
+  model.steps = guess;
+  model.sequences_max = sequences_max;
+  model.learned = true;
+  costs_[{variant.name, variant.replica}] = {parts_.costs.devices.size(), 0,
+                                             false};
+  parts_.costs.devices.push_back({std::move(model)});
 }
 
 void Graph::OrderVariants(const config::Config& config) {
@@ -252,7 +267,7 @@ Result<void> Graph::AddOrchestrator(const config::Config& config,
   parts_.quality = config.policy.quality;
   parts_.lengths = config.policy.lengths;
   for (const core::Variant& variant : variants_) {
-    const auto known = costs_.find(variant.name);
+    const auto known = costs_.find({variant.name, variant.replica});
     parts_.costs.variants.push_back(
         known == costs_.end() ? std::nullopt : std::optional(known->second));
   }

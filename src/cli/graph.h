@@ -94,6 +94,8 @@ class Graph {
   Result<void> AddUpstreams(const config::Config& config);
   Result<void> AddUpstream(const std::string& name,
                            const config::Variant& settings);
+  void AddLearnedCost(const core::Variant& variant, int sequences_max,
+                      const cost::StepCost& guess);
   void OrderVariants(const config::Config& config);
   Result<void> AddOrchestrator(const config::Config& config, bool guarded);
   Result<void> AddProbes(const config::Config& config,
@@ -111,9 +113,11 @@ class Graph {
   std::vector<std::unique_ptr<upstream::Upstream>> upstreams_;
   std::shared_ptr<upstream::PromptHashes> hashes_;  // of all upstreams
   std::vector<core::Variant> variants_;
-  std::shared_ptr<probe::ModelProbe> model_probe_;          // null: none
-  std::unique_ptr<DecisionFile> decision_file_;             // null: none
-  std::map<std::string, orchestrator::VariantCost> costs_;  // known ones
+  std::shared_ptr<probe::ModelProbe> model_probe_;  // null: none
+  std::unique_ptr<DecisionFile> decision_file_;     // null: none
+  // Known ones, by variant and replica.
+  std::map<std::pair<std::string, std::string>, orchestrator::VariantCost>
+      costs_;
   policy::Options rule_;
   orchestrator::Parts parts_;  // of every orchestrator of this graph
   orchestrator::Options options_;

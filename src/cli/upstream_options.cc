@@ -2,6 +2,12 @@
 #include "cli/upstream_options.h"
 
 #include <cstdlib>
+#include <string_view>
+#include <vector>
+
+#include "base/nearest.h"
+#include "cost/learned_steps.h"
+#include "sim/profiles.h"
 
 namespace aio::cli {
 
@@ -39,6 +45,46 @@ Result<upstream::Upstream::Options> UpstreamOptions(
   replica.limits.idle_timeout = remote.idle_timeout;
   replica.limits.total_timeout = remote.total_timeout;
   return options;
+}
+
+namespace {
+
+Error NoSuch(const std::string& key, const std::string& value,
+             const std::vector<std::string_view>& known) {
+  const std::vector<std::string> names(known.begin(), known.end());
+  return {ErrorCode::kInvalidArgument,
+          key + ": '" + value + "' is not known" + DidYouMean(value, names),
+          key};
+}
+
+}  // namespace
+
+Result<UpstreamGuess> GuessOf(const std::string& name,
+                              const config::Variant& settings) {
+  const config::Upstream& remote = settings.remote;
+  const std::string at = "variants." + name + ".";
+  UpstreamGuess guess;
+  guess.steps = cost::UnknownSteps();
+  if (remote.profile.empty() && remote.shape.empty()) return guess;
+  if (remote.profile.empty() || remote.shape.empty()) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        at + "profile and " + at + "shape say only together what a step takes",
+        at + (remote.shape.empty() ? "shape" : "profile")};
+  }
+  // The stack that most run.
+  const std::string profile_name = remote.profile == "ascend-910b"
+                                       ? "ascend-910b/vllm-graph"
+                                       : remote.profile;
+  const sim::Profile* profile = sim::FindProfile(profile_name);
+  if (profile == nullptr) {
+    return NoSuch(at + "profile", remote.profile, sim::ProfileNames());
+  }
+  const auto shape = sim::FindShape(remote.shape);
+  if (!shape) return NoSuch(at + "shape", remote.shape, sim::ShapeNames());
+  guess.steps = sim::CostOf(*profile, *shape);
+  guess.bytes_per_token = sim::WeightBytes(*profile, *shape);
+  return guess;
 }
 
 }  // namespace aio::cli

@@ -102,7 +102,8 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   void Send(const FlightPtr& flight, core::Strategy strategy,
             std::shared_ptr<std::atomic<int>> said);
   core::Outcome Learn(const Flight& flight, const End& end);
-  void LearnPrice(const Flight& flight, const core::Outcome& outcome);
+  Loads::Went WentOf(const Flight& flight, const core::Outcome& outcome) const;
+  void LearnPrice(const Flight& flight, const Loads::Went& went);
   void Refuse(const FlightPtr& flight, Error error);
   void Finish(const FlightPtr& flight, const core::Outcome& outcome,
               std::optional<ErrorCode> error);

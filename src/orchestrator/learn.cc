@@ -34,8 +34,9 @@ core::Outcome Orchestrator::Impl::Learn(const Flight& flight, const End& end) {
         "aio_ttft_seconds", "From arrival to the first token",
         Seconds(*end.shown - flight.begun), {{"variant", name}});
   }
-  loads_.Ended(flight.number, parts_.executor->Now());
-  if (!outcome.error && flight.said) LearnPrice(flight, outcome);
+  const Loads::Went went = WentOf(flight, outcome);
+  loads_.Ended(flight.number, went, parts_.executor->Now());
+  if (!outcome.error && flight.said) LearnPrice(flight, went);
   ledger_.Release(flight.variant, flight.number,
                   backend(flight.variant).View(name));
   learner_.Learn(outcome);
@@ -48,23 +49,31 @@ bool Orchestrator::Impl::TimesTokens(const Flight& flight) const {
   return flight.request->streamed || !parts_.variants[flight.variant].passes;
 }
 
-// What was said of its times against what they were, for all to see.
-void Orchestrator::Impl::LearnPrice(const Flight& flight,
-                                    const core::Outcome& outcome) {
-  double ttft = Seconds(outcome.to_first_token);
+Loads::Went Orchestrator::Impl::WentOf(const Flight& flight,
+                                       const core::Outcome& outcome) const {
+  Loads::Went went;
+  if (outcome.error) return went;
+  const double total = Seconds(outcome.total);
   const double tokens =
       static_cast<double>(outcome.usage.completion_tokens) / outcome.choices;
-  double token =
-      tokens > 1 ? (Seconds(outcome.total) - ttft) / (tokens - 1) : 0;
-  if (!TimesTokens(flight)) {  // both as much off as their sum
-    const double said =
-        flight.said->ttft + flight.said->token * std::max(0.0, tokens - 1);
-    const double off = said > 0 ? Seconds(outcome.total) / said : 0;
-    ttft = flight.said->ttft * off;
-    token = flight.said->token * off;
+  const double more = std::max(0.0, tokens - 1);  // behind the first
+  if (TimesTokens(flight)) {
+    went.ttft = Seconds(outcome.to_first_token);
+    went.token = more > 0 ? (total - went.ttft) / more : 0;
+  } else if (flight.said) {  // both as much off as their sum
+    const double said = flight.said->ttft + flight.said->token * more;
+    const double off = said > 0 ? total / said : 0;
+    went.ttft = flight.said->ttft * off;
+    went.token = flight.said->token * off;
   }
+  return went;
+}
+
+// What was said of its times against what they were, for all to see.
+void Orchestrator::Impl::LearnPrice(const Flight& flight,
+                                    const Loads::Went& went) {
   const auto variant = static_cast<size_t>(flight.variant);
-  const Labels labels = {{"variant", outcome.variant}};
+  const Labels labels = {{"variant", parts_.variants[variant].name}};
   const auto observe = [&](const char* name, const char* help, double said,
                            double took) {
     if (said <= 0 || took <= 0) return;
@@ -72,12 +81,12 @@ void Orchestrator::Impl::LearnPrice(const Flight& flight,
   };
   observe("aio_forecast_ttft_ratio",
           "Time to the first token over what was said when it was decided",
-          flight.said->ttft, ttft);
+          flight.said->ttft, went.ttft);
   observe("aio_forecast_tpot_ratio",
           "Time per token over what was said when it was decided",
-          flight.said->token, token);
+          flight.said->token, went.token);
   const bool before = loads_.drifted(variant);
-  loads_.Learn(variant, *flight.said, ttft, token);
+  loads_.Learn(variant, *flight.said, went.ttft, went.token);
   const bool after = loads_.drifted(variant);
   parts_.metrics->Set("aio_forecast_drifted",
                       "1: times are off by more than is corrected", after,
@@ -85,7 +94,7 @@ void Orchestrator::Impl::LearnPrice(const Flight& flight,
   if (before || !after) return;
   Log(LogLevel::kWarning,
       "times are off by more than is corrected: measure anew",
-      {{"variant", outcome.variant}});
+      {{"variant", parts_.variants[variant].name}});
 }
 
 }  // namespace aio::orchestrator

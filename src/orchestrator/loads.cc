@@ -23,12 +23,19 @@ constexpr double kTail = 0.25;
 
 Loads::Loads(const Costs* costs)
     : costs_(*costs),
+      models_(costs->devices),
+      learned_(models_.size()),
+      meters_(models_.size()),
       unseen_(costs_.variants.size()),
       residuals_(costs_.variants.size()) {
   for (const auto& device : costs_.devices) {
     arrivals_.emplace_back(device.size());
     lives_.emplace_back(device.size());
     seen_.emplace_back(device.size());
+  }
+  for (size_t d = 0; d < models_.size(); ++d) {
+    if (models_[d].size() != 1 || !models_[d][0].learned) continue;
+    learned_[d].emplace(models_[d][0].steps, models_[d][0].sequences_max);
   }
 }
 
@@ -52,8 +59,8 @@ double Loads::RateOf(size_t device, size_t model, Time now) const {
 
 std::vector<cost::ModelLoad> Loads::DeviceNow(size_t device, Time now) const {
   std::vector<cost::ModelLoad> models;
-  for (size_t m = 0; m < costs_.devices[device].size(); ++m) {
-    const ModelCost& known = costs_.devices[device][m];
+  for (size_t m = 0; m < models_[device].size(); ++m) {
+    const ModelCost& known = models_[device][m];
     cost::ModelLoad load;
     load.steps = &known.steps;
     load.sequences_max = known.sequences_max;
@@ -135,7 +142,7 @@ cost::Price Loads::PriceOf(size_t variant, const cost::Estimate& estimate,
 
 void Loads::Learn(size_t variant, const cost::Price& said, double ttft,
                   double token) {
-  if (!Knows(variant)) return;
+  if (!Knows(variant) || learned_[costs_.variants[variant]->device]) return;
   residuals_[variant].ttft.Learn(said.ttft, ttft);
   residuals_[variant].token.Learn(said.token, token);
 }
@@ -156,7 +163,7 @@ void Loads::Sent(size_t variant, uint64_t request,
   entry.prompt_tokens = estimate.prompt_tokens;
   entry.new_tokens =
       std::max(1, estimate.prompt_tokens - estimate.cached_tokens);
-  const ModelCost& known = costs_.devices[entry.at.device][entry.at.model];
+  const ModelCost& known = models_[entry.at.device][entry.at.model];
   cost::ModelLoad model;
   model.steps = &known.steps;
   model.columns_max = known.columns_max;
@@ -167,6 +174,14 @@ void Loads::Sent(size_t variant, uint64_t request,
   Arrivals& a = arrivals_[entry.at.device][entry.at.model];
   a.weight = a.weight * std::exp(-Seconds(now - a.at) / kMemorySeconds) + 1;
   a.at = now;
+  Meter& meter = meters_[entry.at.device];
+  meter.Add(1, ContextOf(entry), now);
+  entry.request_seconds = meter.request_seconds;
+  entry.context_seconds = meter.context_seconds;
+  entry.first = std::ranges::none_of(sent_, [&](const auto& other) {
+    return other.second.at.device == entry.at.device &&
+           other.second.said->load(std::memory_order_relaxed) == 0;
+  });
   sent_[request] = std::move(entry);
 }
 
@@ -176,13 +191,41 @@ std::vector<size_t> Loads::InFlight() const {
   return count;
 }
 
-void Loads::Ended(uint64_t request, Time now) {
+void Loads::Meter::Add(double more_requests, double more_context, Time now) {
+  const double seconds = Seconds(now - at);
+  request_seconds += requests * seconds;
+  context_seconds += context_tokens * seconds;
+  requests += more_requests;
+  context_tokens += more_context;
+  at = now;
+}
+
+// Halfway through its answer.
+double Loads::ContextOf(const Entry& entry) {
+  return entry.prompt_tokens + 0.5 * entry.tokens;
+}
+
+void Loads::LearnSteps(const Entry& entry, const Went& went, Time now) {
+  auto& learned = learned_[entry.at.device];
+  const Meter& meter = meters_[entry.at.device];
+  const double life = Seconds(now - entry.sent);
+  if (!learned || life <= 0) return;
+  learned->Learn({(meter.request_seconds - entry.request_seconds) / life,
+                  (meter.context_seconds - entry.context_seconds) / life,
+                  went.token});
+  if (entry.first) learned->LearnPrompt(entry.new_tokens, went.ttft);
+  models_[entry.at.device][entry.at.model].steps = learned->Now();
+}
+
+void Loads::Ended(uint64_t request, const Went& went, Time now) {
   const auto it = sent_.find(request);
   if (it == sent_.end()) return;
   const Entry& entry = it->second;
   Lives& lives = lives_[entry.at.device][entry.at.model];
   lives.count = std::min(lives.count + 1, kLivesMemory);
   lives.mean += (Seconds(now - entry.sent) - lives.mean) / lives.count;
+  meters_[entry.at.device].Add(-1, -ContextOf(entry), now);
+  LearnSteps(entry, went, now);
   sent_.erase(it);
 }
 

@@ -20,6 +20,7 @@
 #include "base/executor.h"
 #include "core/backend.h"
 #include "cost/estimate.h"
+#include "cost/learned_steps.h"
 #include "cost/price.h"
 #include "cost/residual.h"
 #include "orchestrator/orchestrator.h"
@@ -41,7 +42,7 @@ class Loads {
                       Time now) const;
 
   // How a request went of which `said` was said. Times per token are of one
-  // choice.
+  // choice. Of learned steps it teaches nothing: they follow by themselves.
   void Learn(size_t variant, const cost::Price& said, double ttft,
              double token);
   // Prices of that variant are wrong by more than is corrected.
@@ -51,7 +52,12 @@ class Loads {
   // tokens that have come back.
   void Sent(size_t variant, uint64_t request, const cost::Estimate& estimate,
             std::shared_ptr<const std::atomic<int>> said, Time now);
-  void Ended(uint64_t request, Time now);
+  // How its answer went, in seconds; 0: not known.
+  struct Went {
+    double ttft = 0;
+    double token = 0;
+  };
+  void Ended(uint64_t request, const Went& went, Time now);
   std::vector<size_t> InFlight() const;  // [device]
 
  private:
@@ -64,6 +70,19 @@ class Loads {
     double prefill_seconds = 0;
     Time sent{};
     std::shared_ptr<const std::atomic<int>> said;
+    // Of its device when it was sent.
+    double request_seconds = 0;
+    double context_seconds = 0;
+    bool first = false;  // no prompt was ahead of its own
+  };
+  // What was on a device at once, over time.
+  struct Meter {
+    double requests = 0;
+    double context_tokens = 0;
+    double request_seconds = 0;  // its integral
+    double context_seconds = 0;
+    Time at{};
+    void Add(double more_requests, double more_context, Time now);
   };
   // Of a variant: its time to the first token, and between tokens.
   struct Residuals {
@@ -92,7 +111,13 @@ class Loads {
   void AddLoads(size_t device, std::vector<cost::ModelLoad>* models) const;
   std::vector<cost::ModelLoad> DeviceNow(size_t device, Time now) const;
 
+  static double ContextOf(const Entry& entry);
+  void LearnSteps(const Entry& entry, const Went& went, Time now);
+
   const Costs& costs_;
+  std::vector<std::vector<ModelCost>> models_;  // [device][model], as of now
+  std::vector<std::optional<cost::LearnedSteps>> learned_;  // [device]
+  std::vector<Meter> meters_;                               // [device]
   std::map<uint64_t, Entry> sent_;               // by request, oldest first
   std::vector<std::vector<Arrivals>> arrivals_;  // [device][model]
   std::vector<std::vector<Lives>> lives_;        // [device][model]

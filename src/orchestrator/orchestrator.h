@@ -76,6 +76,8 @@ struct ModelCost {
   int sequences_max = 32;
   int columns_max = 512;
   double slowdown_max = 1.5;  // sched::Options
+  // Nobody can time its steps: they are a guess, put right by answers.
+  bool learned = false;
 };
 struct VariantCost {
   size_t device = 0;
