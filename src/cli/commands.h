@@ -19,6 +19,7 @@ void AddGenerate(CLI::App& app, int* exit_code);
 void AddInspect(CLI::App& app, int* exit_code);
 void AddPack(CLI::App& app, int* exit_code);
 void AddReplay(CLI::App& app, int* exit_code);
+void AddDoctor(CLI::App& app, int* exit_code);
 void AddRoute(CLI::App& app, int* exit_code);
 void AddServe(CLI::App& app, int* exit_code);
 void AddSimulate(CLI::App& app, int* exit_code);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -233,7 +234,44 @@ Result<void> Graph::AddUpstream(const std::string& name,
     variants_.push_back(variant);
   }
   upstreams_.push_back(std::move(made));
+  if (!settings.process.command.empty()) {
+    processes_.push_back(std::make_shared<upstream::Process>(
+        ProcessOptions(name, settings.process), io_.get_executor(), &strand_,
+        &metrics_));
+  }
   return {};
+}
+
+// Until all processes are ready or have failed, and names are known or have
+// been looked for long enough.
+Result<void> Graph::StartUpstreams() {
+  constexpr Duration kNames = std::chrono::seconds(5);
+  bool started = false;
+  upstream::StartInOrder(processes_, [&started] { started = true; });
+  io_.restart();
+  const auto guard = boost::asio::make_work_guard(io_);
+  const Time late = strand_.Now() + kNames;
+  const auto known = [&] {
+    return std::ranges::all_of(upstreams_, [](const auto& upstream) {
+      return std::ranges::any_of(upstream->places(), [](const auto& place) {
+        return place.backend->View("").present;
+      });
+    });
+  };
+  while (!io_.stopped() && (!started || (!known() && strand_.Now() < late))) {
+    io_.run_one_for(std::chrono::milliseconds(50));
+  }
+  if (started) return {};
+  return Error{ErrorCode::kCancelled, "stopped before all was started", ""};
+}
+
+void Graph::StopProcesses() {
+  size_t running = processes_.size();
+  for (const auto& process : processes_) {
+    process->Stop([&running] { --running; });
+  }
+  io_.restart();
+  while (running > 0) io_.run_one_for(std::chrono::milliseconds(50));
 }
 
 // A device of its own, of which one model is known.
@@ -326,6 +364,7 @@ Result<void> Graph::AddDecisionLog(const config::Config& config,
 }
 
 Result<void> Graph::WarmUp() {
+  if (!upstreams_.empty()) RETURN_IF_ERROR(StartUpstreams());
   for (const core::Variant& variant : variants_) {
     if (dynamic_cast<engine::LocalBackend*>(variant.backend.get()) == nullptr) {
       continue;

@@ -30,6 +30,7 @@
 #include "orchestrator/orchestrator.h"
 #include "policy/policies.h"
 #include "probe/model_probe.h"
+#include "upstream/process.h"
 #include "upstream/upstream.h"
 
 namespace aio::cli {
@@ -83,7 +84,11 @@ class Graph {
 
   // One token from every local variant, so that the first user does not pay for
   // cold pages, and the model probe's labels and prior; runs io() until done.
+  // Starts the processes first, one after the other, and waits for names.
   Result<void> WarmUp();
+
+  // Ends the processes; runs io() until they have.
+  void StopProcesses();
 
  private:
   Graph();
@@ -100,6 +105,7 @@ class Graph {
   Result<void> AddOrchestrator(const config::Config& config, bool guarded);
   Result<void> AddProbes(const config::Config& config,
                          orchestrator::Parts* parts);
+  Result<void> StartUpstreams();
   Result<void> PrepareProbe();
   Result<void> AddDecisionLog(const config::Config& config,
                               orchestrator::Parts* parts);
@@ -111,6 +117,7 @@ class Graph {
   AsioExecutor worker_;               // on workers_
   std::vector<std::unique_ptr<ThreadPool>> pools_;  // one per device
   std::vector<std::unique_ptr<upstream::Upstream>> upstreams_;
+  std::vector<std::shared_ptr<upstream::Process>> processes_;
   std::shared_ptr<upstream::PromptHashes> hashes_;  // of all upstreams
   std::vector<core::Variant> variants_;
   std::shared_ptr<probe::ModelProbe> model_probe_;  // null: none

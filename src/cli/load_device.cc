@@ -495,8 +495,9 @@ Result<LoadedDevice> LoadDevice(
     const auto checked = CheckDraft(candidates, c);
     if (!checked) return About(c, checked.error());
   }
-  const int64_t limit = device.memory_limit > 0 ? device.memory_limit
-                                                : machine.memory_bytes / 5 * 4;
+  const int64_t all = device.memory_limit > 0 ? device.memory_limit
+                                              : machine.memory_bytes / 5 * 4;
+  const int64_t limit = std::max<int64_t>(all - device.memory_taken, 0);
   ASSIGN_OR_RETURN(const engine::MemoryPlan plan,
                    engine::PlanMemory(limit, device.sequences_max, needs));
   say(PlanText(name, pool->threads(), plan));

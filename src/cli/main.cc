@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = 0;
   aio::cli::AddServe(app, &exit_code);
+  aio::cli::AddDoctor(app, &exit_code);
   aio::cli::AddSimulate(app, &exit_code);
   aio::cli::AddChat(app, &exit_code);
   aio::cli::AddGenerate(app, &exit_code);

@@ -98,12 +98,16 @@ int Serve(const Flags& flags) {
   if (!started) return Fail(started.error());
   Signals signals(&(*graph)->io(), &server);
   const auto warm = (*graph)->WarmUp();
-  if (!warm) return Fail(warm.error());
+  if (!warm) {
+    (*graph)->StopProcesses();
+    return Fail(warm.error());
+  }
   ready = true;
   std::cout << Invitation(server.address(), !config->server.api_keys.empty())
             << std::endl;
   (*graph)->io().restart();
   (*graph)->io().run();
+  (*graph)->StopProcesses();
   return 0;
 }
 

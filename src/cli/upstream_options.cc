@@ -47,6 +47,18 @@ Result<upstream::Upstream::Options> UpstreamOptions(
   return options;
 }
 
+upstream::Process::Options ProcessOptions(const std::string& name,
+                                          const config::Process& settings) {
+  upstream::Process::Options options;
+  options.name = name;
+  options.command = settings.command;
+  options.port = settings.port;
+  options.ready = settings.ready;
+  options.ready_timeout = settings.ready_timeout;
+  options.stop_timeout = settings.stop;
+  return options;
+}
+
 namespace {
 
 Error NoSuch(const std::string& key, const std::string& value,

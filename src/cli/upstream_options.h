@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "cost/step_cost.h"
+#include "upstream/process.h"
 #include "upstream/upstream.h"
 
 namespace aio::cli {
@@ -20,6 +21,9 @@ namespace aio::cli {
 // certificate file cannot be read.
 Result<upstream::Upstream::Options> UpstreamOptions(
     const std::string& name, const config::Variant& settings);
+
+upstream::Process::Options ProcessOptions(const std::string& name,
+                                          const config::Process& settings);
 
 // What its steps take, as long as no answer has told, and what it reads for a
 // token; 0: not known.

@@ -125,6 +125,8 @@ void ReadFeatures(Section s, core::Features* out) {
 void ReadUpstream(Section* s, Upstream* out) {
   s->String("profile", &out->profile);
   s->String("shape", &out->shape);
+  s->String("npu", &out->npu);
+  s->Count("capture_sizes", 1, &out->capture_sizes);
   ReadFeatures(s->Map("features"), &out->features);
   s->Count("requests_max", 1, &out->requests_max);
   s->Count("replicas_max", 1, &out->replicas_max);
@@ -141,9 +143,31 @@ void ReadUpstream(Section* s, Upstream* out) {
   s->Time("total_timeout", &out->total_timeout);
 }
 
+Process ReadProcess(Section s) {
+  Process process;
+  s.StringOrStrings("command", &process.command);
+  s.Count("port", 1, &process.port);
+  s.String("ready", &process.ready);
+  s.Time("ready_timeout", &process.ready_timeout);
+  s.Time("stop", &process.stop);
+  s.Bytes("memory", &process.memory);
+  if (!process.command.empty() &&
+      (process.port < 1 || process.port > 65535)) {
+    s.Fail("port", "a process needs a port from 1 to 65535");
+  }
+  if (!process.ready.starts_with("/")) s.Fail("ready", "is no path");
+  s.Finish();
+  return process;
+}
+
 Variant ReadVariant(Section s) {
   Variant variant;
   s.StringOrStrings("upstream", &variant.upstream);
+  variant.process = ReadProcess(s.Map("process"));
+  if (!variant.process.command.empty() && variant.upstream.empty()) {
+    variant.upstream = {"http://127.0.0.1:" +
+                        std::to_string(variant.process.port) + "/v1"};
+  }
   if (variant.upstream.empty()) {
     s.Path("model", &variant.model);
   } else {

@@ -65,6 +65,8 @@ struct Device {
   // around, and harms where they use the same processors.
   std::string pin = "off";
   int64_t memory_limit = 0;  // bytes; 0: auto (80 % of what the cgroup allows)
+  // Of these, what processes take (variants.X.process.memory); no key.
+  int64_t memory_taken = 0;
   KvType kv_type = KvType::kF16;
   int columns_max = 512;   // of one step: the prefill chunk
   int sequences_max = 32;  // decoded together
@@ -93,6 +95,10 @@ struct Upstream {
   // them: where prices start from, until answers tell better. Empty: unknown.
   std::string profile;
   std::string shape;
+  // Which accelerator it is on, for who shares one; empty: its host's. And how
+  // many batch sizes its server captures as graphs; 0: not known (aio doctor).
+  std::string npu;
+  int capture_sizes = 0;
   // What it takes part in: chat and completions, or embeddings; and whether it
   // does tools, structured answers, logprobs and media right. A server whose
   // speculation spoils tool calls has no tools.
@@ -112,6 +118,17 @@ struct Upstream {
   Duration total_timeout = 600s;
 };
 
+// An engine that we start on this machine, for one upstream variant.
+struct Process {
+  std::vector<std::string> command;  // "{port}" stands for it; empty: none
+  int port = 0;
+  std::string ready = "/health";  // answered 200 once it serves
+  Duration ready_timeout = 600s;
+  Duration stop = 10s;  // from SIGTERM to SIGKILL
+  // What it takes of the memory of the variant's `device`, bytes.
+  int64_t memory = 0;
+};
+
 // Exactly one of `model` and `upstream` is set.
 struct Variant {
   std::string model;   // a GGUF file on `device`, or its name at `upstream`
@@ -121,6 +138,7 @@ struct Variant {
   std::vector<std::string> upstream;
   std::string api_key_env;  // environment variable with the upstream's key
   Upstream remote;          // of an upstream
+  Process process;          // whose upstream is http://127.0.0.1:PORT/v1
   int context_max = 0;      // tokens; 0: the model's own
   // Whether requests that do not say may be answered with drafts, where the
   // step table shows that it pays. The answer is the same.

@@ -123,7 +123,9 @@ class Validator {
         Fail({"variants", name, "upstream"}, "'" + url + "' is there twice");
       }
     }
-    if (!variant.device.empty()) {
+    if (!variant.process.command.empty()) {
+      TakeMemory(name, variant);
+    } else if (!variant.device.empty()) {
       Fail({"variants", name, "device"}, "an upstream has no device of ours");
     }
     if (!variant.draft.empty()) {
@@ -135,6 +137,23 @@ class Validator {
     if (variant.kv_memory != 0) {
       Fail({"variants", name, "kv_memory"}, "an upstream has its own memory");
     }
+  }
+
+  // What a process takes of a device is not there for our own models.
+  void TakeMemory(const std::string& name, const Variant& variant) {
+    if (variant.upstream.size() != 1) {
+      Fail({"variants", name, "upstream"}, "a process is one replica");
+    }
+    if (variant.process.memory == 0) return;
+    const bool only = variant.device.empty() && config_->devices.size() == 1;
+    const auto device = only ? config_->devices.begin()
+                             : config_->devices.find(variant.device);
+    if (device == config_->devices.end()) {
+      Fail({"variants", name, "device"},
+           "process.memory is of a device: name which");
+      return;
+    }
+    device->second.memory_taken += variant.process.memory;
   }
 
   void CheckName(const std::vector<std::string>& keys,

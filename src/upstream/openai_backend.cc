@@ -66,6 +66,29 @@ void OpenAiBackend::SetAddresses(std::vector<Connection::Address> addresses) {
   shared_->SetAddresses(std::move(addresses));
 }
 
+void OpenAiBackend::Get(const std::string& target,
+                        std::function<void(Result<std::string>)> done) {
+  Replica::Job job;
+  job.method = "GET";
+  job.target = target;
+  job.streamed = false;
+  job.any_type = true;
+  const auto body = std::make_shared<std::string>();
+  const Result<void> begun = shared_->replica->Run(
+      std::move(job),
+      [body](std::string_view all) -> Result<bool> {
+        *body = all;
+        return true;
+      },
+      [body, done](const Ended& ended) {
+        done(ended.result ? Result<std::string>(*body)
+                          : Result<std::string>(ended.result.error()));
+        return ended.result;
+      });
+  if (begun) return;
+  asio::post(shared_->io, [done, error = begun.error()] { done(error); });
+}
+
 core::Snapshot OpenAiBackend::View(std::string_view) const {
   const Replica::Snapshot now = shared_->replica->View();
   core::Snapshot snapshot;

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -62,6 +63,10 @@ class OpenAiBackend : public core::Backend {
   ~OpenAiBackend() override;
   OpenAiBackend(const OpenAiBackend&) = delete;
   OpenAiBackend& operator=(const OpenAiBackend&) = delete;
+
+  // The body of a GET, behind the endpoint's path ("/models").
+  void Get(const std::string& target,
+           std::function<void(Result<std::string>)> done);
 
   // Where it is, for who was made with `given`; none: it is nowhere.
   void SetAddresses(std::vector<Connection::Address> addresses);
