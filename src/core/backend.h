@@ -66,6 +66,7 @@ struct Plan {
   uint64_t seed = 0;
   std::shared_ptr<const Prepared> prepared;  // from Peek; may be null
   std::optional<Label> intent;  // the likeliest; absent: nobody has looked
+  double output_tokens = 0;     // that the answer is expected to have; 0: none
   // What the answer may begin with: a hint that a backend may verify in place
   // of computing token by token, and never follows against its own sampler.
   std::string draft_text;

@@ -52,6 +52,9 @@ Error CannotBeTold(const core::Variant& variant, core::Thinking said) {
 // Why `variant` cannot serve at all; nothing about the expected answer.
 std::optional<Error> Unfit(const core::Variant& variant, const Flight& flight,
                            const Flight::Option& option, bool healthy) {
+  if (!core::Allows(flight.request->allowed, variant.name)) {
+    return Error{ErrorCode::kDenied, "the key may not use it", ""};
+  }
   if (flight.only >= 0 && &option != &flight.options[flight.only]) {
     return Error{ErrorCode::kUnavailable, flight.only_why, ""};
   }
@@ -159,7 +162,9 @@ Error WhyNone(const std::vector<core::Variant>& variants,
     return variants[option.variant].context_tokens_max;
   };
   for (const Flight::Option& option : flight.options) {
-    if (!option.unfit) continue;
+    // Who was never asked says nothing of why the others cannot.
+    const std::string& name = variants[option.variant].name;
+    if (!option.unfit || !core::Allows(flight.request->allowed, name)) continue;
     const int rank = Rank(option.unfit->code);
     const int rank_best = best == nullptr ? -1 : Rank(best->unfit->code);
     // Of equals, the one with the longest context is what limits the client.

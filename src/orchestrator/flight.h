@@ -101,6 +101,7 @@ struct Flight {
   Time started{};                   // of the attempt
   std::string reason;               // of the decision that runs
   std::optional<cost::Price> said;  // of the attempt, if it was priced
+  double expected_tokens = 0;       // of its answer
   std::shared_ptr<Kept> kept;       // of the attempt, if it is to be compared
   std::vector<Round> rounds;        // kept only if there is a decision log
 

@@ -127,8 +127,7 @@ bool Orchestrator::Impl::Prices() const {
 }
 
 // Of those that may be chosen, if the policy looks at it.
-void Orchestrator::Impl::AddPrices(const Flight& flight,
-                                   policy::Input* input) {
+void Orchestrator::Impl::AddPrices(const Flight& flight, policy::Input* input) {
   if (!Prices()) return;
   const Time now = parts_.executor->Now();
   for (size_t i = 0; i < input->candidates.size(); ++i) {
@@ -241,7 +240,13 @@ Result<int> Orchestrator::Impl::Pinned(const core::Request& request) const {
                  "model is '" + model + "' but aio.variant is '" + hint + "'",
                  "aio.variant"};
   }
-  return IndexOf(parts_.variants, hint.empty() ? model : hint);
+  const std::string& name = hint.empty() ? model : hint;
+  const int pinned = IndexOf(parts_.variants, name);
+  if (pinned >= 0 && !core::Allows(request.allowed, name)) {
+    return Error{ErrorCode::kDenied, "this API key may not use '" + name + "'",
+                 hint.empty() ? "model" : "aio.variant"};
+  }
+  return pinned;
 }
 
 // The exchange that the request goes on from.

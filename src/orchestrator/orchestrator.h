@@ -156,10 +156,11 @@ class Orchestrator {
   // seed. A failure before the first delta is retried on another candidate,
   // unless it is the client's own or the request names its variant.
   //
-  // Errors: kNotFound for an unknown model; kInvalidArgument for a prompt that
-  // fits no candidate, a contradiction in the request or an id that is in
-  // flight; kOverloaded past requests_max; else the error of a backend, one
-  // that a retry may mend before one that it cannot.
+  // Errors: kNotFound for an unknown model; kDenied for one that the key may
+  // not use; kInvalidArgument for a prompt that fits no candidate, a
+  // contradiction in the request or an id that is in flight; kOverloaded past
+  // requests_max; else the error of a backend, one that a retry may mend before
+  // one that it cannot.
   void Handle(std::shared_ptr<const core::Request> request,
               std::shared_ptr<core::Sink> sink);
   // Explains what Handle would do, and runs nothing but the probes.

@@ -36,13 +36,20 @@ std::string OutcomeName(std::optional<ErrorCode> error) {
 
 // ---- Peek -------------------------------------------------------------------
 
-// All candidates at once, or only the one that the request names.
+// All candidates at once, or only the one that the request names. The variant
+// that the model probe asks is looked at for it, whoever may answer.
 void Orchestrator::Impl::Peek(const FlightPtr& flight) {
   std::vector<size_t> peeked;
   for (size_t i = 0; i < flight->options.size(); ++i) {
     const auto variant = static_cast<int>(flight->options[i].variant);
-    if (flight->pinned < 0 || flight->pinned == variant) peeked.push_back(i);
+    const bool wanted = flight->pinned < 0
+                            ? variant == probe_variant_ ||
+                                  core::Allows(flight->request->allowed,
+                                               parts_.variants[variant].name)
+                            : variant == flight->pinned;
+    if (wanted) peeked.push_back(i);
   }
+  if (peeked.empty()) return PeekedEnough(flight);
   flight->peeks_missing = static_cast<int>(peeked.size());
   for (const size_t i : peeked) {
     auto done = [weak = weak_from_this(), flight,
@@ -314,6 +321,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   CountAttempt(flight.get());
   ledger_.Reserve(variant, flight->number, backend(variant).View(name));
   flight->said = estimate.price;
+  flight->expected_tokens = estimate.output_tokens;
   const auto said = std::make_shared<std::atomic<int>>(0);
   loads_.Sent(variant, flight->number, estimate, said, flight->started);
   flight->kept.reset();
@@ -374,6 +382,7 @@ void Orchestrator::Impl::Send(const FlightPtr& flight, core::Strategy strategy,
   plan.strategy = strategy;
   plan.seed = flight->seed;
   plan.thinking = flight->thinking;
+  plan.output_tokens = flight->expected_tokens;
   const auto chosen = static_cast<size_t>(flight->chosen);
   plan.prepared = flight->options[chosen].size.prepared;
   if (flight->intent.source != core::IntentSource::kNone) {
