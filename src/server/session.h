@@ -53,6 +53,11 @@ class Session : public std::enable_shared_from_this<Session> {
   // are too many requests already.
   boost::asio::awaitable<std::optional<openai::Parsed>> Accept(
       Call* call, openai::Kind kind, bool full, std::string body);
+  // Why the key may not have this now; with the headers that say what is left.
+  std::optional<Limited> Limit(Call* call, openai::Kind kind,
+                               const core::Request& request);
+  // The end of what Limit let in.
+  void Settle(Call* call);
   Reply Get(const Call& call) const;
   void Record(const Call& call) const;
 
