@@ -146,6 +146,17 @@ TEST(SchedulerTest, TenantsGetTokensNotTurnsByTheirWeights) {
   EXPECT_NEAR(second, 20, 1) << "40 * 12 tokens against 20 * 48";
 }
 
+TEST(SchedulerTest, WhenAllWasAnsweredTenantsBeginLevel) {
+  Options options = Small();
+  options.sequences_max = 1;
+  Scheduler s(options);
+  ASSERT_TRUE(s.Add(1, Own(1, 8), 1, {1, 1, 1000}));
+  OrderOfTurns(&s);
+  ASSERT_TRUE(s.Add(2, Own(2, 8), 1, {.tenant = 1}));
+  ASSERT_TRUE(s.Add(3, Own(3, 8), 2, {.tenant = 2}));
+  EXPECT_EQ(OrderOfTurns(&s), (std::vector<SequenceId>{2, 3}));
+}
+
 TEST(SchedulerTest, APausedSequenceGoesOnBeforeAnyTenantBegins) {
   Scheduler s(Small());  // 8 pages of 4
   ASSERT_TRUE(s.Add(1, Own(1, 10), 1, {.tenant = 1}));

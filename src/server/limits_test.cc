@@ -142,6 +142,23 @@ TEST(AccountTest, GivesBackWhatWasNotUsed) {
   EXPECT_EQ(headers.at("x-ratelimit-remaining-tokens"), "100");
 }
 
+TEST(AccountTest, EitherLimitIsEnoughToRefuse) {
+  const auto account =
+      Make({.requests = Rate{1, 1min}, .tokens = Rate{1000, 1min}});
+  EXPECT_EQ(Ask(account, 10, kStart), 0);
+  EXPECT_EQ(Ask(account, 10, kStart), 60) << "tokens are plenty";
+}
+
+TEST(AccountTest, WhatIsGivenBackToAFullBucketRunsOver) {
+  const auto account = Make({.tokens = Rate{600, 1min}});
+  Ticket ticket;
+  EXPECT_FALSE(ticket.Admit(account, 500, kStart));
+  ticket.Settle(0, true, kStart + 1min);
+  EXPECT_EQ(
+      Headers(account.get(), kStart + 1min).at("x-ratelimit-remaining-tokens"),
+      "600");
+}
+
 TEST(AccountTest, CountsThoseThatRun) {
   const auto account = Make({.concurrency = 2});
   Ticket one, two, three;
