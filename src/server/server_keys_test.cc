@@ -169,7 +169,7 @@ TEST_F(KeysServerTest, WhoLeavesDuringAnAnswerPaysForWhatCame) {
 }
 
 TEST_F(KeysServerTest, AKeySeesAndUsesOnlyItsVariants) {
-  Start("a variants=hold\nb\n");
+  Start("a variants=hold weight=2\nb\n");
   Client client = Connect();
   const auto get = [&](const std::string& path, const std::string& key) {
     return client.Ask("GET", path, "", Bearer(key));
@@ -187,6 +187,8 @@ TEST_F(KeysServerTest, AKeySeesAndUsesOnlyItsVariants) {
   client.Send(
       Post("/v1/completions", R"({"model":"auto","prompt":"a"})", Bearer("a")));
   HoldBackend::Run run = hold_->Next();
+  EXPECT_EQ(run.request->weight, 2);
+  EXPECT_NE(run.request->tenant, 0u);
   run.Say("here");
   run.Finish();
   EXPECT_EQ(client.Read().fields.at("x-aio-variant"), "hold");
