@@ -127,7 +127,8 @@ bool Orchestrator::Impl::Prices() const {
 }
 
 // Of those that may be chosen, if the policy looks at it.
-void Orchestrator::Impl::AddPrices(const Flight& flight, policy::Input* input) {
+void Orchestrator::Impl::AddPrices(const Flight& flight,
+                                   policy::Input* input) {
   if (!Prices()) return;
   const Time now = parts_.executor->Now();
   for (size_t i = 0; i < input->candidates.size(); ++i) {

@@ -247,8 +247,9 @@ std::optional<Limited> Session::Limit(Call* call, openai::Kind kind,
   if (call->key->account == nullptr) return std::nullopt;
   const int64_t tokens =
       kind == openai::Kind::kRoute ? 0 : EstimateTokens(request);
-  auto limited = call->ticket.Admit(call->key->account, tokens, Now());
-  call->fields = call->key->account->Headers(Now());
+  const Time now = Now();
+  auto limited = call->ticket.Admit(call->key->account, tokens, now);
+  call->fields = call->key->account->Headers(now);
   if (limited) context_->traffic.Limited(call->key->name, limited->limit);
   return limited;
 }
