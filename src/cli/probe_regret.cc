@@ -25,7 +25,10 @@ using Chooser = std::function<Choice(const RoutedPrompt&)>;
 class Router {
  public:
   explicit Router(const RoutingSetup& setup)
-      : setup_(setup), learner_(Names(setup)), ledger_(setup.variants.size()) {}
+      : setup_(setup),
+        learner_(Names(setup)),
+        ledger_(setup.variants.size()),
+        nobody_drained_(setup.variants.size()) {}
 
   policy::Input InputOf(const RoutedPrompt& prompt,
                         const core::Intent& intent) {
@@ -40,8 +43,8 @@ class Router {
       if (!size) option.dropped = size.error();
       flight.options.push_back(std::move(option));
     }
-    policy::Input input =
-        orchestrator::Candidates(setup_.variants, learner_, &ledger_, &flight);
+    policy::Input input = orchestrator::Candidates(
+        setup_.variants, learner_, nobody_drained_, &ledger_, &flight);
     for (policy::Candidate& c : input.candidates) {
       c.quality = core::ExpectedQuality(setup_.quality, c.variant, intent);
     }
@@ -78,6 +81,7 @@ class Router {
   const RoutingSetup& setup_;
   const cost::Learner learner_;
   orchestrator::Ledger ledger_;
+  const std::vector<bool> nobody_drained_;
 };
 
 // The table's quality of each variant for a label; empty if one is not known.

@@ -43,11 +43,16 @@ std::string Invitation(const std::string& address, bool keys) {
 }
 
 // SIGTERM or SIGINT lets running requests finish; a second one does not wait.
+// SIGHUP reads again what may change while it runs.
 class Signals {
  public:
   Signals(boost::asio::io_context* io, server::Server* server)
-      : io_(io), server_(server), set_(*io, SIGINT, SIGTERM) {
+      : io_(io),
+        server_(server),
+        set_(*io, SIGINT, SIGTERM),
+        hangup_(*io, SIGHUP) {
     Wait();
+    WaitForHangup();
   }
 
  private:
@@ -66,9 +71,19 @@ class Signals {
     });
   }
 
+  void WaitForHangup() {
+    hangup_.async_wait([this](auto error, int) {
+      if (error) return;
+      // What is wrong is in the log; nobody waits here for the result.
+      (void)server_->ReloadKeys();
+      WaitForHangup();
+    });
+  }
+
   boost::asio::io_context* io_;
   server::Server* server_;
   boost::asio::signal_set set_;
+  boost::asio::signal_set hangup_;
   bool draining_ = false;
 };
 

@@ -30,8 +30,8 @@ using std::chrono_literals::operator""ms;
 
 struct Server {
   std::string listen = "127.0.0.1:8080";
-  // A file with one key a line; empty: no keys, and then only a loopback
-  // address is listened on.
+  // A file with one key a line and its limits (docs/keys.md); empty: no keys,
+  // and then only a loopback address is listened on.
   std::string api_keys;
   int64_t body_bytes_max = int64_t{8} << 20;
   int64_t header_bytes_max = 16 << 10;

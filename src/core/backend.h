@@ -59,6 +59,8 @@ struct Snapshot {
   int64_t prompt_tokens = 0;
   bool healthy = true;
   bool present = true;  // false: there is nothing now; not worth a word
+  // Requests there that are not ours, as it says itself.
+  int others = 0;
   // It takes no more for now: as many are there as it may have, or it asked to
   // be left alone for a while. Whoever waits gets in.
   bool full = false;
@@ -71,6 +73,7 @@ struct Plan {
   uint64_t seed = 0;
   std::shared_ptr<const Prepared> prepared;  // from Peek; may be null
   std::optional<Label> intent;  // the likeliest; absent: nobody has looked
+  double output_tokens = 0;     // that the answer is expected to have; 0: none
   // What the answer may begin with: a hint that a backend may verify in place
   // of computing token by token, and never follows against its own sampler.
   std::string draft_text;

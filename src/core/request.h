@@ -4,8 +4,10 @@
 // routes and a backend answers. Plain data; never changed once handed on.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -128,8 +130,20 @@ struct Request {
   // It asks for what only somebody else's server may know (Variant::passes):
   // what all others answer to it.
   std::optional<Error> foreign;
+  // The tenant's share where requests of several wait, relative to theirs; > 0.
+  double weight = 1;
+  // The names of the only variants that may answer; null: all.
+  std::shared_ptr<const std::vector<std::string>> allowed;
   // The JSON as received, so that an upstream sees fields we do not know.
   std::string raw_json;
 };
+
+// Whether a list of the only ones allowed has that variant; null: all are.
+inline bool Allows(
+    const std::shared_ptr<const std::vector<std::string>>& allowed,
+    std::string_view variant) {
+  return allowed == nullptr ||
+         std::ranges::find(*allowed, variant) != allowed->end();
+}
 
 }  // namespace aio::core

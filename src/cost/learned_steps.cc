@@ -93,8 +93,9 @@ LearnedSteps::LearnedSteps(const StepCost& guess, int sequences_max,
               1 - 1 / std::max(1.0, options.memory)) {}
 
 void LearnedSteps::Learn(const Answer& answer) {
-  if (!(answer.seconds_per_token > 0) || !(answer.requests >= 1)) return;
-  token_.Add({1, (answer.requests - 1) / kRequests,
+  if (!(answer.seconds_per_token > 0) || !(answer.requests > 0)) return;
+  // It was there itself, whatever rounding says.
+  token_.Add({1, std::max(answer.requests - 1, 0.0) / kRequests,
               answer.context_tokens / kContextTokens},
              answer.seconds_per_token / unit_);
 }

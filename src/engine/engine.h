@@ -119,6 +119,7 @@ struct ScoreJob {
   std::vector<int32_t> suffix;  // not empty
   std::vector<int32_t> labels;
   uint64_t salt = 0;  // whose prompt it is
+  double weight = 1;  // its
   bool whole = true;  // `prompt` is what a Start will ask, not an excerpt of it
   Time deadline{};
   core::Backend::ScoreDone done;

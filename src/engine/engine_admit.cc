@@ -59,7 +59,8 @@ void Engine::Admit(GenerateJob job) {
   const sched::SequenceId sequence = next_sequence_++;
   const ModelView& as = s->model.views[view];
   const auto added = s->scheduler->Add(
-      sequence, g.prompt, sched::SaltOf(as.view, g.request->tenant));
+      sequence, g.prompt, sched::SaltOf(as.view, g.request->tenant),
+      sched::ClaimOf(*g.request, g.plan));
   if (!added) {
     g.sink->OnDone(added.error());
     return;
@@ -108,7 +109,8 @@ void Engine::Admit(ScoreJob job) {
   const sched::SequenceId sequence = next_sequence_++;
   const auto added =
       s->scheduler->Add(sequence, std::move(tokens),
-                        sched::SaltOf(s->model.views[view].view, job.salt));
+                        sched::SaltOf(s->model.views[view].view, job.salt),
+                        {job.salt, job.weight});
   if (!added) {
     job.done(added.error());
     return;

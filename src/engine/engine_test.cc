@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/engine_fixture.h"
 
@@ -127,6 +129,29 @@ TEST_F(EngineTest, AFullQueueAnswersOverloaded) {
     }
   }
   EXPECT_EQ(overloaded, 3);
+}
+
+TEST_F(EngineTest, AKeyWithOneRequestDoesNotWaitForAllOfAnother) {
+  sched::Options sched;
+  sched.sequences_max = 1;
+  Make({}, sched);
+  std::vector<std::shared_ptr<core::Request>> requests;
+  std::vector<std::vector<int32_t>> prompts;
+  std::vector<std::shared_ptr<Answer>> answers;
+  for (int i = 0; i <= 10; ++i) {
+    requests.push_back(Ask(std::to_string(i)));
+    requests.back()->max_tokens = 5;
+    requests.back()->tenant = i < 10 ? 1 : 2;
+    prompts.push_back({1 + i, 2, 3, 4});
+    answers.push_back(Start(requests.back(), prompts.back()));
+  }
+  const auto done = [](const auto& answer) { return answer->done.has_value(); };
+  while (!done(answers[10])) ASSERT_TRUE(engine_->Step());
+  EXPECT_LE(std::ranges::count_if(answers, done), 1 + 1);
+  Finish();
+  for (size_t i = 0; i < answers.size(); ++i) {
+    EXPECT_EQ(answers[i]->text[0], Expected(*requests[i], prompts[i]));
+  }
 }
 
 TEST_F(EngineTest, AnAnswerEndsWhereTheContextDoes) {

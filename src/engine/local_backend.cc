@@ -86,6 +86,7 @@ Result<ScoreJob> LocalBackend::Text::Score(
   job.request_id = request.request->id;
   job.variant = request.variant;
   job.salt = request.request->tenant;
+  job.weight = request.request->weight;
   ASSIGN_OR_RETURN(job.labels, builder->LabelTokens(request.labels));
   ASSIGN_OR_RETURN(Prompt prompt, PromptOf(*request.request, request.variant,
                                            std::nullopt, request.prepared));

@@ -33,11 +33,20 @@ constexpr std::array<Row, 10> kTable = {{
     {ErrorCode::kInternal, 500, "server_error", "internal"},
 }};
 
+// A good key for what it may not have: the field says what.
+constexpr Row kNotAllowed = {ErrorCode::kDenied, 403, "invalid_request_error",
+                             "not_allowed"};
+
 const Row& RowOf(ErrorCode code) {
   for (const Row& row : kTable) {
     if (row.code == code) return row;
   }
   return kTable.back();
+}
+
+const Row& RowOf(const Error& error) {
+  const bool denied = error.code == ErrorCode::kDenied;
+  return denied && !error.param.empty() ? kNotAllowed : RowOf(error.code);
 }
 
 void AppendStringOrNull(std::string_view text, std::string* out) {
@@ -72,7 +81,7 @@ Error FromJson(ErrorCode code, const json::object& body) {
 
 }  // namespace
 
-int HttpStatus(ErrorCode code) { return RowOf(code).status; }
+int HttpStatus(const Error& error) { return RowOf(error).status; }
 
 ErrorCode CodeOfHttpStatus(int status) {
   switch (status) {
@@ -96,7 +105,7 @@ ErrorCode CodeOfHttpStatus(int status) {
 }
 
 std::string ErrorJson(const Error& error) {
-  return ErrorJson(error, RowOf(error.code).name);
+  return ErrorJson(error, RowOf(error).name);
 }
 
 std::string ErrorJson(const Error& error, std::string_view code) {

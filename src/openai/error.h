@@ -13,7 +13,8 @@
 
 namespace aio::openai {
 
-int HttpStatus(ErrorCode code);
+// kDenied is about the key, or, with a param, about what the key may not have.
+int HttpStatus(const Error& error);
 
 // What an upstream's status says about the request we sent it.
 ErrorCode CodeOfHttpStatus(int status);

@@ -17,13 +17,23 @@ TEST(ErrorTest, WritesTheApisShapeWithNullForWhatIsMissing) {
             R"("param":null,"code":"invalid_api_key"}})");
 }
 
+TEST(ErrorTest, AGoodKeyForWhatItMayNotHaveIsForbidden) {
+  EXPECT_EQ(HttpStatus({ErrorCode::kDenied, "wrong key", ""}), 401);
+  const Error error{ErrorCode::kDenied, "not this one", "model"};
+  EXPECT_EQ(HttpStatus(error), 403);
+  EXPECT_EQ(
+      ErrorJson(error),
+      R"({"error":{"message":"not this one","type":"invalid_request_error",)"
+      R"("param":"model","code":"not_allowed"}})");
+}
+
 TEST(ErrorTest, SurvivesTheWayThroughAnUpstream) {
   for (const ErrorCode code :
        {ErrorCode::kInvalidArgument, ErrorCode::kNotFound, ErrorCode::kDenied,
         ErrorCode::kOverloaded, ErrorCode::kUnavailable, ErrorCode::kDeadline,
         ErrorCode::kCancelled}) {
     const Error error{code, "because", "model"};
-    const Error back = ParseError(HttpStatus(code), ErrorJson(error));
+    const Error back = ParseError(HttpStatus(error), ErrorJson(error));
     EXPECT_EQ(back.code, code) << CodeName(code);
     EXPECT_EQ(back.message, "because");
     EXPECT_EQ(back.param, "model");

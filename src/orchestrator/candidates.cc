@@ -65,6 +65,9 @@ Error CannotBeTold(const core::Variant& variant, core::Thinking said) {
 std::optional<Error> Unfit(const core::Variant& variant, const Flight& flight,
                            const Flight::Option& option,
                            const core::Snapshot& view) {
+  if (!core::Allows(flight.request->allowed, variant.name)) {
+    return Error{ErrorCode::kDenied, "the key may not use it", ""};
+  }
   if (flight.only >= 0 && &option != &flight.options[flight.only]) {
     return Error{ErrorCode::kUnavailable, flight.only_why, ""};
   }
@@ -89,10 +92,6 @@ std::optional<Error> Unfit(const core::Variant& variant, const Flight& flight,
   const int prompt = option.size.tokens;
   if (variant.context_tokens_max > 0 && prompt >= variant.context_tokens_max) {
     return TooLong(variant, *flight.request, prompt);
-  }
-  if (view.full) {
-    return Error{ErrorCode::kOverloaded, "it has as many requests as it may",
-                 ""};
   }
   return std::nullopt;
 }
@@ -140,7 +139,8 @@ void PreferRoom(policy::Input* input) {
 }  // namespace
 
 policy::Input Candidates(const std::vector<core::Variant>& variants,
-                         const cost::Learner& learner, Ledger* ledger,
+                         const cost::Learner& learner,
+                         const std::vector<bool>& drained, Ledger* ledger,
                          Flight* flight) {
   policy::Input input;
   input.intent = flight->intent;
@@ -162,6 +162,14 @@ policy::Input Candidates(const std::vector<core::Variant>& variants,
       c.unfit = "the request names " + variants[flight->pinned].name;
     } else {
       option.unfit = Unfit(variant, *flight, option, c.view);
+      if (!option.unfit && drained[option.variant]) {
+        option.unfit = Error{ErrorCode::kUnavailable, "drained", ""};
+      }
+      option.full = !option.unfit && c.view.full;
+      if (option.full) {
+        option.unfit = Error{ErrorCode::kOverloaded,
+                             "it has as many requests as it may", ""};
+      }
       if (option.unfit) c.unfit = Printable(option.unfit->message);
     }
     input.candidates.push_back(std::move(c));
@@ -177,7 +185,9 @@ Error WhyNone(const std::vector<core::Variant>& variants,
     return variants[option.variant].context_tokens_max;
   };
   for (const Flight::Option& option : flight.options) {
-    if (!option.unfit) continue;
+    // Who was never asked says nothing of why the others cannot.
+    const std::string& name = variants[option.variant].name;
+    if (!option.unfit || !core::Allows(flight.request->allowed, name)) continue;
     const int rank = Rank(option.unfit->code);
     const int rank_best = best == nullptr ? -1 : Rank(best->unfit->code);
     // Of equals, the one with the longest context is what limits the client.

@@ -18,17 +18,18 @@
 namespace aio::orchestrator {
 
 // One candidate per option, in their order, and the reason for each that is
-// unfit (also left in Flight::Option::unfit). A variant is unfit if the request
-// names another one, or wants a deterministic one and it is none, or says of
-// thinking what it cannot do, its peek or
-// an attempt on it failed, it is unhealthy, or the request does not fit its
-// context: prompt and expected answer, so that a long answer goes where there
-// is room. Where that leaves nobody, room for the prompt and one token is
-// enough, and the answer ends when the context is full.
+// unfit (also left in Flight::Option::unfit). A variant is unfit if the key may
+// not use it, the request names another one, or wants a deterministic one and
+// it is none, or says of thinking what it cannot do, its peek or an attempt on
+// it failed, it is unhealthy, or the request does not fit its context: prompt
+// and expected answer, so that a long answer goes where there is room; or it is
+// drained ([variant]), or full. Where that leaves nobody, room for the prompt
+// and one token is enough, and the answer ends when the context is full.
 //
 // can_ask is left false.
 policy::Input Candidates(const std::vector<core::Variant>& variants,
-                         const cost::Learner& learner, Ledger* ledger,
+                         const cost::Learner& learner,
+                         const std::vector<bool>& drained, Ledger* ledger,
                          Flight* flight);
 
 // The error for a request whose candidates are all unfit: what a retry may mend

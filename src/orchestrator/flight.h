@@ -47,7 +47,14 @@ struct Round {
 };
 
 struct Flight {
-  enum class Stage : uint8_t { kPeeking, kDeciding, kProbing, kRunning, kOver };
+  enum class Stage : uint8_t {
+    kPeeking,
+    kDeciding,
+    kProbing,
+    kWaiting,  // until one that could serve it is not full
+    kRunning,
+    kOver
+  };
 
   // A candidate for this request.
   struct Option {
@@ -58,6 +65,7 @@ struct Flight {
     core::PromptSize size;
     std::optional<Error> dropped;  // its peek or an attempt on it failed
     std::optional<Error> unfit;    // why it cannot serve, as last looked at
+    bool full = false;             // that is all that is wrong with it
   };
 
   uint64_t number = 0;  // of this orchestrator; the key of ledgers and timers
@@ -101,6 +109,7 @@ struct Flight {
   Time started{};                   // of the attempt
   std::string reason;               // of the decision that runs
   std::optional<cost::Price> said;  // of the attempt, if it was priced
+  double expected_tokens = 0;       // of its answer
   std::shared_ptr<Kept> kept;       // of the attempt, if it is to be compared
   std::vector<Round> rounds;        // kept only if there is a decision log
 

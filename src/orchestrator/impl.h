@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/fair_queue.h"
 #include "base/random.h"
 #include "cost/learner.h"
 #include "orchestrator/conversations.h"
@@ -43,6 +44,9 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
 
   void Handle(const FlightPtr& flight);
   void Cancel(const std::string& request_id);
+  Result<void> Drain(const std::string& variant, const std::string& replica,
+                     bool drained);
+  std::vector<Place> Places() const;
   const std::vector<core::Variant>& variants() const { return parts_.variants; }
   int retry_seconds() const { return retry_seconds_; }  // any thread
 
@@ -91,6 +95,11 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
              Result<core::Intent> intent);
   void DropProbe(const Flight& flight);
 
+  // Wait.
+  bool Wait(const FlightPtr& flight);
+  void ServeWaiting();
+  void WatchWaiting();
+
   // Run and learn.
   bool TimesTokens(const Flight& flight) const;
   bool MayRetry(const FlightPtr& flight);
@@ -134,6 +143,11 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
   Traffic traffic_;
   Conversations conversations_;
   TurnedAway turned_away_;
+  // Those who wait, by the variant that they name, -1 for any; of each, tenants
+  // have their turns.
+  std::map<int, FairQueue<uint64_t>> waiting_;
+  bool watching_ = false;      // a look at them is under way
+  std::vector<bool> drained_;  // [variant]
   RetryBudget retries_;
   std::atomic<int> retry_seconds_ = 1;
   const std::shared_ptr<Guard> guard_;     // null: off

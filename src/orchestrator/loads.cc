@@ -18,6 +18,9 @@ constexpr double kMemorySeconds = 60;
 constexpr int kLivesMemory = 64;
 // Who has said more than was expected goes on: lengths have long tails.
 constexpr double kTail = 0.25;
+// Of a request that somebody else has sent: what is left of it, and its
+// context.
+constexpr double kOthersTokens = 200;
 
 }  // namespace
 
@@ -47,7 +50,8 @@ void Loads::See(size_t variant, const core::Snapshot& view, size_t unseen) {
   if (!Knows(variant)) return;
   const VariantCost& at = *costs_.variants[variant];
   seen_[at.device][at.model] = {view.step_in_seconds, view.run_seconds,
-                                view.prompt_tokens, view.turn_weight};
+                                view.prompt_tokens, view.turn_weight,
+                                view.others};
   unseen_[variant] = unseen;
 }
 
@@ -111,7 +115,15 @@ void Loads::AddLoads(size_t device,
         entry.prefill_seconds * load.prompt_tokens / entry.new_tokens;
     (*models)[entry.at.model].loads.push_back(load);
   }
-  for (cost::ModelLoad& model : *models) std::ranges::reverse(model.loads);
+  for (size_t m = 0; m < models->size(); ++m) {
+    std::vector<cost::Load>& loads = (*models)[m].loads;
+    std::ranges::reverse(loads);
+    // Of those that others have sent nothing is known but that they are there.
+    const auto others = static_cast<size_t>(seen_[device][m].others);
+    cost::Load other;
+    other.tokens_left = other.context_tokens = kOthersTokens;
+    loads.insert(loads.begin(), others, other);
+  }
 }
 
 cost::Price Loads::PriceOf(size_t variant, const cost::Estimate& estimate,
@@ -210,9 +222,10 @@ void Loads::LearnSteps(const Entry& entry, const Went& went, Time now) {
   const Meter& meter = meters_[entry.at.device];
   const double life = Seconds(now - entry.sent);
   if (!learned || life <= 0) return;
-  learned->Learn({(meter.request_seconds - entry.request_seconds) / life,
-                  (meter.context_seconds - entry.context_seconds) / life,
-                  went.token});
+  const double others = seen_[entry.at.device][entry.at.model].others;
+  learned->Learn(
+      {(meter.request_seconds - entry.request_seconds) / life + others,
+       (meter.context_seconds - entry.context_seconds) / life, went.token});
   if (entry.first) learned->LearnPrompt(entry.new_tokens, went.ttft);
   models_[entry.at.device][entry.at.model].steps = learned->Now();
 }

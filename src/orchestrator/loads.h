@@ -105,6 +105,7 @@ class Loads {
     double run_seconds = 0;
     int64_t prompt_tokens = 0;
     double turn_weight = 1;
+    int others = 0;
   };
 
   double RateOf(size_t device, size_t model, Time now) const;

@@ -64,7 +64,7 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
   flight->stage = Flight::Stage::kDeciding;
   const Time begun = parts_.executor->Now();
   policy::Input input =
-      Candidates(parts_.variants, learner_, &ledger_, flight.get());
+      Candidates(parts_.variants, learner_, drained_, &ledger_, flight.get());
   for (policy::Candidate& c : input.candidates) {
     AddQuality(&c, input.intent);
   }
@@ -83,6 +83,7 @@ void Orchestrator::Impl::Choose(const FlightPtr& flight) {
     flight->only = -1;
     return Choose(flight);
   }
+  if (decision.candidate < 0 && Wait(flight)) return;
   if (decision.candidate < 0) {
     return Refuse(flight, WhyNone(parts_.variants, *flight));
   }
@@ -249,7 +250,13 @@ Result<int> Orchestrator::Impl::Pinned(const core::Request& request) const {
                  "model is '" + model + "' but aio.variant is '" + hint + "'",
                  "aio.variant"};
   }
-  return IndexOf(parts_.variants, hint.empty() ? model : hint);
+  const std::string& name = hint.empty() ? model : hint;
+  const int pinned = IndexOf(parts_.variants, name);
+  if (pinned >= 0 && !core::Allows(request.allowed, name)) {
+    return Error{ErrorCode::kDenied, "this API key may not use '" + name + "'",
+                 hint.empty() ? "model" : "aio.variant"};
+  }
+  return pinned;
 }
 
 // The exchange that the request goes on from.
@@ -312,6 +319,7 @@ Orchestrator::Impl::Impl(Parts parts, Options options)
       traffic_(&parts_.costs),
       conversations_(
           static_cast<size_t>(std::max(0, options_.conversations_max))),
+      drained_(parts_.variants.size()),
       retries_(options_.retry_share),
       guard_(Guard::Make(parts_, options_.guard)) {
   CHECK(parts_.executor != nullptr && parts_.metrics != nullptr);
@@ -363,6 +371,17 @@ void Orchestrator::Route(std::shared_ptr<const core::Request> request,
 
 void Orchestrator::Cancel(const std::string& request_id) {
   impl_->Later([request_id](Impl* impl) { impl->Cancel(request_id); });
+}
+
+void Orchestrator::Drain(const std::string& variant, const std::string& replica,
+                         bool drained, std::function<void(Result<void>)> done) {
+  impl_->Later([=, done = std::move(done)](Impl* impl) {
+    done(impl->Drain(variant, replica, drained));
+  });
+}
+
+void Orchestrator::Places(std::function<void(std::vector<Place>)> done) {
+  impl_->Later([done = std::move(done)](Impl* impl) { done(impl->Places()); });
 }
 
 int Orchestrator::retry_seconds() const { return impl_->retry_seconds(); }

@@ -52,7 +52,8 @@ struct Explanation {
     cost::Estimate estimate;
     std::optional<double> quality;  // expected, 0..1; absent: not known
     std::optional<core::Thinking> thinking = {};
-    double device_price = 1;  // of a second of its device
+    double device_price = 1;   // of a second of its device
+    std::string replica = {};  // of several; empty: the only one
   };
   std::vector<Candidate> candidates;
 };
@@ -153,6 +154,14 @@ struct Options {
   int conversations_max = 4096;
 };
 
+// Who serves a variant, and how it is.
+struct Place {
+  std::string variant;
+  std::string replica;  // empty: the only one
+  core::Snapshot view;
+  bool drained = false;
+};
+
 class Orchestrator {
  public:
   Orchestrator(Parts parts, Options options);
@@ -163,10 +172,11 @@ class Orchestrator {
   // seed. A failure before the first delta is retried on another candidate,
   // unless it is the client's own or the request names its variant.
   //
-  // Errors: kNotFound for an unknown model; kInvalidArgument for a prompt that
-  // fits no candidate, a contradiction in the request or an id that is in
-  // flight; kOverloaded past requests_max; else the error of a backend, one
-  // that a retry may mend before one that it cannot.
+  // Errors: kNotFound for an unknown model; kDenied for one that the key may
+  // not use; kInvalidArgument for a prompt that fits no candidate, a
+  // contradiction in the request or an id that is in flight; kOverloaded past
+  // requests_max; else the error of a backend, one that a retry may mend before
+  // one that it cannot.
   void Handle(std::shared_ptr<const core::Request> request,
               std::shared_ptr<core::Sink> sink);
   // Explains what Handle would do, and runs nothing but the probes.
@@ -175,6 +185,13 @@ class Orchestrator {
   // Ends that request with kCancelled, at whatever stage it is. Unknown ids are
   // ignored: the request may have just ended.
   void Cancel(const std::string& request_id);
+
+  // From now on nothing new is sent to a replica, or to all of a variant
+  // (replica empty), or is again; what runs there goes on. kNotFound, naming
+  // the nearest.
+  void Drain(const std::string& variant, const std::string& replica,
+             bool drained, std::function<void(Result<void>)> done);
+  void Places(std::function<void(std::vector<Place>)> done);
 
   // When a client that has just got kOverloaded had better come back. Any
   // thread.

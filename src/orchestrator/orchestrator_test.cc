@@ -38,6 +38,7 @@ TEST_F(OrchestratorTest, AnswersThroughTheVariantThePolicyChose) {
   auto sink = Handle(Ask("a"));
   ASSERT_EQ(backend_->runs.size(), 1u);
   EXPECT_EQ(backend_->runs[0].plan.variant, "small");
+  EXPECT_GT(backend_->runs[0].plan.output_tokens, 0);
   backend_->runs[0].Say("hello");
   backend_->runs[0].Finish();
   executor_.Run();

@@ -224,6 +224,136 @@ TEST_F(ReplicaTest, RetriesAreATenthOfTheRequestsAndAFew) {
   }
 }
 
+// ---- Waiting and draining ---------------------------------------------------
+
+class WaitingTest : public ReplicaTest {
+ protected:
+  // One replica that takes two at once.
+  void BuildFull() {
+    options_.requests_max = 1000;
+    BuildReplicas(1);
+    parts_.variants.erase(parts_.variants.begin());
+    policy::Options o;
+    o.variants = {{"large", 700}};
+    parts_.policy = *policy::Make("static:large", o);
+    Build();
+  }
+  void Fill(bool full) {
+    core::Snapshot view;
+    view.full = full;
+    backends_[0]->views["large"] = view;
+  }
+  std::shared_ptr<CheckingSink> SendAs(uint64_t tenant, int number) {
+    auto request =
+        Ask("t" + std::to_string(tenant) + "q" + std::to_string(number));
+    request->tenant = tenant;
+    request->max_tokens = 100;
+    return Handle(request);
+  }
+  uint64_t LastTenant() const {
+    return backends_[0]->runs.back().request->tenant;
+  }
+};
+
+TEST_F(WaitingTest, WhoeverFindsAllFullWaitsAndIsServedWhenOneIsFree) {
+  BuildFull();
+  Fill(true);
+  const auto sink = SendAs(1, 0);
+  Wait(std::chrono::seconds(10));
+  EXPECT_EQ(Runs(0), 0u);
+  EXPECT_EQ(sink->dones, 0);
+  Exports("aio_waiting 1");
+  Fill(false);
+  Wait(std::chrono::milliseconds(50));
+  EXPECT_EQ(Runs(0), 1u);
+  FinishAll();
+  EXPECT_TRUE(sink->ok());
+  Exports("aio_waiting 0");
+}
+
+TEST_F(WaitingTest, TheEndOfOneLetsTheNextIn) {
+  BuildFull();
+  const auto first = SendAs(1, 0);
+  Fill(true);
+  const auto second = SendAs(1, 1);
+  EXPECT_EQ(Runs(0), 1u);
+  Fill(false);
+  backends_[0]->runs[0].Finish();
+  executor_.Run();  // at once, not when somebody looks next
+  EXPECT_EQ(Runs(0), 2u);
+  FinishAll();
+  EXPECT_TRUE(second->ok());
+}
+
+// Ten of one tenant wait; the one request of another is the second served.
+TEST_F(WaitingTest, TenantsHaveTheirTurns) {
+  BuildFull();
+  Fill(true);
+  std::vector<std::shared_ptr<CheckingSink>> sinks;
+  for (int i = 0; i < 10; ++i) sinks.push_back(SendAs(1, i));
+  sinks.push_back(SendAs(2, 0));
+  std::vector<uint64_t> order;
+  backends_[0]->on_start = [&](ScriptedBackend::Run&) { Fill(true); };
+  for (int i = 0; i < 11; ++i) {
+    Fill(false);
+    Wait(std::chrono::milliseconds(50));
+    order.push_back(LastTenant());
+    FinishAll();
+  }
+  ASSERT_EQ(Runs(0), 11u);
+  EXPECT_TRUE(order[0] == 2 || order[1] == 2);
+}
+
+TEST_F(WaitingTest, WhoGivesUpWaitingIsForgotten) {
+  BuildFull();
+  Fill(true);
+  const auto sink = SendAs(1, 0);
+  orchestrator_->Cancel("t1q0");
+  executor_.Run();
+  EXPECT_EQ(sink->code(), ErrorCode::kCancelled);
+  Fill(false);
+  Wait(std::chrono::seconds(1));
+  EXPECT_EQ(Runs(0), 0u);
+}
+
+TEST_F(WaitingTest, NobodyWaitsForWhatIsNotFullButGone) {
+  BuildFull();
+  core::Snapshot gone;
+  gone.healthy = false;
+  backends_[0]->views["large"] = gone;
+  EXPECT_EQ(SendAs(1, 0)->code(), ErrorCode::kUnavailable);
+}
+
+TEST_F(ReplicaTest, NothingNewIsSentToWhatIsDrained) {
+  BuildReplicas(2);
+  const auto drain = [&](const std::string& variant, const std::string& replica,
+                         bool drained) {
+    std::optional<Result<void>> answer;
+    orchestrator_->Drain(variant, replica, drained,
+                         [&](Result<void> done) { answer = done; });
+    executor_.Run();
+    return *answer;
+  };
+  EXPECT_TRUE(drain("large", "r0", true));
+  for (int i = 0; i < 10; ++i) {
+    Send(i);
+    FinishAll();
+  }
+  EXPECT_EQ(Runs(0), 0u);
+  EXPECT_TRUE(drain("large", "r0", false));
+  for (int i = 10; i < 30; ++i) {
+    Send(i);
+    FinishAll();
+  }
+  EXPECT_GT(Runs(0), 0u);
+  EXPECT_EQ(drain("large", "r9", true).error().param, "replica");
+  EXPECT_EQ(drain("lage", "", true).error().param, "variant");
+  EXPECT_TRUE(drain("large", "", true));
+  auto pinned = Ask("p");
+  pinned->model = "large";
+  EXPECT_EQ(Handle(pinned)->code(), ErrorCode::kUnavailable);
+}
+
 TEST_F(ReplicaTest, AnAnswerInOneBodyTeachesNoTimeToTheFirstToken) {
   BuildReplicas(1);
   auto request = Ask("a");

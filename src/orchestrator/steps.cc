@@ -46,16 +46,20 @@ constexpr Duration kBackoff = std::chrono::milliseconds(25);
 
 // ---- Peek -------------------------------------------------------------------
 
-// All candidates at once, or only the one that the request names.
+// All candidates at once, or only the one that the request names. The variant
+// that the model probe asks is looked at for it, whoever may answer.
 void Orchestrator::Impl::Peek(const FlightPtr& flight) {
   std::vector<size_t> peeked;
   for (size_t i = 0; i < flight->options.size(); ++i) {
-    const core::Variant& variant = parts_.variants[flight->options[i].variant];
-    if (flight->pinned < 0 ||
-        parts_.variants[flight->pinned].name == variant.name) {
-      peeked.push_back(i);
-    }
+    const size_t variant = flight->options[i].variant;
+    const std::string& name = parts_.variants[variant].name;
+    const bool wanted = flight->pinned < 0
+                            ? static_cast<int>(variant) == probe_variant_ ||
+                                  core::Allows(flight->request->allowed, name)
+                            : name == parts_.variants[flight->pinned].name;
+    if (wanted) peeked.push_back(i);
   }
+  if (peeked.empty()) return PeekedEnough(flight);
   flight->peeks_missing = static_cast<int>(peeked.size());
   for (const size_t i : peeked) {
     auto done = [weak = weak_from_this(), flight,
@@ -204,7 +208,7 @@ void Orchestrator::Impl::Explain(const FlightPtr& flight,
     const policy::Candidate& c = input.candidates[i];
     explanation.candidates.push_back({std::string(c.variant), decision.why[i],
                                       c.estimate, c.quality, c.thinking,
-                                      c.device_price});
+                                      c.device_price, std::string(c.replica)});
   }
   if (flight->asked) DropProbe(*flight);
   const auto explained = std::exchange(flight->explained, nullptr);
@@ -335,6 +339,7 @@ void Orchestrator::Impl::Start(const FlightPtr& flight,
   CountAttempt(flight.get());
   ledger_.Reserve(variant, flight->number, backend(variant).View(name));
   flight->said = estimate.price;
+  flight->expected_tokens = estimate.output_tokens;
   const auto said = std::make_shared<std::atomic<int>>(0);
   loads_.Sent(variant, flight->number, estimate, said, flight->started);
   flight->kept.reset();
@@ -396,6 +401,7 @@ void Orchestrator::Impl::Send(const FlightPtr& flight, core::Strategy strategy,
   plan.strategy = strategy;
   plan.seed = flight->seed;
   plan.thinking = flight->thinking;
+  plan.output_tokens = flight->expected_tokens;
   const auto chosen = static_cast<size_t>(flight->chosen);
   plan.prepared = flight->options[chosen].size.prepared;
   if (flight->intent.source != core::IntentSource::kNone) {
@@ -411,6 +417,9 @@ void Orchestrator::Impl::Send(const FlightPtr& flight, core::Strategy strategy,
 void Orchestrator::Impl::Ended(const FlightPtr& flight, const End& end) {
   const core::Outcome outcome = Learn(*flight, end);
   if (!outcome.error && flight->kept) guard_->Take(*flight);
+  if (!waiting_.empty()) {
+    parts_.executor->Post(Task([](Impl* impl) { impl->ServeWaiting(); }));
+  }
   if (!end.open) return Finish(flight, outcome, outcome.error);
   if (flight->cancelled) {
     return Refuse(flight, {ErrorCode::kCancelled, "cancelled", ""});

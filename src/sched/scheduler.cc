@@ -14,7 +14,18 @@ namespace {
 
 using cost::kPrefillColumnsMin;
 
+// Of an answer of which nobody can say anything.
+constexpr double kAnswerTokens = 256;
+
 }  // namespace
+
+Claim ClaimOf(const core::Request& request, const core::Plan& plan) {
+  double tokens = plan.output_tokens > 0 ? plan.output_tokens : kAnswerTokens;
+  if (request.max_tokens) {
+    tokens = std::clamp<double>(*request.max_tokens, 0, tokens);
+  }
+  return {request.tenant, request.weight, tokens};
+}
 
 Scheduler::Scheduler(const Options& options)
     : options_(options),
@@ -25,7 +36,7 @@ Scheduler::Scheduler(const Options& options)
 }
 
 Result<void> Scheduler::Add(SequenceId id, std::vector<int32_t> tokens,
-                            uint64_t salt) {
+                            uint64_t salt, const Claim& claim) {
   CHECK(!tokens.empty() && !Has(id));
   if (queued() >= options_.queue_max) {
     return Error{ErrorCode::kOverloaded,
@@ -37,7 +48,9 @@ Result<void> Scheduler::Add(SequenceId id, std::vector<int32_t> tokens,
   made.prompt = static_cast<int>(tokens.size());
   made.tokens = std::move(tokens);
   made.salt = salt;
-  queue_.push_back(id);
+  made.claim = claim;
+  queue_.Push(id, claim.tenant, made.prompt + claim.answer_tokens,
+              claim.weight);
   return {};
 }
 
@@ -48,8 +61,11 @@ void Scheduler::Fork(SequenceId id, SequenceId parent) {
   made.prompt = from.prompt;
   made.tokens.assign(from.tokens.begin(), from.tokens.begin() + from.prompt);
   made.salt = from.salt;
+  made.claim = from.claim;
+  // Most likely the prompt's KV is there.
+  queue_.Push(id, made.claim.tenant, 1 + made.claim.answer_tokens,
+              made.claim.weight);
   sequences_.emplace(id, std::move(made));
-  queue_.push_back(id);
 }
 
 void Scheduler::Extend(SequenceId id, int32_t token) {
@@ -60,7 +76,9 @@ void Scheduler::Remove(SequenceId id) {
   Release(&At(id));
   sequences_.erase(id);
   std::erase(running_, id);
-  std::erase(queue_, id);
+  std::erase(paused_, id);
+  queue_.Erase(id);
+  if (sequences_.empty()) queue_.Rest();
 }
 
 StepPlan Scheduler::Plan() {
@@ -141,7 +159,8 @@ int64_t Scheduler::PromptTokens(std::span<const Slice> under_way) const {
     if (left > 1) sum += left;
   };
   for (const SequenceId id : running_) add(id);
-  for (const SequenceId id : queue_) add(id);
+  for (const SequenceId id : paused_) add(id);
+  queue_.ForEach(add);
   for (const Slice& slice : under_way) {
     if (!Has(slice.id)) continue;  // cancelled meanwhile
     const int left = At(slice.id).left();
@@ -227,11 +246,12 @@ Scheduler::Sequence& Scheduler::At(SequenceId id) {
   return const_cast<Sequence&>(std::as_const(*this).At(id));
 }
 
-// First come, first served: nothing overtakes the head of the queue, so a long
-// prompt is not starved by short ones.
+// Nothing overtakes the head of the queue but what a tenant asks for that has
+// had less: a long prompt is not starved by short ones.
 void Scheduler::Admit(StepPlan* plan) {
-  while (!queue_.empty() && running() < options_.sequences_max) {
-    const SequenceId id = queue_.front();
+  while (queued() > 0 && running() < options_.sequences_max) {
+    const bool paused = !paused_.empty();
+    const SequenceId id = paused ? paused_.front() : queue_.Front();
     const Sequence& s = At(id);
     // The last token is always computed again: its logits are wanted.
     const PrefixTree::Match match =
@@ -245,7 +265,7 @@ void Scheduler::Admit(StepPlan* plan) {
       if (DropGuest()) continue;  // what is known may have gone with it
       if (!running_.empty()) return;
     }
-    queue_.pop_front();
+    paused ? paused_.pop_front() : queue_.Pop();
     running_.push_back(id);
     Begin(id, match, plan);
   }
@@ -306,7 +326,7 @@ void Scheduler::PauseNewest(StepPlan* plan) {
   const SequenceId id = running_.back();
   running_.pop_back();
   Release(&At(id));
-  queue_.push_front(id);
+  paused_.push_front(id);
   ++plan->paused;
   std::erase_if(plan->slices, [&](const Slice& slice) {
     if (slice.id != id) return false;

@@ -13,10 +13,14 @@
 // request, the next turn of a conversation, a probed prompt and a paused
 // sequence all come back that way.
 //
+// Tenants that wait have their turns by what they ask for (base/fair_queue.h),
+// so that one with a thousand requests does not hold up one with a single one;
+// within a tenant, first come, first served.
+//
 // A step takes the decode columns first (sequences that lack one position),
 // then waiting prefill (ChoosePrefill). When pages run out, what nobody uses is
 // evicted; then the newest running sequence is paused: it gives its pages back,
-// waits at the head of the queue and is recomputed later. The oldest can always
+// waits before all others and is recomputed later. The oldest can always
 // go on, because one sequence alone fits (REQUIRED of the caller: pages *
 // page_tokens >= its longest sequence).
 //
@@ -34,7 +38,9 @@
 #include <span>
 #include <vector>
 
+#include "base/fair_queue.h"
 #include "base/result.h"
+#include "core/backend.h"
 #include "cost/step_table.h"
 #include "sched/page_pool.h"
 #include "sched/prefix_tree.h"
@@ -60,6 +66,15 @@ struct Options {
   std::optional<cost::StepTable> step_table;
   double slowdown_max = 1.5;
 };
+
+// Whose a sequence is, and what it is expected to take beside its prompt: when
+// its turn comes, if it has to wait.
+struct Claim {
+  uint64_t tenant = 0;
+  double weight = 1;  // of the tenant; > 0
+  double answer_tokens = 0;
+};
+Claim ClaimOf(const core::Request& request, const core::Plan& plan);
 
 // Positions [begin, begin + count) of one sequence. The last `drafts` of them
 // are past the end of what is known, guesses that the step verifies. Logits are
@@ -103,7 +118,8 @@ class Scheduler {
 
   // A new sequence waits for admission. Only sequences of one salt share KV.
   // kOverloaded if the queue is full. REQUIRES: a token; id not in use.
-  Result<void> Add(SequenceId id, std::vector<int32_t> tokens, uint64_t salt);
+  Result<void> Add(SequenceId id, std::vector<int32_t> tokens, uint64_t salt,
+                   const Claim& claim = {});
   // The same with the prompt of `parent`. Never refused: whoever was admitted
   // may have its further choices (bounded by the server's limit).
   void Fork(SequenceId id, SequenceId parent);
@@ -155,7 +171,9 @@ class Scheduler {
     return std::min(running() + queued(), options_.sequences_max);
   }
   int running() const { return static_cast<int>(running_.size()); }
-  int queued() const { return static_cast<int>(queue_.size()); }
+  int queued() const {
+    return static_cast<int>(paused_.size() + queue_.size());
+  }
   // Prompt tokens still to compute when the step of these slices is over; of
   // those that wait, as if nothing were cached.
   int64_t PromptTokens(std::span<const Slice> under_way) const;
@@ -172,6 +190,7 @@ class Scheduler {
     int prompt = 0;               // of those, at the start
     int computed = 0;             // positions whose KV is valid
     uint64_t salt = 0;
+    Claim claim;
     bool admitted = false;  // at least once
     uint64_t served = 0;    // the number of its last slice
     int nodes = 0;          // leading pages that are full nodes of the tree
@@ -215,7 +234,8 @@ class Scheduler {
   std::map<SequenceId, Sequence> sequences_;
   std::map<SequenceId, Sequence> guests_;
   std::vector<SequenceId> running_;  // admission order
-  std::deque<SequenceId> queue_;     // paused ones at the front
+  std::deque<SequenceId> paused_;    // go on before anyone begins
+  FairQueue<SequenceId> queue_;      // never admitted
   uint64_t slices_ = 0;              // so far
 };
 

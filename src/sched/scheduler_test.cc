@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "base/random.h"
 
@@ -92,6 +94,84 @@ TEST(SchedulerTest, AFullQueueRefusesInsteadOfGrowing) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kOverloaded);
   EXPECT_FALSE(s.Has(5));
+}
+
+// The order in which sequences that wait for one place get it.
+std::vector<SequenceId> OrderOfTurns(Scheduler* s) {
+  std::vector<SequenceId> order;
+  while (s->RequestsAtWork() > 0) {
+    RunStep(s, s->Plan());
+    for (const SequenceId id : std::vector(s->running_ids())) {
+      order.push_back(id);
+      s->Remove(id);
+    }
+  }
+  return order;
+}
+
+TEST(SchedulerTest, ATenantWithOneRequestDoesNotWaitForAllOfAnother) {
+  Options options = Small();
+  options.sequences_max = 1;
+  options.queue_max = 100;
+  Scheduler s(options);
+  const Claim many{.tenant = 1, .answer_tokens = 10};
+  const Claim one{.tenant = 2, .answer_tokens = 10};
+  for (SequenceId id = 0; id < 50; ++id) {
+    ASSERT_TRUE(s.Add(id, Own(id, 3), 1, many));
+  }
+  ASSERT_TRUE(s.Add(50, Own(50, 3), 2, one));
+  const auto order = OrderOfTurns(&s);
+  ASSERT_EQ(order.size(), 51u);
+  EXPECT_LE(std::ranges::find(order, 50u) - order.begin(), 1);
+  EXPECT_TRUE(std::ranges::is_sorted(order, {}, [](SequenceId id) {
+    return id == 50 ? 0 : id;
+  })) << "within a tenant, first come, first served";
+}
+
+// Long answers and prompts count for what they take, and weights for shares.
+TEST(SchedulerTest, TenantsGetTokensNotTurnsByTheirWeights) {
+  Options options = Small();
+  options.sequences_max = 1;
+  options.queue_max = 200;
+  Scheduler s(options);
+  for (SequenceId id = 0; id < 90; ++id) {  // 12 tokens each
+    ASSERT_TRUE(s.Add(id, Own(id, 8), 1, {1, 1, 4}));
+  }
+  for (SequenceId id = 100; id < 190; ++id) {  // 48, of twice the weight
+    ASSERT_TRUE(s.Add(id, Own(id, 8), 2, {2, 2, 40}));
+  }
+  const auto order = OrderOfTurns(&s);
+  const auto second = std::count_if(order.begin(), order.begin() + 60,
+                                    [](SequenceId id) { return id >= 100; });
+  EXPECT_NEAR(second, 20, 1) << "40 * 12 tokens against 20 * 48";
+}
+
+TEST(SchedulerTest, WhenAllWasAnsweredTenantsBeginLevel) {
+  Options options = Small();
+  options.sequences_max = 1;
+  Scheduler s(options);
+  ASSERT_TRUE(s.Add(1, Own(1, 8), 1, {1, 1, 1000}));
+  OrderOfTurns(&s);
+  ASSERT_TRUE(s.Add(2, Own(2, 8), 1, {.tenant = 1}));
+  ASSERT_TRUE(s.Add(3, Own(3, 8), 2, {.tenant = 2}));
+  EXPECT_EQ(OrderOfTurns(&s), (std::vector<SequenceId>{2, 3}));
+}
+
+TEST(SchedulerTest, APausedSequenceGoesOnBeforeAnyTenantBegins) {
+  Scheduler s(Small());  // 8 pages of 4
+  ASSERT_TRUE(s.Add(1, Own(1, 10), 1, {.tenant = 1}));
+  RunStep(&s, s.Plan());
+  ASSERT_TRUE(s.Add(2, Own(2, 10), 1, {.tenant = 1}));
+  StepPlan plan;
+  for (int i = 0; plan.paused == 0; ++i) {
+    ASSERT_LT(i, 60);
+    plan = s.Plan();
+    RunStep(&s, plan);
+  }
+  ASSERT_TRUE(s.Add(3, Own(3, 1), 2, {.tenant = 2}));
+  s.Remove(1);
+  s.Plan();
+  ASSERT_EQ(s.running_ids(), (std::vector<SequenceId>{2, 3}));
 }
 
 TEST(SchedulerTest, RemovalFreesThePagesAtOnce) {
@@ -409,9 +489,12 @@ TEST(SchedulerTest, RandomTrafficAlwaysProgressesAndLeaksNoPage) {
         const bool fork = !left.empty() && s.queued() < 4 && random(2) == 0;
         std::vector<int32_t> prompt(1 + random(24));
         for (int32_t& token : prompt) token = random(8) == 0 ? 1 : 0;
+        const Claim claim{static_cast<uint64_t>(random(3)), 1.0 + random(2),
+                          1.0 * random(9)};
         if (fork) s.Fork(next, left.begin()->first);
         const bool added =
-            fork || s.Add(next, std::move(prompt), random(2)).has_value();
+            fork ||
+            s.Add(next, std::move(prompt), random(2), claim).has_value();
         if (added) left[next++] = random(8);
       }
       if (!left.empty() && random(20) == 0) {

@@ -21,7 +21,8 @@ Context::Context(Parts p, config::Server o)
     : parts(std::move(p)),
       options(std::move(o)),
       traffic(parts.metrics),
-      id_base_(RandomStart()) {}
+      id_base_(RandomStart()),
+      keys_(std::make_shared<const Keys>()) {}
 
 std::string Context::NewId() {
   // Mix is a bijection, so the second half alone never repeats here.
@@ -32,6 +33,16 @@ std::string Context::NewId() {
                     static_cast<unsigned long long>(Mix(id_base_ ^ low)),
                     static_cast<unsigned long long>(low));
   return std::string(text, static_cast<size_t>(size));
+}
+
+std::shared_ptr<const Keys> Context::keys() const {
+  const MutexLock lock(mutex_);
+  return keys_;
+}
+
+void Context::SetKeys(std::shared_ptr<const Keys> keys) {
+  const MutexLock lock(mutex_);
+  keys_ = std::move(keys);
 }
 
 openai::Limits Context::limits() const {

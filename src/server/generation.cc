@@ -22,11 +22,17 @@ constexpr int64_t kPlainBytesMax = int64_t{64} << 20;
 
 Time Now() { return std::chrono::steady_clock::now(); }
 
+void AddCallFields(const Call& call, Reply* reply) {
+  reply->fields.emplace_back("x-request-id", call.id);
+  reply->fields.insert(reply->fields.end(), call.fields.begin(),
+                       call.fields.end());
+}
+
 }  // namespace
 
 net::awaitable<void> SendReply(Peer* peer, Call* call, Reply reply) {
   call->status = reply.status;
-  reply.fields.emplace_back("x-request-id", call->id);
+  AddCallFields(*call, &reply);
   Transport transport;
   transport.keep_alive = call->keep_alive;
   transport.length = reply.body.size();
@@ -123,6 +129,7 @@ void Generation::Absorb(Inbox::Batch* batch) {
     call_->first_token = Now() - call_->begun;
     context_->traffic.FirstToken(*call_->first_token);
   }
+  call_->pieces += static_cast<int64_t>(batch->deltas.size());
   for (core::Delta& delta : batch->deltas) {
     if (context_->parts.log_prompts) said_ += delta.text;
     if (stream_) {
@@ -234,7 +241,7 @@ Reply Generation::StreamHead() const {
   reply.type = "text/event-stream; charset=utf-8";
   reply.fields.emplace_back("Cache-Control", "no-cache");
   reply.fields.emplace_back("X-Accel-Buffering", "no");  // nginx: pass it on
-  reply.fields.emplace_back("x-request-id", call_->id);
+  AddCallFields(*call_, &reply);
   AddServed(&reply);
   return reply;
 }

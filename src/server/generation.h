@@ -26,8 +26,10 @@ namespace aio::server {
 struct Call {
   std::string id;
   RequestHead head;
-  std::string_view route;  // a name from the table of routes
-  uint64_t tenant = 0;
+  std::string_view route;          // a name from the table of routes
+  std::shared_ptr<const Key> key;  // null: none is needed
+  Ticket ticket;
+  Fields fields;  // that its response has, however it ends
   Time begun{};
   bool keep_alive = true;
 
@@ -35,6 +37,7 @@ struct Call {
   std::string error;  // also of a stream whose status was 200
   std::optional<core::Served> served;
   core::Usage usage;
+  int64_t pieces = 0;  // of answer that came in, about a token each
   std::optional<Duration> first_token;
 };
 

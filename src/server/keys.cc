@@ -4,8 +4,14 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "server/key_line.h"
 
 namespace aio::server {
 namespace {
@@ -32,9 +38,17 @@ std::optional<std::string_view> BearerToken(std::string_view authorization) {
   return Trim(authorization.substr(kScheme.size()));
 }
 
+std::array<unsigned char, 32> HashOf(std::string_view text) {
+  std::array<unsigned char, 32> hash;
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+         hash.data());
+  return hash;
+}
+
 }  // namespace
 
-Result<Keys> Keys::Load(const std::string& file) {
+Result<Keys> Keys::Load(const std::string& file,
+                        const std::vector<std::string>& variants) {
   std::ifstream in(file, std::ios::binary);
   std::string text(kFileBytesMax + 1, '\0');
   if (!in) {
@@ -43,48 +57,78 @@ Result<Keys> Keys::Load(const std::string& file) {
   }
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(in.gcount()));
-  auto keys = Parse(text);
+  auto keys = Parse(text, variants);
   if (keys) return keys;
   Error error = keys.error();
   error.message = file + ": " + error.message;
   return error;
 }
 
-Result<Keys> Keys::Parse(std::string_view text) {
+Result<Keys> Keys::Parse(std::string_view text,
+                         const std::vector<std::string>& variants) {
   Keys keys;
-  const Error wrong{ErrorCode::kInvalidArgument, "", "server.api_keys"};
-  while (!text.empty()) {
-    const size_t end = text.find('\n');
+  const auto wrong = [](std::string message) {
+    return Error{ErrorCode::kInvalidArgument, std::move(message),
+                 "server.api_keys"};
+  };
+  if (text.size() > kFileBytesMax) return wrong("more than 1 MiB");
+  std::map<Hash, int> lines;              // of keys
+  std::map<std::string, int> name_lines;  // of names
+  for (int number = 1; !text.empty(); ++number) {
+    const size_t end = std::min(text.find('\n'), text.size());
     const std::string_view line = Trim(text.substr(0, end));
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    text.remove_prefix(std::min(end + 1, text.size()));
     if (line.empty() || line.starts_with('#')) continue;
-    Hash hash;
-    SHA256(reinterpret_cast<const unsigned char*>(line.data()), line.size(),
-           hash.data());
-    keys.hashes_.push_back(hash);
-    if (keys.hashes_.size() > kKeysMax) {
-      return Error{wrong.code, "more than 4096 API keys", wrong.param};
+    const std::string where = "line " + std::to_string(number) + ": ";
+    auto parsed = ParseKeyLine(line, variants);
+    if (!parsed) return wrong(where + parsed.error().message);
+    if (keys.keys_.size() >= kKeysMax) return wrong("more than 4096 API keys");
+    Key key = std::move(parsed->key);
+    if (key.name.empty()) {
+      key.name = "key" + std::to_string(keys.keys_.size() + 1);
     }
+    const Hash hash = HashOf(parsed->secret);
+    const auto [same, new_key] = lines.emplace(hash, number);
+    const auto [named, new_name] = name_lines.emplace(key.name, number);
+    if (!new_key || !new_name) {
+      return wrong(where + (new_key ? "the name" : "the key") + " of line " +
+                   std::to_string(new_key ? named->second : same->second) +
+                   " again");
+    }
+    std::memcpy(&key.tenant, hash.data(), sizeof(key.tenant));
+    key.account = std::make_shared<Account>(key.limits);
+    keys.hashes_.push_back(hash);
+    keys.keys_.push_back(std::make_shared<Key>(std::move(key)));
   }
-  if (keys.empty()) return Error{wrong.code, "holds no API key", wrong.param};
+  if (keys.empty()) return wrong("holds no API key");
   return keys;
 }
 
-std::optional<uint64_t> Keys::Tenant(std::string_view authorization) const {
-  if (hashes_.empty()) return 0;
-  const auto token = BearerToken(authorization);
-  if (!token) return std::nullopt;
-  Hash hash;
-  SHA256(reinterpret_cast<const unsigned char*>(token->data()), token->size(),
-         hash.data());
-  bool found = false;
-  for (const Hash& known : hashes_) {  // all of them, found or not
-    found |= CRYPTO_memcmp(known.data(), hash.data(), hash.size()) == 0;
+void Keys::Continue(const Keys& old, Time now) {
+  std::map<Hash, std::shared_ptr<Account>> accounts;
+  for (size_t i = 0; i < old.keys_.size(); ++i) {
+    accounts[old.hashes_[i]] = old.keys_[i]->account;
   }
-  if (!found) return std::nullopt;
-  uint64_t tenant = 0;
-  std::memcpy(&tenant, hash.data(), sizeof(tenant));
-  return tenant;
+  for (size_t i = 0; i < keys_.size(); ++i) {
+    const auto had = accounts.find(hashes_[i]);
+    if (had == accounts.end()) continue;
+    keys_[i]->account = had->second;
+    keys_[i]->account->Set(keys_[i]->limits, now);
+  }
+}
+
+std::shared_ptr<const Key> Keys::Find(std::string_view authorization) const {
+  if (empty()) return std::make_shared<const Key>();
+  const auto token = BearerToken(authorization);
+  if (!token) return nullptr;
+  const Hash hash = HashOf(*token);
+  std::shared_ptr<const Key> found;
+  for (size_t i = 0; i < hashes_.size(); ++i) {  // all of them, found or not
+    if (CRYPTO_memcmp(hashes_[i].data(), hash.data(), hash.size()) == 0) {
+      found = keys_[i];
+    }
+  }
+  return found;
 }
 
 }  // namespace aio::server

@@ -82,13 +82,13 @@ void AppendChunk(std::string_view data, std::string* out) {
 
 Reply ErrorReply(const Error& error, int retry_seconds) {
   Reply reply;
-  reply.status = openai::HttpStatus(error.code);
+  reply.status = openai::HttpStatus(error);
   reply.body = openai::ErrorJson(error);
   if (error.code == ErrorCode::kOverloaded ||
       error.code == ErrorCode::kUnavailable) {
     reply.fields.emplace_back("Retry-After", std::to_string(retry_seconds));
   }
-  if (error.code == ErrorCode::kDenied) {
+  if (reply.status == 401) {
     reply.fields.emplace_back("WWW-Authenticate", "Bearer");
   }
   return reply;

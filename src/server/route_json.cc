@@ -100,6 +100,9 @@ std::string RouteJson(const orchestrator::Explanation& explanation) {
   for (const auto& candidate : explanation.candidates) {
     out += out.back() == '[' ? "{" : ",{";
     AppendText("variant", candidate.variant, &out);
+    if (!candidate.replica.empty()) {
+      AppendText("replica", candidate.replica, &out);
+    }
     if (candidate.thinking) {
       AppendText("thinking", core::Name(*candidate.thinking), &out);
     }

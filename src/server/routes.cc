@@ -8,11 +8,13 @@ namespace {
 
 constexpr std::string_view kId = "{id}";
 
-constexpr std::array<Route, 9> kRoutes = {{
+constexpr std::array<Route, 11> kRoutes = {{
     {"/v1/chat/completions", "POST", Action::kChat, true},
     {"/v1/completions", "POST", Action::kCompletion, true},
     {"/v1/embeddings", "POST", Action::kEmbeddings, true},
     {"/v1/route", "POST", Action::kRoute, true},
+    {"/v1/fleet", "GET", Action::kFleet, true},
+    {"/v1/fleet/drain", "POST", Action::kDrain, true},
     {"/v1/models", "GET", Action::kModels, true},
     {"/v1/models/{id}", "GET", Action::kModel, true},
     {"/health", "GET", Action::kHealth, false},

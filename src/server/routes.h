@@ -16,6 +16,8 @@ enum class Action : uint8_t {
   kCompletion,
   kEmbeddings,
   kRoute,
+  kFleet,
+  kDrain,
   kModels,
   kModel,
   kHealth,

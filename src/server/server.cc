@@ -59,11 +59,9 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
         timer_(strand_) {}
 
   Result<void> Start() {
-    if (!context_->options.api_keys.empty()) {
-      ASSIGN_OR_RETURN(context_->keys, Keys::Load(context_->options.api_keys));
-    }
+    RETURN_IF_ERROR(LoadKeys());
     ASSIGN_OR_RETURN(const tcp::endpoint endpoint, Resolve());
-    if (!endpoint.address().is_loopback() && context_->keys.empty()) {
+    if (!endpoint.address().is_loopback() && context_->keys()->empty()) {
       return Error{ErrorCode::kDenied,
                    "refusing to listen on " + Text(endpoint) +
                        ", which others can reach, without API keys: set "
@@ -72,6 +70,20 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
     }
     RETURN_IF_ERROR(Listen(endpoint));
     net::co_spawn(strand_, Accept(shared_from_this()), net::detached);
+    return {};
+  }
+
+  Result<void> LoadKeys() {
+    const std::string& file = context_->options.api_keys;
+    if (file.empty()) return {};
+    const MutexLock lock(loading_);
+    std::vector<std::string> names;
+    for (const auto& v : context_->parts.orchestrator->variants()) {
+      names.push_back(v.name);
+    }
+    ASSIGN_OR_RETURN(Keys keys, Keys::Load(file, names));
+    keys.Continue(*context_->keys(), std::chrono::steady_clock::now());
+    context_->SetKeys(std::make_shared<const Keys>(std::move(keys)));
     return {};
   }
 
@@ -225,6 +237,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
   tcp::acceptor acceptor_;
   net::steady_timer timer_;
   tcp::endpoint endpoint_;
+  Mutex loading_;  // one file of keys after the other
   Mutex mutex_;
   std::map<Session*, std::shared_ptr<Session>> sessions_ GUARDED_BY(mutex_);
 };
@@ -235,6 +248,17 @@ Server::Server(Parts parts, config::Server options)
 Server::~Server() { impl_->Abandon(); }
 
 Result<void> Server::Start() { return impl_->Start(); }
+
+Result<void> Server::ReloadKeys() {
+  Result<void> loaded = impl_->LoadKeys();
+  if (!loaded) {
+    Log(LogLevel::kError, "keys not reloaded; the old ones stay",
+        {{"error", loaded.error().message}});
+  } else {
+    Log(LogLevel::kInfo, "keys reloaded");
+  }
+  return loaded;
+}
 
 std::string Server::address() const { return Text(impl_->endpoint()); }
 

@@ -4,13 +4,14 @@
 //
 //   POST /v1/chat/completions  /v1/completions  /v1/embeddings  /v1/route
 //   GET  /v1/models  /v1/models/{id}  /health  /ready  /metrics
+//   GET  /v1/fleet   POST /v1/fleet/drain   who serves, and who shall not
 //
 // Each connection is a coroutine on a strand of `io`; nothing here starts a
 // thread or blocks one. Everything under /v1/ needs an API key if there are
 // any; the rest says nothing about prompts and is open.
 //
-// Thread safety: Start once, then Drain from any thread. `io` may be run by any
-// number of threads.
+// Thread safety: Start once, then Drain and ReloadKeys from any thread. `io`
+// may be run by any number of threads.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -54,6 +55,11 @@ class Server {
   // The address listened on, "127.0.0.1:8080", and its port; after Start.
   std::string address() const;
   uint16_t port() const;
+
+  // Reads the file of keys again: what it says counts for requests that come
+  // from now on; keys that stay go on with what they have used. On an error,
+  // which is logged too, everything is as before. No file: nothing to do.
+  Result<void> ReloadKeys();
 
   // Stops accepting; running requests may finish for options.drain_timeout,
   // then they are cancelled. Calls `done` on `io` when the last connection has

@@ -153,6 +153,8 @@ class ServerTest : public testing::Test {
   ServerTest();
   ~ServerTest() override;
 
+  // Everything but the server: parts_.
+  void Make();
   // With the variants `echo` and `hold`; "auto" goes to the first.
   void Start();
   void Stop();

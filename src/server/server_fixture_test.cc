@@ -170,7 +170,7 @@ ServerTest::ServerTest() {
 
 ServerTest::~ServerTest() { Stop(); }
 
-void ServerTest::Start() {
+void ServerTest::Make() {
   executor_.emplace(io_.get_executor());
   orchestrator::Parts parts;
   parts.executor = &*executor_;
@@ -184,6 +184,10 @@ void ServerTest::Start() {
   parts_.io = io_.get_executor();
   parts_.orchestrator = &*orchestrator_;
   parts_.metrics = &metrics_;
+}
+
+void ServerTest::Start() {
+  Make();
   server_.emplace(parts_, options_);
   const auto started = server_->Start();
   ASSERT_TRUE(started) << started.error().message;

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/thread_pool.hpp>
-#include <cstdio>
 #include <future>
 #include <string>
 
@@ -454,66 +453,6 @@ TEST_F(ServerTest, RefusesRequestsPastTheLimitAndSaysWhenToComeBack) {
   run.Say("done");
   run.Finish();
   EXPECT_EQ(one.Read().status, 200);
-}
-
-// ---- Keys -------------------------------------------------------------------
-
-TEST_F(ServerTest, LetsInOnlyThoseWithAKey) {
-  options_.api_keys = testing::TempDir() + "/aio_server_test_keys";
-  FILE* file = std::fopen(options_.api_keys.c_str(), "w");
-  std::fputs("# people\nsecret-one\n\nsecret-two\r\n", file);
-  std::fclose(file);
-  Start();
-  Client client = Connect();
-  const Response none = client.Ask("GET", "/v1/models");
-  EXPECT_EQ(none.status, 401);
-  EXPECT_TRUE(Contains(none.body, "invalid_api_key"));
-  const auto with = [&](const std::string& value) {
-    return client
-        .Ask("GET", "/v1/models", "", "Authorization: " + value + "\r\n")
-        .status;
-  };
-  EXPECT_EQ(with("Bearer secret-one"), 200);
-  EXPECT_EQ(with("bearer secret-two"), 200);
-  EXPECT_EQ(with("Bearer secret"), 401);
-  EXPECT_EQ(with("Bearer "), 401);
-  EXPECT_EQ(with("Bearer # people"), 401);
-  EXPECT_EQ(with("Basic secret-one"), 401);
-  EXPECT_EQ(client.Ask("GET", "/health").status, 200);
-  // Refused before the body is read; the connection cannot go on.
-  EXPECT_EQ(client.Ask("POST", "/v1/completions", "{}").status, 401);
-  EXPECT_TRUE(client.Ended());
-}
-
-TEST_F(ServerTest, RefusesToListenToOthersWithoutKeys) {
-  parts_.io = io_.get_executor();
-  parts_.metrics = &metrics_;
-  for (const char* address : {"0.0.0.0:0", "[::]:0"}) {
-    options_.listen = address;
-    Server server(parts_, options_);
-    const auto started = server.Start();
-    ASSERT_FALSE(started) << address;
-    EXPECT_TRUE(started.error().code == ErrorCode::kDenied ||
-                started.error().code == ErrorCode::kUnavailable);
-    EXPECT_EQ(started.error().param, "server.listen");
-  }
-  io_.run();
-}
-
-TEST_F(ServerTest, RefusesAKeyFileThatIsMissingOrEmpty) {
-  parts_.io = io_.get_executor();
-  parts_.metrics = &metrics_;
-  options_.api_keys = "/nonexistent/keys";
-  {
-    Server server(parts_, options_);
-    EXPECT_EQ(server.Start().error().code, ErrorCode::kNotFound);
-  }
-  options_.api_keys = "/dev/null";
-  {
-    Server server(parts_, options_);
-    EXPECT_EQ(server.Start().error().code, ErrorCode::kInvalidArgument);
-  }
-  io_.run();
 }
 
 // ---- The end ----------------------------------------------------------------

@@ -12,6 +12,7 @@
 #include "base/nearest.h"
 #include "openai/request.h"
 #include "openai/write.h"
+#include "server/fleet_json.h"
 #include "server/later.h"
 #include "server/route_json.h"
 
@@ -42,6 +43,16 @@ class InFlight {
   Context* context_;
   bool full_;
 };
+
+// Of the prompt, and the least that an answer may take of what is asked for: a
+// model's tokens are about four bytes of text.
+int64_t EstimateTokens(const core::Request& request) {
+  size_t bytes = request.prompt.size();
+  for (const core::Message& m : request.messages) bytes += m.content.size();
+  const auto prompt =
+      static_cast<int64_t>(bytes / 4 + request.prompt_tokens.size());
+  return prompt + std::min(request.max_tokens.value_or(0), 16);
+}
 
 std::string Milliseconds(Duration d) {
   return std::to_string(
@@ -122,6 +133,7 @@ net::awaitable<bool> Session::ServeOne() {
   if (unread_) call.keep_alive = false;
   if (!reply) {
     co_await Answer(&call, *route, std::move(body));
+    Settle(&call);
   } else if (reply->status != 0) {
     co_await SendReply(peer_.get(), &call, *std::move(reply));
   } else {
@@ -154,15 +166,14 @@ std::optional<Reply> Session::Check(Call* call, const Route* route) {
     return reply;
   }
   if (!route->needs_key) return std::nullopt;
-  const auto tenant = context_->keys.Tenant(call->head.authorization);
-  if (!tenant) {
+  call->key = context_->keys()->Find(call->head.authorization);
+  if (call->key == nullptr) {
     return ErrorReply(Error{ErrorCode::kDenied,
                             call->head.authorization.empty()
                                 ? "an API key is needed: Authorization: Bearer"
                                 : "this API key is not known here",
                             ""});
   }
-  call->tenant = *tenant;
   return std::nullopt;
 }
 
@@ -180,6 +191,10 @@ net::awaitable<void> Session::Answer(Call* call, const Route& route,
       break;
     case Action::kRoute:
       co_await Explain(call, std::move(body));
+      break;
+    case Action::kFleet:
+    case Action::kDrain:
+      co_await Fleet(call, route.action == Action::kDrain, std::move(body));
       break;
     default:
       co_await SendReply(peer_.get(), call, Get(*call));
@@ -209,7 +224,9 @@ net::awaitable<Result<openai::Parsed>> Session::Parse(const Call& call,
   }
   if (!*parsed) co_return *std::move(parsed);
   (*parsed)->request.id = call.id;
-  (*parsed)->request.tenant = call.tenant;
+  (*parsed)->request.tenant = call.key->tenant;
+  (*parsed)->request.weight = call.key->weight;
+  (*parsed)->request.allowed = call.key->variants;
   co_return *std::move(parsed);
 }
 
@@ -219,10 +236,45 @@ net::awaitable<std::optional<openai::Parsed>> Session::Accept(
   if (parsed && full) {
     parsed = Error{ErrorCode::kOverloaded, "too many requests at once", ""};
   }
-  if (parsed) co_return *std::move(parsed);
+  int retry_seconds = 1;
+  if (parsed) {
+    const auto limited = Limit(call, kind, parsed->request);
+    if (!limited) co_return *std::move(parsed);
+    parsed = Error{ErrorCode::kOverloaded, limited->message, ""};
+    retry_seconds = limited->seconds;
+  }
   call->error = parsed.error().message;
-  co_await SendReply(peer_.get(), call, ErrorReply(parsed.error()));
+  co_await SendReply(peer_.get(), call,
+                     ErrorReply(parsed.error(), retry_seconds));
   co_return std::nullopt;
+}
+
+// What a route is explained for takes a request and no token.
+std::optional<Limited> Session::Limit(Call* call, openai::Kind kind,
+                                      const core::Request& request) {
+  if (call->key->account == nullptr) return std::nullopt;
+  const int64_t tokens =
+      kind == openai::Kind::kRoute ? 0 : EstimateTokens(request);
+  const Time now = Now();
+  auto limited = call->ticket.Admit(call->key->account, tokens, now);
+  call->fields = call->key->account->Headers(now);
+  if (limited) context_->traffic.Limited(call->key->name, limited->limit);
+  return limited;
+}
+
+// What ended without an answer took no token that we know of; and did not
+// count, if that was our fault.
+void Session::Settle(Call* call) {
+  if (!call->ticket.open()) return;
+  int64_t tokens = call->usage.prompt_tokens + call->usage.completion_tokens;
+  if (tokens == 0 && call->pieces > 0) {
+    tokens = call->ticket.estimated() + call->pieces;
+  }
+  const int status = call->status;
+  const bool theirs = status >= 400 && status < 500 && status != 429;
+  const bool served = tokens > 0 || theirs || call->error.empty();
+  call->ticket.Settle(tokens, served, Now());
+  context_->traffic.KeyTokens(call->key->name, tokens);
 }
 
 net::awaitable<void> Session::Generate(Call* call, openai::Kind kind,
@@ -269,15 +321,55 @@ net::awaitable<void> Session::Explain(Call* call, std::string body) {
   co_await SendReply(peer_.get(), call, std::move(reply));
 }
 
+net::awaitable<void> Session::Fleet(Call* call, bool drain, std::string body) {
+  using Answered = Later<Result<std::string>>;
+  const auto later = std::make_shared<Answered>(peer_->executor());
+  orchestrator::Orchestrator* const orchestrator = context_->parts.orchestrator;
+  const auto places = [later, orchestrator] {
+    orchestrator->Places([later](std::vector<orchestrator::Place> all) {
+      later->Set(FleetJson(all));
+    });
+  };
+  const Result<DrainRequest> asked =
+      drain ? ParseDrain(body) : Result<DrainRequest>(DrainRequest());
+  if (!asked) {
+    later->Set(asked.error());
+  } else if (!drain) {
+    places();
+  } else if (call->key && call->key->account && !call->key->admin) {
+    later->Set(Error{ErrorCode::kDenied,
+                     "this API key may not do that: its line in the keys file "
+                     "has no admin=yes",
+                     ""});
+  } else {
+    orchestrator->Drain(asked->variant, asked->replica, asked->drained,
+                        [later, places](Result<void> done) {
+                          if (!done) return later->Set(done.error());
+                          places();
+                        });
+  }
+  const auto answer = co_await later->Get(Time::max());
+  Reply reply;
+  if (*answer) {
+    reply.body = **answer;
+  } else {
+    call->error = answer->error().message;
+    reply = ErrorReply(answer->error());
+  }
+  co_await SendReply(peer_.get(), call, std::move(reply));
+}
+
 Reply Session::Get(const Call& call) const {
   const Route& route = *FindRoute(call.head.path);
   Reply reply;
   std::vector<openai::Model> models;
   std::vector<std::string> names = {"auto"};
   int64_t newest = 0;
+  const auto& allowed = call.key ? call.key->variants : nullptr;
   for (const core::Variant& variant :
        context_->parts.orchestrator->variants()) {
     if (names.back() == variant.name) continue;  // another of its replicas
+    if (!core::Allows(allowed, variant.name)) continue;
     models.push_back({variant.name, variant.created});
     names.push_back(variant.name);
     newest = std::max(newest, variant.created);
@@ -325,6 +417,7 @@ void Session::Record(const Call& call) const {
   const bool ran = call.served.has_value();
   Log(quiet ? LogLevel::kDebug : LogLevel::kInfo, "request",
       {{"id", call.id},
+       {"key", call.key ? call.key->name : ""},
        {"method", call.head.method},
        {"path", call.head.path},
        {"status", std::to_string(call.status)},

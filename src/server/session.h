@@ -45,6 +45,7 @@ class Session : public std::enable_shared_from_this<Session> {
                                       std::string body);
   boost::asio::awaitable<void> Generate(Call* call, openai::Kind kind,
                                         std::string body);
+  boost::asio::awaitable<void> Fleet(Call* call, bool drain, std::string body);
   boost::asio::awaitable<void> Explain(Call* call, std::string body);
   boost::asio::awaitable<Result<openai::Parsed>> Parse(const Call& call,
                                                        openai::Kind kind,
@@ -53,6 +54,11 @@ class Session : public std::enable_shared_from_this<Session> {
   // are too many requests already.
   boost::asio::awaitable<std::optional<openai::Parsed>> Accept(
       Call* call, openai::Kind kind, bool full, std::string body);
+  // Why the key may not have this now; with the headers that say what is left.
+  std::optional<Limited> Limit(Call* call, openai::Kind kind,
+                               const core::Request& request);
+  // The end of what Limit let in.
+  void Settle(Call* call);
   Reply Get(const Call& call) const;
   void Record(const Call& call) const;
 

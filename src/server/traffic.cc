@@ -46,6 +46,18 @@ void Traffic::FirstToken(Duration since_header) {
 void Traffic::SlowClient() { slow_->Increment(); }
 void Traffic::Disconnect() { disconnects_->Increment(); }
 
+void Traffic::Limited(const std::string& key, std::string_view limit) {
+  metrics_->Add("aio_limited_total",
+                "Requests refused because their API key had no more of it", 1,
+                {{"key", key}, {"limit", std::string(limit)}});
+}
+
+void Traffic::KeyTokens(const std::string& key, int64_t tokens) {
+  metrics_->Add("aio_key_tokens_total",
+                "Tokens of prompts and answers by API key",
+                static_cast<double>(tokens), {{"key", key}});
+}
+
 void Traffic::Timeout(std::string_view kind) {
   metrics_->Add("aio_http_timeouts_total",
                 "Time limits that ended a request or a connection", 1,

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The metrics of the HTTP side. Labels come from fixed sets: routes of the
-// table, status classes, the kinds named here.
+// table, status classes, names of the file of keys, the kinds named here.
 //
 // Thread safety: any thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,9 @@ class Traffic {
   void FirstToken(Duration since_header);
   void SlowClient();  // stopped reading and was cancelled
   void Disconnect();  // went away while its request ran
+  // A request past a limit of the key of that name; Limited::limit.
+  void Limited(const std::string& key, std::string_view limit);
+  void KeyTokens(const std::string& key, int64_t tokens);
   // "idle", "header", "body", "write", "request".
   void Timeout(std::string_view kind);
 

@@ -230,7 +230,8 @@ void SimBackend::Enter(Request* r) {
   }
   const core::View as = m->views[r->view];
   const auto added = m->scheduler->Add(r->sequence, std::move(tokens),
-                                       sched::SaltOf(as, r->request->tenant));
+                                       sched::SaltOf(as, r->request->tenant),
+                                       sched::ClaimOf(*r->request, r->plan));
   if (!added) return Retire(r, added.error());
   r->entered = true;
   r->entered_at = executor_->Now();

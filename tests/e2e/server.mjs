@@ -109,6 +109,9 @@ export async function serve(aio, config, sets = []) {
       });
     },
 
+    // Has it read its file of keys again; it says nothing when it has.
+    hangUp: () => child.kill("SIGHUP"),
+
     async stop() {
       if (child.exitCode !== null) return child.exitCode;
       child.removeAllListeners("exit");
