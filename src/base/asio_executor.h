@@ -7,6 +7,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/strand.hpp>
 #include <functional>
+#include <memory>
 
 #include "base/executor.h"
 
@@ -21,8 +22,16 @@ class AsioExecutor : public Executor {
   void Post(std::function<void()> work) override;
   void PostAt(Time when, std::function<void()> work) override;
 
+  // Forgets what PostAt was given and is not due yet, and what it will be
+  // given: who waits until the context has no more work would wait for that,
+  // too. Any thread.
+  void ForgetTimers();
+
  private:
+  struct Timers;
+
   boost::asio::strand<boost::asio::any_io_executor> strand_;
+  std::shared_ptr<Timers> timers_;  // used on strand_ only
 };
 
 }  // namespace aio

@@ -12,6 +12,7 @@
 namespace aio {
 namespace {
 
+using std::chrono_literals::operator""h;
 using std::chrono_literals::operator""ms;
 
 TEST(AsioExecutorTest, TasksOfOneExecutorNeverOverlap) {
@@ -23,6 +24,19 @@ TEST(AsioExecutorTest, TasksOfOneExecutorNeverOverlap) {
   context.run();
   other.join();
   EXPECT_EQ(unguarded, 2000);
+}
+
+TEST(AsioExecutorTest, ForgottenTimersKeepNobodyWaiting) {
+  boost::asio::io_context context;
+  AsioExecutor executor(context.get_executor());
+  std::string ran;
+  executor.PostAt(executor.Now(), [&] { ran += "due"; });
+  executor.PostAt(executor.Now() + 1h, [&] { ran += "not due"; });
+  while (ran.empty()) context.run_one();
+  executor.ForgetTimers();
+  executor.PostAt(executor.Now() + 1h, [&] { ran += "later"; });
+  context.run();
+  EXPECT_EQ(ran, "due");
 }
 
 TEST(ManualExecutorTest, RunsInTimeOrderAndTiesInPostingOrder) {

@@ -130,6 +130,7 @@ Graph::~Graph() {
   parts_ = {};
   model_probe_.reset();
   variants_.clear();
+  worker_.ForgetTimers();  // deadlines of exchanges that are over
   workers_.join();
   io_.stop();
 }
