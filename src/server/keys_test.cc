@@ -75,7 +75,7 @@ TEST(KeysTest, SaysWhereItIsWrongAndWhatWouldBeRight) {
        "line 2: an unknown word, did you mean 'requests'?"},
       {"sk-1 zzzzzzzz=6/m",
        "line 1: an unknown word; there are name, requests, tokens, "
-       "concurrency, variants, weight"},
+       "concurrency, variants, weight, admin"},
       {"sk-1 sk-2", "line 1: behind the key come words name=value"},
       {"name=a sk-1", "line 1: the key comes first"},
       {"sk-1 weight=1 weight=2", "line 1: weight stands twice"},

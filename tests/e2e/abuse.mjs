@@ -89,7 +89,7 @@ test("an 8 MB body that means nothing", async () => {
     JSON.stringify({ model: "small", prompt: Array(2_000_000).fill(1) }),
   );
   assert.equal(status, 400);
-  assert.equal(error.param, "prompt");
+  assert.equal(error.param, "messages");
 });
 
 test("an unknown model", async () => {

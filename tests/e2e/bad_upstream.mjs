@@ -383,10 +383,9 @@ test("a busy server is left alone for as long as it says", async () => {
       }),
     );
   isError(await ask(true), 429);
-  const refused = await ask(true, "good");
-  isError(refused, 429);
-  assert(Number(refused.retryAfter) >= 1);
-  await servesAgain();
+  const begun = Date.now();
+  isWhole(await ask(true, "good"));
+  assert(Date.now() - begun > 900, "it was not asked before");
 });
 
 test("a flood of 4xx ejects nobody", async () => {

@@ -18,17 +18,17 @@ after(async () => {
 const STARTED_MS = 60_000;
 const STOPPED_MS = 40_000;
 
-function listening(child) {
+export function listening(child) {
   return new Promise((resolve, reject) => {
     let out = "";
     let errors = "";
     const timer = setTimeout(
-      () => reject(new Error(`aio did not start:\n${out}${errors}`)),
+      () => reject(new Error(`the server did not start:\n${out}${errors}`)),
       STARTED_MS,
     );
     child.stderr.on("data", (data) => (errors += data));
     child.on("exit", (code) =>
-      reject(new Error(`aio ended with ${code}:\n${out}${errors}`)),
+      reject(new Error(`the server ended with ${code}:\n${out}${errors}`)),
     );
     child.on("error", reject);
     child.stdout.on("data", (data) => {
@@ -41,7 +41,7 @@ function listening(child) {
   });
 }
 
-function get(host, port, path) {
+export function get(host, port, path) {
   return new Promise((resolve, reject) => {
     // A connection of its own, so that what it counts is not disturbed.
     const request = http.get({ host, port, path, agent: false }, (response) => {
