@@ -211,6 +211,7 @@ Result<void> Graph::AddUpstream(const std::string& name,
                    UpstreamOptions(name, settings));
   options.backend.hashes = hashes_;
   options.backend.replica.metrics = &metrics_;
+  options.backend.replica.threads = false;  // whoever runs io() is one
   ASSIGN_OR_RETURN(auto made,
                    upstream::Upstream::Make(std::move(options),
                                             io_.get_executor(), &strand_));

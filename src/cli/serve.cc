@@ -103,6 +103,7 @@ int Serve(const Flags& flags) {
   std::atomic<bool> ready{false};
   server::Parts parts;
   parts.io = (*graph)->io().get_executor();
+  parts.threads = false;  // this one
   parts.workers = (*graph)->workers();
   parts.orchestrator = &(*graph)->orchestrator();
   parts.metrics = &(*graph)->metrics();

@@ -139,7 +139,10 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
 
   static net::awaitable<void> Accept(std::shared_ptr<Impl> self) {
     while (self->acceptor_.is_open()) {
-      tcp::socket socket(net::make_strand(self->context_->parts.io));
+      const Parts& parts = self->context_->parts;
+      tcp::socket socket(parts.threads
+                             ? net::any_io_executor(net::make_strand(parts.io))
+                             : parts.io);
       error_code error;
       co_await self->acceptor_.async_accept(
           socket, net::redirect_error(net::use_awaitable, error));

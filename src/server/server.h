@@ -30,6 +30,8 @@ namespace aio::server {
 // The pointers must outlive every task of `io`.
 struct Parts {
   boost::asio::any_io_executor io;
+  // Whether several threads run `io`: each connection then needs a strand.
+  bool threads = true;
   // Parses large bodies, so that they do not hold up the streams of others;
   // empty: `io` does.
   boost::asio::any_io_executor workers;

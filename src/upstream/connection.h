@@ -55,6 +55,7 @@ class Connection {
   bool Quiet();
 
   bool reused = false;
+  std::string buffer;  // memory for who reads; nothing is in it between two
   Time idle_since{};
 
  private:

@@ -102,9 +102,9 @@ Error ForClients(Error error) {
   return error;
 }
 
-Exchange::Exchange(asio::any_io_executor io, Executor* clock, Limits limits,
+Exchange::Exchange(asio::any_io_executor strand, Executor* clock, Limits limits,
                    std::shared_ptr<Pool> pool, Call call)
-    : strand_(asio::make_strand(std::move(io))),
+    : strand_(std::move(strand)),
       clock_(clock),
       limits_(limits),
       pool_(std::move(pool)),
@@ -164,6 +164,7 @@ void Exchange::Finish(Result<void> result) {
 void Exchange::Release() {
   const bool whole = reader_->is_done() && reader_->keep_alive();
   if (connection_ && whole && filled_ == 0) {
+    connection_->buffer = std::move(chunk_);
     pool_->Put(std::move(connection_), clock_->Now());
   }
 }
@@ -248,6 +249,8 @@ asio::awaitable<Exchange::Heard> Exchange::Receive() {
 
 asio::awaitable<Exchange::Heard> Exchange::ReceiveHeader() {
   reader_.emplace(limits_.header_bytes_max);
+  // The connection's, so that not every exchange makes one anew.
+  chunk_ = std::move(connection_->buffer);
   chunk_.resize(limits_.header_bytes_max + (4 << 10));
   filled_ = 0;
   while (!over_ && !reader_->has_header()) {

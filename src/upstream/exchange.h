@@ -15,14 +15,13 @@
 // it. Errors never name the upstream's address: they reach clients, who need
 // not know it.
 //
-// Thread safety: Stop and Check from any thread; the callbacks run on the
-// exchange's own strand, one after the other.
+// Thread safety: Stop and Check from any thread; the callbacks run on `strand`,
+// one after the other.
 #pragma once
 
 #include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/strand.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -93,8 +92,9 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   using OnMessage = std::function<Result<bool>(std::string_view data)>;
   using OnEnd = std::function<void(Ended)>;
 
-  // `clock` must outlive the exchange and the tasks it posts there.
-  Exchange(boost::asio::any_io_executor io, Executor* clock, Limits limits,
+  // `strand`: an executor whose tasks never overlap. `clock` must outlive the
+  // exchange and the tasks it posts there.
+  Exchange(boost::asio::any_io_executor strand, Executor* clock, Limits limits,
            std::shared_ptr<Pool> pool, Call call);
 
   // Both callbacks are set before another thread may Stop it.
@@ -134,7 +134,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void Finish(Result<void> result);
   void Release();
 
-  boost::asio::strand<boost::asio::any_io_executor> strand_;
+  const boost::asio::any_io_executor strand_;
   Executor* const clock_;
   const Limits limits_;
   const std::shared_ptr<Pool> pool_;

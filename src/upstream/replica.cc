@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "upstream/replica.h"
 
+#include <boost/asio/strand.hpp>
 #include <utility>
 
 #include "base/log.h"
@@ -87,6 +88,11 @@ Replica::Snapshot Replica::View() const {
   return snapshot;
 }
 
+boost::asio::any_io_executor Replica::Strand() const {
+  if (!options_.threads) return io_;
+  return boost::asio::make_strand(io_);
+}
+
 Call Replica::CallOf(Job job) const {
   Call call;
   call.method = job.method;
@@ -107,7 +113,7 @@ Result<void> Replica::Run(Job job, Exchange::OnMessage on_message,
   const std::string id = job.request_id;
   const bool own_deadline = job.deadline < Time::max();
   const auto exchange = std::make_shared<Exchange>(
-      io_, clock_, options_.limits, pool_, CallOf(std::move(job)));
+      Strand(), clock_, options_.limits, pool_, CallOf(std::move(job)));
   exchange->Listen(std::move(on_message),
                    [self = shared_from_this(), key = exchange.get(),
                     own_deadline, on_end = std::move(on_end)](Ended ended) {
@@ -255,7 +261,7 @@ void Replica::CheckHealth() {
   call.deadline = now + options_.health_timeout;
   Limits limits = options_.limits;
   limits.body_bytes_max = 64 << 10;
-  const auto check = std::make_shared<Exchange>(io_, clock_, limits,
+  const auto check = std::make_shared<Exchange>(Strand(), clock_, limits,
                                                 health_pool_, std::move(call));
   check->Listen([](std::string_view) -> Result<bool> { return true; },
                 [weak = weak_from_this()](const Ended& ended) {

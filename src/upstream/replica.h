@@ -40,6 +40,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
     std::string health_path;
     Duration health_every = std::chrono::seconds(2);
     Duration health_timeout = std::chrono::seconds(2);
+    // Whether several threads run `io`: exchanges then need strands.
+    bool threads = true;
     // Both may be left out.
     Metrics* metrics = nullptr;
     Labels labels;
@@ -90,6 +92,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
     std::weak_ptr<Exchange> exchange;
   };
 
+  boost::asio::any_io_executor Strand() const;
   Call CallOf(Job job) const;
   void Judge(const Ended& ended, bool own_deadline);
   void Count(const char* outcome) const;
