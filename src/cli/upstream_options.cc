@@ -39,6 +39,7 @@ Result<upstream::Upstream::Options> UpstreamOptions(
   upstream::Replica::Options& replica = backend.replica;
   replica.requests_max = remote.requests_max;
   if (remote.health != "off") replica.health_path = remote.health;
+  if (remote.metrics != "off") replica.metrics_path = remote.metrics;
   replica.health_every = replica.health_timeout = remote.health_every;
   replica.limits.connect_timeout = remote.connect_timeout;
   replica.limits.first_byte_timeout = remote.first_byte_timeout;

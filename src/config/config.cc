@@ -135,6 +135,10 @@ void ReadUpstream(Section* s, Upstream* out) {
     s->Fail("health", "'" + out->health + "' is neither off nor a path");
   }
   s->Time("health_every", &out->health_every);
+  s->String("metrics", &out->metrics);
+  if (out->metrics != "off" && !out->metrics.starts_with("/")) {
+    s->Fail("metrics", "'" + out->metrics + "' is neither off nor a path");
+  }
   s->Bool("prefix_cache", &out->prefix_cache);
   s->Path("tls_ca", &out->tls_ca);
   s->Time("connect_timeout", &out->connect_timeout);

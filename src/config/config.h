@@ -108,6 +108,8 @@ struct Upstream {
   // A GET that costs the server nothing; "off": only requests tell how it is.
   std::string health = "/health";
   Duration health_every = 2s;
+  // Where it says how much it has to do, asked for as often; "off": nowhere.
+  std::string metrics = "/metrics";
   // Whether it keeps the KV of prompts, so that who goes on is cheaper there.
   bool prefix_cache = true;
   std::string

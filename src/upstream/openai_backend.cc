@@ -93,6 +93,7 @@ core::Snapshot OpenAiBackend::View(std::string_view) const {
   const Replica::Snapshot now = shared_->replica->View();
   core::Snapshot snapshot;
   snapshot.running = now.running;
+  snapshot.others = now.others;
   snapshot.admissions = now.admissions;
   snapshot.healthy = now.healthy;
   snapshot.present = now.present;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "upstream/replica.h"
 
+#include <algorithm>
 #include <boost/asio/strand.hpp>
 #include <utility>
 
 #include "base/log.h"
+#include "upstream/engine_metrics.h"
 
 namespace aio::upstream {
 namespace {
@@ -14,6 +16,8 @@ constexpr Duration kSweep = std::chrono::milliseconds(100);
 // What a server that is busy wants, if it does not say.
 constexpr Duration kBusy = std::chrono::seconds(1);
 constexpr int kTooMany = 429;
+// A server may claim to have any number of others.
+constexpr double kOthersMax = 4096;
 
 // What of an exchange is the server's own failure: never what the client is to
 // blame for.
@@ -80,6 +84,7 @@ Replica::Snapshot Replica::View() const {
   snapshot.present = pool_->known();
   const MutexLock lock(mutex_);
   snapshot.running = static_cast<int>(running_.size());
+  snapshot.others = others_;
   snapshot.admissions = admissions_;
   snapshot.state = breaker_.StateAt(now);
   const int limit = breaker_.LimitAt(now, options_.requests_max);
@@ -254,24 +259,75 @@ void Replica::CheckHealth() {
     if (const auto self = weak.lock()) self->CheckHealth();
   });
   if (!pool_->known()) return;
+  const auto nothing = [](std::string_view) -> Result<bool> { return true; };
+  Ask(options_.health_path, nothing,
+      [weak = weak_from_this()](const Ended& ended) {
+        if (const auto self = weak.lock()) self->HealthChecked(ended);
+      });
+  bool tells = false;
+  {
+    const MutexLock lock(mutex_);
+    tells = tells_ && !options_.metrics_path.empty();
+  }
+  if (!tells) return;
+  Ask(
+      options_.metrics_path,
+      [weak = weak_from_this()](std::string_view text) -> Result<bool> {
+        if (const auto self = weak.lock()) self->TakeMetrics(text);
+        return true;
+      },
+      [weak = weak_from_this()](const Ended& ended) {
+        const auto self = weak.lock();
+        if (!self || ended.status < 400 || ended.status >= 500) return;
+        const MutexLock lock(self->mutex_);
+        self->tells_ = false;  // it has none, or not for us
+      });
+}
+
+// Over a connection of its own, and within the time of a health check.
+void Replica::Ask(std::string path, Exchange::OnMessage on_message,
+                  Exchange::OnEnd on_end) {
+  const Time now = clock_->Now();
   Call call;
   call.method = "GET";
-  call.target = options_.health_path;
+  call.target = std::move(path);
   call.any_type = true;
   call.deadline = now + options_.health_timeout;
+  if (!options_.api_key.empty()) {
+    call.authorization = "Bearer " + options_.api_key;
+  }
   Limits limits = options_.limits;
-  limits.body_bytes_max = 64 << 10;
+  limits.body_bytes_max = 1 << 20;
   const auto check = std::make_shared<Exchange>(Strand(), clock_, limits,
                                                 health_pool_, std::move(call));
-  check->Listen([](std::string_view) -> Result<bool> { return true; },
-                [weak = weak_from_this()](const Ended& ended) {
-                  if (const auto self = weak.lock()) self->HealthChecked(ended);
-                });
+  check->Listen(std::move(on_message), std::move(on_end));
   check->Start();
   clock_->PostAt(now + options_.health_timeout,
                  [late = std::weak_ptr<Exchange>(check), clock = clock_] {
                    if (const auto c = late.lock()) c->Check(clock->Now());
                  });
+}
+
+void Replica::TakeMetrics(std::string_view text) {
+  const EngineMetrics said = ReadEngineMetrics(text);
+  const MutexLock lock(mutex_);
+  if (said.running) {
+    const double all = *said.running + said.waiting.value_or(0);
+    const double others = all - static_cast<double>(running_.size());
+    others_ = static_cast<int>(std::clamp(others, 0.0, kOthersMax));
+  }
+  if (options_.metrics == nullptr) return;
+  if (said.kv_used) {
+    options_.metrics->Set("aio_upstream_kv_used",
+                          "Of the upstream's KV cache, the share in use",
+                          *said.kv_used, options_.labels);
+  }
+  if (said.drafted.value_or(0) > 0) {
+    options_.metrics->Set("aio_upstream_draft_acceptance",
+                          "Of the upstream's drafted tokens, the share kept",
+                          said.accepted.value_or(0) / *said.drafted,
+                          options_.labels);
+  }
 }
 
 // A server without such a route is at least there. One that cannot even be

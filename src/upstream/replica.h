@@ -40,6 +40,9 @@ class Replica : public std::enable_shared_from_this<Replica> {
     std::string health_path;
     Duration health_every = std::chrono::seconds(2);
     Duration health_timeout = std::chrono::seconds(2);
+    // Where the engine says how much it has to do, asked for with its health;
+    // empty: nowhere.
+    std::string metrics_path;
     // Whether several threads run `io`: exchanges then need strands.
     bool threads = true;
     // Both may be left out.
@@ -62,6 +65,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   using OnEnd = std::function<Result<void>(const Ended& ended)>;
   struct Snapshot {
     int running = 0;
+    int others = 0;  // requests there that are not ours, as it has said last
     uint64_t admissions = 0;
     bool present = true;  // it has an address
     bool healthy = true;
@@ -99,6 +103,9 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void ShowState() REQUIRES_LOCK(mutex_);
   void Sweep();
   void CheckHealth();
+  void Ask(std::string path, Exchange::OnMessage on_message,
+           Exchange::OnEnd on_end);
+  void TakeMetrics(std::string_view text);
   void HealthChecked(const Ended& ended);
   void StopAll(const Error& why);
   std::vector<std::shared_ptr<Exchange>> InFlight() const;
@@ -116,6 +123,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   bool closed_ GUARDED_BY(mutex_) = false;
   bool sweeping_ GUARDED_BY(mutex_) = false;
   int unreachable_ GUARDED_BY(mutex_) = 0;  // checks in a row
+  int others_ GUARDED_BY(mutex_) = 0;
+  bool tells_ GUARDED_BY(mutex_) = true;  // it may have metrics
 };
 
 }  // namespace aio::upstream

@@ -27,8 +27,9 @@ namespace aio::upstream {
 class ScriptedUpstream {
  public:
   using Request = boost::beast::http::request<boost::beast::http::string_body>;
-  enum class Then { kClose, kReset, kStall };
-  // What one connection does once it has read a request.
+  // kAgain: the next script is of the same connection.
+  enum class Then { kClose, kReset, kStall, kAgain };
+  // What a connection does once it has read a request.
   struct Script {
     std::vector<std::string>
         pieces;  // written one after the other, as they are
@@ -40,7 +41,7 @@ class ScriptedUpstream {
     boost::asio::co_spawn(*io, Accept(), boost::asio::detached);
   }
 
-  // The next connection without a script follows this one.
+  // The next request without a script is answered by this one.
   void Add(Script script) { scripts_.push_back(std::move(script)); }
   // A whole answer with a length.
   void AddAnswer(const std::string& status, const std::string& type,
@@ -64,6 +65,7 @@ class ScriptedUpstream {
            std::to_string(acceptor_.local_endpoint().port()) + "/v1";
   }
   const std::vector<Request>& requests() const { return requests_; }
+  int connections() const { return connections_; }
   int scripts_done() const { return scripts_done_; }  // all pieces written
   int closed_by_peer() const { return closed_by_peer_; }
 
@@ -81,31 +83,39 @@ class ScriptedUpstream {
     while (!error) {
       Socket socket = co_await acceptor_.async_accept(Into(error));
       if (error) co_return;
-      Script script;
-      if (!scripts_.empty()) {
-        script = std::move(scripts_.front());
-        scripts_.pop_front();
-      }
-      boost::asio::co_spawn(acceptor_.get_executor(),
-                            Serve(std::move(socket), std::move(script)),
+      ++connections_;
+      boost::asio::co_spawn(acceptor_.get_executor(), Serve(std::move(socket)),
                             boost::asio::detached);
     }
   }
 
-  Awaitable<> Serve(Socket socket, Script script) {
+  Script NextScript() {
+    if (scripts_.empty()) return {};
+    Script script = std::move(scripts_.front());
+    scripts_.pop_front();
+    return script;
+  }
+
+  Awaitable<> Serve(Socket socket) {
+    Script script;
     boost::system::error_code error;
     boost::beast::flat_buffer buffer;
-    boost::beast::http::request_parser<boost::beast::http::string_body> parser;
-    co_await boost::beast::http::async_read(socket, buffer, parser,
-                                            Into(error));
-    if (error) co_return;
-    requests_.push_back(parser.release());
-    for (const std::string& piece : script.pieces) {
-      co_await boost::asio::async_write(socket, boost::asio::buffer(piece),
-                                        Into(error));
-      if (error) break;
+    while (true) {
+      boost::beast::http::request_parser<boost::beast::http::string_body>
+          parser;
+      co_await boost::beast::http::async_read(socket, buffer, parser,
+                                              Into(error));
+      if (error) co_return;
+      requests_.push_back(parser.release());
+      script = NextScript();
+      for (const std::string& piece : script.pieces) {
+        co_await boost::asio::async_write(socket, boost::asio::buffer(piece),
+                                          Into(error));
+        if (error) break;
+      }
+      ++scripts_done_;
+      if (script.then != Then::kAgain || error) break;
     }
-    ++scripts_done_;
     if (script.then == Then::kReset) {
       socket.set_option(Socket::linger(true, 0), error);
     }
@@ -118,6 +128,7 @@ class ScriptedUpstream {
   boost::asio::ip::tcp::acceptor acceptor_;
   std::deque<Script> scripts_;
   std::vector<Request> requests_;
+  int connections_ = 0;
   int scripts_done_ = 0;
   int closed_by_peer_ = 0;
 };
