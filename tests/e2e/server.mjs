@@ -112,6 +112,11 @@ export async function serve(aio, config, sets = []) {
     // Has it read its file of keys again; it says nothing when it has.
     hangUp: () => child.kill("SIGHUP"),
 
+    // It has been killed, and is not to end well.
+    forget() {
+      servers.splice(servers.indexOf(server), 1);
+    },
+
     async stop() {
       if (child.exitCode !== null) return child.exitCode;
       child.removeAllListeners("exit");
