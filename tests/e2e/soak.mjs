@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A gateway under load for a while, before upstreams that fail in every way, one
-// after another and together: whoever meets no failure is answered whole, who
-// does is told so, and nothing is left behind at the end.
+// A gateway under load for a while, before upstreams that fail in every way,
+// one after another and together: whoever meets no failure is answered whole,
+// who does is told so, and nothing is left behind at the end.
 //   SOAK_MINUTES=30 SOAK_SEED=2 node soak.mjs AIO
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -140,14 +146,14 @@ function judge(seen) {
 
 async function client(random, until) {
   while (Date.now() < until) {
-    const leaves = random() < 0.15;
-    const leaving = leaves ? AbortSignal.timeout(Math.floor(random() * 400)) : undefined;
+    const stays = random() < 0.85;
+    const patience = Math.floor(random() * 400); // ms
     ++tally.asked;
     const request = {
       tokens: 1 + Math.floor(random() * 20),
       streamed: random() < 0.6,
       key: KEYS[Math.floor(random() * KEYS.length)],
-      leaving,
+      leaving: stays ? undefined : AbortSignal.timeout(patience),
     };
     judge(await ask(gateway.url, request));
     await sleep(random() * 100);
@@ -198,7 +204,9 @@ test(`${SOAK_MS / 1000} s of load and faults`, async (t) => {
   assert.equal(sumOf(metrics, "aio_requests_total"), tally.asked);
   // Connections that are kept for the next request are closed in time.
   const end = Date.now() + 90_000;
-  while (descriptors() > early.descriptors && Date.now() < end) await sleep(200);
+  while (descriptors() > early.descriptors && Date.now() < end) {
+    await sleep(200);
+  }
   t.diagnostic(`descriptors ${early.descriptors}, then ${descriptors()}`);
   assert(descriptors() <= early.descriptors, `${descriptors()} descriptors`);
 });
