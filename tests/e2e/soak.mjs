@@ -71,9 +71,7 @@ after(() => {
 
 // When any upstream was not well: [{from, to}], the last may be open.
 const troubles = [];
-// What a fault has left takes a while to be over: an ejection of a second that
-// doubles, slow starts, a retry budget that is spent, an answer that is late.
-const AFTERMATH_MS = 6000;
+const PAUSE_MS = 6000;
 
 const faults = {
   stall: { fault: "stall" },
@@ -118,8 +116,8 @@ async function trouble(random, until) {
         breakAndMend((first + k) % 4, fault, ms),
       ),
     );
-    entry.to = Date.now() + AFTERMATH_MS;
-    if (round % 2 === 1) await sleep(AFTERMATH_MS + 1500 * random());
+    entry.to = Date.now();
+    if (round % 2 === 1) await sleep(PAUSE_MS + 1500 * random());
   }
   return counts;
 }
@@ -129,8 +127,13 @@ const metTrouble = (seen) =>
 
 // ---- Clients ----------------------------------------------------------------
 
-const tally = { asked: 0, whole: 0, error: 0, left: 0, calm: 0 };
+const tally = { asked: 0, whole: 0, error: 0, left: 0, calm: 0, ejected: 0 };
 const wrong = []; // what must not be
+
+// Replicas that have failed time and again are ejected for up to a minute, well
+// or not; when all are, nobody is asked (docs/fleet.md, limits).
+const allEjected = ({ status, errors }) =>
+  status === 503 && errors[0]?.message === "unhealthy";
 
 function judge(seen) {
   if (seen.left) {
@@ -138,6 +141,10 @@ function judge(seen) {
     return;
   }
   const calm = !metTrouble(seen);
+  if (calm && isError(seen) && allEjected(seen)) {
+    ++tally.ejected;
+    return;
+  }
   tally.calm += calm;
   if (isWhole(seen)) ++tally.whole;
   else if (isError(seen) && !calm) ++tally.error;
@@ -147,7 +154,7 @@ function judge(seen) {
 async function client(random, until) {
   while (Date.now() < until) {
     const stays = random() < 0.85;
-    const patience = Math.floor(random() * 400); // ms
+    const patience = 50 + Math.floor(random() * 350); // ms; it has been heard
     ++tally.asked;
     const request = {
       tokens: 1 + Math.floor(random() * 20),
