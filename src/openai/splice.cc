@@ -91,8 +91,11 @@ class Members {
 void AppendOnOneLine(std::string_view json, std::string* out) {
   const size_t from = out->size();
   out->append(json);
-  for (size_t i = from; i < out->size(); ++i) {
-    if ((*out)[i] == '\n' || (*out)[i] == '\r') (*out)[i] = ' ';
+  for (const char line_break : {'\n', '\r'}) {
+    size_t at = from;
+    while ((at = out->find(line_break, at)) != std::string::npos) {
+      (*out)[at] = ' ';
+    }
   }
 }
 

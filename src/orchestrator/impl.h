@@ -97,6 +97,7 @@ class Orchestrator::Impl : public std::enable_shared_from_this<Impl> {
 
   // Wait.
   bool Wait(const FlightPtr& flight);
+  void StopWaiting(const Flight& flight);
   void ServeWaiting();
   void WatchWaiting();
 

@@ -471,6 +471,7 @@ void Orchestrator::Impl::Refuse(const FlightPtr& flight, Error error) {
 void Orchestrator::Impl::Finish(const FlightPtr& flight,
                                 const core::Outcome& outcome,
                                 std::optional<ErrorCode> error) {
+  if (flight->stage == Stage::kWaiting) StopWaiting(*flight);
   flight->stage = Stage::kOver;
   const auto it = by_id_.find(flight->request->id);
   if (it != by_id_.end() && it->second == flight->number) by_id_.erase(it);

@@ -42,17 +42,18 @@ bool Orchestrator::Impl::Wait(const FlightPtr& flight) {
   return true;
 }
 
+// Whoever gives up has used no turn.
+void Orchestrator::Impl::StopWaiting(const Flight& flight) {
+  const auto queue = waiting_.find(flight.pinned);
+  if (queue != waiting_.end()) queue->second.Erase(flight.number);
+}
+
 // Those whose turn it is, as long as somebody can take them.
 void Orchestrator::Impl::ServeWaiting() {
   size_t count = 0;
   for (auto& [pinned, queue] : waiting_) {
     while (!queue.empty()) {
-      const auto found = flights_.find(queue.Front());
-      if (found == flights_.end()) {  // it has been cancelled
-        queue.Pop();
-        continue;
-      }
-      const FlightPtr flight = found->second;
+      const FlightPtr flight = flights_.at(queue.Front());
       const policy::Input input = Candidates(parts_.variants, learner_,
                                              drained_, &ledger_, flight.get());
       const bool fit = std::ranges::any_of(

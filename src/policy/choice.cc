@@ -19,12 +19,12 @@ double LoadOf(const Candidate& c) {
   return c.view.running + c.view.queued + unseen;
 }
 
+}  // namespace
+
 bool Alike(const Candidate& a, const Candidate& b) {
   return a.variant == b.variant && a.thinking == b.thinking &&
          a.usual == b.usual;
 }
-
-}  // namespace
 
 int Find(const Input& input, std::string_view variant) {
   for (size_t i = 0; i < input.candidates.size(); ++i) {

@@ -22,6 +22,9 @@ inline bool Fit(const Input& input, int candidate) {
 // there so (it comes first), or -1. Of its replicas, BestReplica.
 int Find(const Input& input, std::string_view variant);
 
+// Whether they are replicas of one variant that are told the same.
+bool Alike(const Candidate& a, const Candidate& b);
+
 // Of the fit candidates that are replicas of `candidate`, told the same: the
 // one with the fewest requests, where a prompt that it has not seen counts as
 // one; of equals, one by the request's random number. `candidate` if none is

@@ -15,6 +15,9 @@ const Quality& QualityOf(const Candidate& c, std::optional<size_t> label) {
   return label ? c.quality_of[*label] : c.quality;
 }
 
+// Of the requests, those that go to any replica.
+constexpr double kExplored = 0.02;
+
 // The best that a fit candidate is expected to reach.
 Quality BestQuality(const Input& input, std::optional<size_t> label) {
   Quality best;
@@ -82,16 +85,7 @@ int MarginalPolicy::Cheapest(const Input& input,
     chosen = static_cast<int>(i);
     cost = mine;
   }
-  if (chosen < 0 || input.candidates[chosen].replica.empty()) return chosen;
-  std::vector<int> equals;
-  for (size_t i = 0; i < good.size(); ++i) {
-    const Candidate& c = input.candidates[i];
-    const bool equal = good[i] && !(options_.plan && awake && c.asleep) &&
-                       CostOf(c) <= cost &&
-                       c.variant == input.candidates[chosen].variant;
-    if (equal) equals.push_back(static_cast<int>(i));
-  }
-  return Drawn(input, equals);
+  return chosen;
 }
 
 // Of each label, weighted by its probability: what its own choice costs less,
@@ -127,8 +121,35 @@ bool MarginalPolicy::WorthAsking(const Input& input, int chosen) const {
   return !free && ValueOfKnowing(input, chosen) > CostOf(input, *input.ask);
 }
 
+// Which replica of the chosen variant: where it and those there wait least.
+// What the devices give for it does not count here: they are there anyway, and
+// those who come together would all go to one. A few go to any, or a replica
+// that was slow once would never be seen to be well again.
+int MarginalPolicy::ReplicaOf(const Input& input, int chosen) const {
+  if (chosen < 0 || input.candidates[chosen].replica.empty()) return chosen;
+  const Candidate& like = input.candidates[static_cast<size_t>(chosen)];
+  const bool explores = input.random < kExplored;
+  std::vector<int> best;
+  double least = 0;
+  for (size_t i = 0; i < input.candidates.size(); ++i) {
+    const Candidate& c = input.candidates[i];
+    if (!c.unfit.empty() || !Alike(c, like)) continue;
+    const cost::Estimate& e = c.estimate;
+    const double waits = e.price ? e.price->own() + e.price->others : e.seconds;
+    if (!explores && !best.empty() && waits > least) continue;
+    if (!explores && !best.empty() && waits < least) best.clear();
+    best.push_back(static_cast<int>(i));
+    least = waits;
+  }
+  if (best.empty()) return chosen;
+  if (!explores) return Drawn(input, best);
+  Input drawn;
+  drawn.random = input.random / kExplored;
+  return Drawn(drawn, best);
+}
+
 Decision MarginalPolicy::Decide(const Input& input) const {
-  const int chosen = Cheapest(input, std::nullopt);
+  const int chosen = ReplicaOf(input, Cheapest(input, std::nullopt));
   if (chosen < 0) {
     Decision decision = options_.fallback->Decide(input);
     decision.reason = "no_quality_table: " + decision.reason;

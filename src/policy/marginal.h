@@ -54,6 +54,7 @@ class MarginalPolicy : public Policy {
                                std::optional<size_t> label) const;
   // Of those the one to take, for `label` or for what is known; -1: none.
   int Cheapest(const Input& input, std::optional<size_t> label) const;
+  int ReplicaOf(const Input& input, int chosen) const;
   double CostOf(const Candidate& candidate) const;
   double CostOf(const cost::Price& price, double device_price) const;
   double CostOf(const Input& input, const AskPrice& ask) const;

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
@@ -269,6 +271,49 @@ TEST(MarginalTest, KindsAndKeysAreChecked) {
   o.objective = "latency";
   o.quality_floor = 1.5;
   EXPECT_EQ(Make("marginal", o).error().param, "policy.quality_floor");
+}
+
+// ---- Replicas ---------------------------------------------------------------
+
+// Three replicas of one variant; the second is busy, and joining it costs its
+// device next to nothing.
+Input Replicas(double random) {
+  Input input;
+  input.random = random;
+  for (const char* replica : {"a", "b", "c"}) {
+    Candidate c;
+    c.variant = "large";
+    c.replica = replica;
+    c.quality = 0.8;
+    cost::Price price;
+    const bool busy = std::string_view(replica) == "b";
+    price.steps = 10;
+    price.step = busy ? 0.001 : 0.03;
+    price.step_own = busy ? 0.033 : 0.03;
+    price.ttft = 0.1;
+    c.estimate.price = price;
+    input.candidates.push_back(std::move(c));
+  }
+  return input;
+}
+
+TEST(MarginalReplicaTest, GoesWhereItWaitsLeastNotWhereTheDeviceGivesLeast) {
+  Options o;
+  o.variants = {{"large", 700}};
+  const auto made = Make("marginal", o);
+  ASSERT_TRUE(made);
+  std::map<std::string_view, int> taken;
+  for (int i = 0; i < 1000; ++i) {
+    const Input input = Replicas((i + 0.5) / 1000);
+    const Decision decision = (*made)->Decide(input);
+    ASSERT_GE(decision.candidate, 0);
+    ++taken[input.candidates[decision.candidate].replica];
+  }
+  EXPECT_NEAR(taken["a"], 500, 20);
+  EXPECT_NEAR(taken["c"], 500, 20);
+  // One in fifty goes to any, so that a slow one is seen to be well again.
+  EXPECT_GE(taken["b"], 5);
+  EXPECT_LE(taken["b"], 8);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ void Breaker::Succeeded(Time now) {
     failed_ = all_ = 0;
     ready_since_ = now;
     slow_ = true;
-  } else if (!ejected_ && now - ready_since_ > options_.eject_for_max) {
+  } else if (!ejected_ && now - ready_since_ > options_.good) {
     again_ = 0;
   }
 }

@@ -30,7 +30,11 @@ class Breaker {
     int samples_min = 20;
     double failure_share = 0.5;
     Duration eject_for = std::chrono::seconds(1);  // doubled each time
-    Duration eject_for_max = std::chrono::seconds(60);
+    // Short: a trial is one request, which may be made again elsewhere, and
+    // nobody else finds out that it is well.
+    Duration eject_for_max = std::chrono::seconds(5);
+    // Ready for so long, it begins with eject_for again.
+    Duration good = std::chrono::seconds(20);
     Duration slow_start = std::chrono::seconds(10);
   };
   enum class State : uint8_t { kReady, kTrial, kEjected };

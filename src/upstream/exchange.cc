@@ -260,9 +260,7 @@ asio::awaitable<Exchange::Heard> Exchange::ReceiveHeader() {
     if (over_) break;
     if (error) {
       if (connection_->reused && !answered_) co_return Heard::kNothing;
-      Finish(reader_->End() ? Unavailable("the upstream did not answer")
-                            : Unavailable("the upstream cut its answer: " +
-                                          error.message()));
+      Finish(Unavailable("the upstream cut its answer: " + error.message()));
       break;
     }
     answered_ = true;

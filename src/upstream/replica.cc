@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "upstream/replica.h"
 
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+
 #include <algorithm>
 #include <boost/asio/strand.hpp>
 #include <utility>
@@ -65,7 +68,14 @@ Replica::Replica(Options options, boost::asio::any_io_executor io,
           io_, Pool::Options{options_.endpoint, options_.tls})),
       health_pool_(std::make_shared<Pool>(
           io_, Pool::Options{options_.endpoint, options_.tls, 0})),
-      breaker_(options_.breaker) {}
+      breaker_(options_.breaker) {
+  if (options_.metrics == nullptr) return;
+  in_flight_ = options_.metrics->Gauge("aio_upstream_in_flight",
+                                       "Exchanges under way", options_.labels);
+  state_ = options_.metrics->Gauge("aio_upstream_state",
+                                   "0: ready, 1: on trial, 2: ejected",
+                                   options_.labels);
+}
 
 bool Replica::SetAddresses(std::vector<Connection::Address> addresses) {
   if (pool_->addresses() == addresses) return false;
@@ -151,12 +161,12 @@ Result<void> Replica::Run(Job job, Exchange::OnMessage on_message,
 }
 
 void Replica::Judge(const Ended& ended, bool own_deadline) {
-  Count(OutcomeOf(ended));
   const bool late =
       !ended.result && ended.result.error().code == ErrorCode::kDeadline;
-  if (late && own_deadline) return;
   const Time now = clock_->Now();
   const MutexLock lock(mutex_);
+  Count(OutcomeOf(ended));
+  if (late && own_deadline) return;
   if (ended.status == kTooMany) {
     breaker_.Busy(now + ended.retry_after.value_or(kBusy));
   } else if (IsFailure(ended)) {
@@ -167,22 +177,23 @@ void Replica::Judge(const Ended& ended, bool own_deadline) {
   ShowState();
 }
 
-void Replica::Count(const char* outcome) const {
+void Replica::Count(const char* outcome) {
   if (options_.metrics == nullptr) return;
-  Labels labels = options_.labels;
-  labels["outcome"] = outcome;
-  options_.metrics->Add("aio_upstream_requests_total",
-                        "Exchanges with upstreams by how they ended", 1,
-                        labels);
+  prometheus::Counter*& counter = outcomes_[outcome];
+  if (counter == nullptr) {
+    Labels labels = options_.labels;
+    labels["outcome"] = outcome;
+    counter = options_.metrics->Counter(
+        "aio_upstream_requests_total",
+        "Exchanges with upstreams by how they ended", labels);
+  }
+  counter->Increment();
 }
 
 void Replica::ShowState() {
   if (options_.metrics == nullptr) return;
-  options_.metrics->Set("aio_upstream_in_flight", "Exchanges under way",
-                        static_cast<double>(running_.size()), options_.labels);
-  options_.metrics->Set(
-      "aio_upstream_state", "0: ready, 1: on trial, 2: ejected",
-      static_cast<double>(breaker_.StateAt(clock_->Now())), options_.labels);
+  in_flight_->Set(static_cast<double>(running_.size()));
+  state_->Set(static_cast<double>(breaker_.StateAt(clock_->Now())));
 }
 
 // As long as something runs.

@@ -99,7 +99,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   boost::asio::any_io_executor Strand() const;
   Call CallOf(Job job) const;
   void Judge(const Ended& ended, bool own_deadline);
-  void Count(const char* outcome) const;
+  void Count(const char* outcome) REQUIRES_LOCK(mutex_);
   void ShowState() REQUIRES_LOCK(mutex_);
   void Sweep();
   void CheckHealth();
@@ -125,6 +125,10 @@ class Replica : public std::enable_shared_from_this<Replica> {
   int unreachable_ GUARDED_BY(mutex_) = 0;  // checks in a row
   int others_ GUARDED_BY(mutex_) = 0;
   bool tells_ GUARDED_BY(mutex_) = true;  // it may have metrics
+  // Ours; null without Options::metrics.
+  prometheus::Gauge* in_flight_ = nullptr;
+  prometheus::Gauge* state_ = nullptr;
+  std::map<std::string_view, prometheus::Counter*> outcomes_ GUARDED_BY(mutex_);
 };
 
 }  // namespace aio::upstream
