@@ -107,6 +107,10 @@ function answer(request, response, body) {
 }
 
 const server = http.createServer((request, response) => {
+  if (request.method === "GET" && request.url !== "/health") {
+    response.writeHead(404).end(); // it has no metrics
+    return;
+  }
   if (request.url === "/health") {
     return set.fault === "stall" ? undefined : response.end("{}");
   }
