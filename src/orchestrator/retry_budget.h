@@ -13,8 +13,8 @@ namespace aio::orchestrator {
 
 class RetryBudget {
  public:
-  // What may be taken at once after a quiet time.
-  static constexpr double kBurst = 10;
+  // What may be taken at once: as much as waits at one dead replica.
+  static constexpr double kBurst = 32;
 
   explicit RetryBudget(double share) : share_(share) {}
 
