@@ -190,10 +190,12 @@ void Loads::Sent(size_t variant, uint64_t request,
   meter.Add(1, ContextOf(entry), now);
   entry.request_seconds = meter.request_seconds;
   entry.context_seconds = meter.context_seconds;
-  entry.first = std::ranges::none_of(sent_, [&](const auto& other) {
-    return other.second.at.device == entry.at.device &&
-           other.second.said->load(std::memory_order_relaxed) == 0;
-  });
+  entry.first =
+      learned_[entry.at.device] &&
+      std::ranges::none_of(sent_, [&](const auto& other) {
+        return other.second.at.device == entry.at.device &&
+               other.second.said->load(std::memory_order_relaxed) == 0;
+      });
   sent_[request] = std::move(entry);
 }
 

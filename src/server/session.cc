@@ -340,7 +340,7 @@ net::awaitable<void> Session::Fleet(Call* call, bool drain, std::string body) {
     later->Set(Error{ErrorCode::kDenied,
                      "this API key may not do that: its line in the keys file "
                      "has no admin=yes",
-                     ""});
+                     "drained"});
   } else {
     orchestrator->Drain(asked->variant, asked->replica, asked->drained,
                         [later, places](Result<void> done) {

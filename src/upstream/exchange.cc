@@ -265,14 +265,14 @@ asio::awaitable<Exchange::Heard> Exchange::ReceiveHeader() {
     }
     answered_ = true;
     filled_ += count;
-    const Result<bool> taken = Take();
+    const Result<void> taken = Take();
     if (!taken) Finish(taken.error());
   }
   co_return Heard::kAll;
 }
 
 // What was read goes to the reader; what it leaves, to the front.
-Result<bool> Exchange::Take() {
+Result<void> Exchange::Take() {
   ASSIGN_OR_RETURN(const size_t taken,
                    reader_->Feed(std::string_view(chunk_.data(), filled_)));
   std::memmove(chunk_.data(), chunk_.data() + taken, filled_ - taken);
@@ -280,7 +280,7 @@ Result<bool> Exchange::Take() {
   if (filled_ == chunk_.size()) {
     return Corrupt("the upstream does not speak HTTP: a line is too long");
   }
-  return true;
+  return {};
 }
 
 asio::awaitable<bool> Exchange::Read() {
@@ -300,7 +300,7 @@ asio::awaitable<bool> Exchange::Read() {
   }
   Extend(limits_.idle_timeout);
   filled_ += count;
-  const Result<bool> taken = Take();
+  const Result<void> taken = Take();
   if (!taken) Finish(taken.error());
   co_return !over_;
 }

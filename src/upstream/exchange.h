@@ -105,8 +105,6 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void Stop(Error error);
   // Ends it if it is late.
   void Check(Time now);
-  // Whether a byte of the answer has come.
-  bool answered() const { return answered_; }
 
  private:
   // Whose error it is, or whether another connection is to be tried.
@@ -123,7 +121,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   // Reads more into the reader. False at the end of the response, and once the
   // exchange is over.
   boost::asio::awaitable<bool> Read();
-  Result<bool> Take();
+  Result<void> Take();
   // True: it was the last event.
   Result<bool> Hear(std::string_view bytes, openai::SseDecoder* decoder);
 
@@ -148,7 +146,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   size_t filled_ = 0;
   Ended ended_;
   bool over_ = false;
-  std::atomic<bool> answered_{false};
+  bool answered_ = false;  // a byte of the answer has come
 
   Time end_{};                                // of the whole exchange
   std::atomic<Time> phase_end_{Time::max()};  // of this phase

@@ -96,7 +96,6 @@ Replica::Snapshot Replica::View() const {
   snapshot.running = static_cast<int>(running_.size());
   snapshot.others = others_;
   snapshot.admissions = admissions_;
-  snapshot.state = breaker_.StateAt(now);
   const int limit = breaker_.LimitAt(now, options_.requests_max);
   snapshot.healthy = limit > 0 && snapshot.present;
   snapshot.full = snapshot.running >= limit || breaker_.busy(now);

@@ -70,7 +70,6 @@ class Replica : public std::enable_shared_from_this<Replica> {
     bool present = true;  // it has an address
     bool healthy = true;
     bool full = false;
-    Breaker::State state = Breaker::State::kReady;
   };
 
   // `clock` must outlive the replica and the tasks that it posts there.

@@ -22,7 +22,8 @@ before(async () => {
   writeFileSync(
     keys,
     "sk-limited name=limited requests=2/h tokens=6000/h variants=small\n" +
-      "sk-free name=free\n",
+      "sk-free name=free\n" +
+      "sk-admin name=admin admin=yes\n",
   );
   server = await serve(aio, config, [
     `server.api_keys=${keys}`,
@@ -49,6 +50,30 @@ const ask = (key, fields = {}) =>
   });
 const models = (key) =>
   fetch(`${server.url}/v1/models`, { headers: headers(key) });
+
+test("only an admin's key drains a variant, and what is drained gets nothing", async () => {
+  const drain = (key, drained) =>
+    fetch(`${server.url}/v1/fleet/drain`, {
+      method: "POST",
+      headers: headers(key),
+      body: JSON.stringify({ variant: "large", drained }),
+    });
+  const refused = await drain("sk-free", true);
+  assert.equal(refused.status, 403);
+  assert.equal((await refused.json()).error.code, "not_allowed");
+
+  const { places } = await (await drain("sk-admin", true)).json();
+  const large = places.find((place) => place.variant === "large");
+  assert.equal(large.state, "drained");
+  const gone = await ask("sk-free", { model: "large" });
+  assert.equal(gone.status, 503);
+  assert.match((await gone.json()).error.message, /drained/);
+
+  assert.equal((await drain("sk-admin", false)).status, 200);
+  const back = await ask("sk-free", { model: "large" });
+  assert.equal(back.status, 200);
+  await back.json();
+});
 
 test("a key that has no more is told when to come back", async () => {
   const first = await ask("sk-limited");
